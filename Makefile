@@ -1,0 +1,69 @@
+# `make help` lists the targets. Every target sets up what it needs; a warm set-up costs a fraction of a second.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+SCENARIO ?= email-campaign
+ENV ?= prod,keda
+RUNTIME ?= local
+RELEASE ?= celery
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make spike takes SCENARIO= (email-campaign), ENV= (prod,keda: files of values/, in order), RUNTIME= (local), OPEN=1"
+
+.PHONY: venv
+venv:
+	@$(PYTHON) scripts/bootstrap.py
+
+.PHONY: setup
+setup: venv ## Install everything a run or the tests need, and say where it is
+	@$(BIN)/harness setup --for test
+
+.PHONY: spike
+spike: venv ## Run a spike test and print the verdict and the report's path
+	@$(BIN)/harness spike $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
+
+.PHONY: report
+report: venv ## Show the newest report's verdict (OPEN=1 opens the page)
+	@$(BIN)/harness report $(if $(OPEN),--open)
+
+.PHONY: validate
+validate: venv ## Check the chart with the values of ENV
+	@$(BIN)/harness validate --env $(ENV)
+
+.PHONY: test
+test: setup lint ## Everything that needs no cluster
+	@$(BIN)/pytest
+
+.PHONY: lint
+lint: venv ## Lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: venv ## Format the Python code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: venv ## Benchmarks: ratios measured in one run
+	@$(BIN)/harness setup --for bench
+	@$(BIN)/python -m benchmarks.drain
+
+.PHONY: golden
+golden: venv ## Refresh the golden renders under tests/golden
+	@$(BIN)/python -m tests.golden.refresh
+
+.PHONY: lock
+lock: venv ## Write the hashed locks anew (needs a package index)
+	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --extra harness --group dev --python-version 3.11 pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove the virtualenv and the caches inside the checkout (reports stay)
+	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache *.egg-info build dist

@@ -1,0 +1,104 @@
+"""What every runtime offers to a spike run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One chart render to install.
+
+    `secrets` maps a Secret's name to its string data (the runtime provides them, the chart only names them).
+    """
+
+    name: str
+    namespace: str
+    manifests: Sequence[Manifest]
+    secrets: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class PodState:
+    """One replica as the runtime sees it; times are seconds of the runtime's clock (`time.time()`)."""
+
+    name: str
+    deployment: str
+    phase: str  # Pending | Running | Terminating | Failed
+    ready: bool
+    started_at: float
+    ready_at: float | None
+    cpu_cores: float | None  # mean over the last metrics window, None before the first
+    memory_bytes: int | None
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class ScaleState:
+    """Replica counts of one Deployment and the last decision about them."""
+
+    deployment: str
+    desired: int
+    running: int
+    ready: int
+    minimum: int | None
+    maximum: int | None
+
+
+@dataclass(frozen=True)
+class ScaleEvent:
+    """One change of a Deployment's desired replicas."""
+
+    at: float
+    deployment: str
+    before: int
+    after: int
+    reason: str  # e.g. "s0-rabbitmq-io 5,200/200 per pod -> 26, limited by 3 pods/60 s"
+
+
+@dataclass(frozen=True)
+class RuntimeEvent:
+    """Anything else worth showing on a timeline: pod started, killed, restarted, gone."""
+
+    at: float
+    kind: str
+    subject: str
+    message: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """A place to run a release. Not thread-safe: one thread calls `tick` at least every 0.5 s and everything else."""
+
+    name: str
+
+    def install(self, release: Release) -> None:
+        """Start the release's Jobs and Deployments; return once every Job has succeeded. Raises HarnessError."""
+
+    def wait_ready(self, *, timeout_seconds: float) -> None:
+        """Return once each Deployment has all desired replicas Ready. Raises HarnessError saying what was missing."""
+
+    def tick(self) -> None:
+        """Advance probes, restarts, metrics and scaling to now."""
+
+    def pods(self) -> list[PodState]: ...
+
+    def scales(self) -> list[ScaleState]: ...
+
+    def scale(self, deployment: str, replicas: int) -> None: ...
+
+    def scale_events(self) -> list[ScaleEvent]: ...
+
+    def events(self) -> list[RuntimeEvent]: ...
+
+    def kill(self, pod: str, signal_number: int) -> None: ...
+
+    def logs(self, pod: str) -> Path: ...
+
+    def uninstall(self) -> None:
+        """Stop everything this runtime started, gracefully first. Safe to call twice and after a failed install."""

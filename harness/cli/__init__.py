@@ -1,0 +1,60 @@
+"""The `harness` command: parses and delegates, nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from harness.errors import HarnessError
+
+# Command -> the module whose `command` it is; a module is imported only when its command runs.
+COMMANDS = {
+    "render": "harness.cli.render",
+    "validate": "harness.cli.validate",
+    "spike": "harness.cli.spike",
+    "report": "harness.cli.report",
+    "setup": "harness.cli.setup",
+}
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when it is asked for, so that `--help` and small commands start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands in the order a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="celery-workers", message="%(version)s")
+def cli() -> None:
+    """Render and validate the celery-workers chart, and prove what it does in a spike.
+
+    Exit codes: 0 done, 1 an objective was missed, 2 bad input or a missing tool, 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line and end the process with its exit code."""
+    try:
+        sys.exit(cli.main(args=arguments, prog_name="harness", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+    except HarnessError as error:
+        click.echo(f"error: {error}", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: everything that was started has been ended", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(EXIT_BAD_INPUT)

@@ -1,0 +1,1 @@
+"""RabbitMQ for a run: getting one, asking it, reading its dead letters."""

@@ -1,0 +1,156 @@
+"""RabbitMQ's management API, and reading dead letters without taking them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+from kombu import Connection
+
+from harness.broker.stats import DeadLetter, QueueStats
+from harness.broker.urls import redact
+from harness.errors import HarnessError
+
+
+class Management:
+    """A client of one virtual host.
+
+    `url` is `http://user:password@host:15672/vhost`; the path names the virtual host (none: "/"), as KEDA's
+    RabbitMQ scaler reads it. Every method raises HarnessError when the API does not answer or refuses.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = 5.0) -> None:
+        parts = urlsplit(url)
+        self.vhost = unquote(parts.path.lstrip("/")) or "/"
+        self._shown = redact(url)
+        netloc = parts.netloc.rpartition("@")[2]
+        self._client = httpx.Client(
+            base_url=f"{parts.scheme}://{netloc}",
+            auth=(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
+            timeout=timeout_seconds,
+            trust_env=False,  # a proxy for the outside must not get between us and the broker
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def ping(self) -> bool:
+        """Whether the API answers and lets us in."""
+        try:
+            self.overview()
+        except HarnessError:
+            return False
+        return True
+
+    def overview(self) -> dict[str, Any]:
+        """What the API says about the whole broker."""
+        return dict(self._json("GET", "/api/overview"))
+
+    def version(self) -> str:
+        """RabbitMQ's version, e.g. "3.10.8"; `stats.version_numbers` makes it comparable."""
+        return str(self.overview()["rabbitmq_version"])
+
+    def queues(self) -> dict[str, QueueStats]:
+        """All queues of the virtual host by name. Figures are as old as the broker's statistics interval."""
+        return {document["name"]: QueueStats.from_api(document) for document in self.queue_documents()}
+
+    def queue_documents(self) -> list[dict[str, Any]]:
+        """All queues as the API gives them (arguments, policy, type and more)."""
+        return list(self._json("GET", f"/api/queues/{self._vhost}"))
+
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """The virtual host's policies by name: pattern, definition, priority, apply-to."""
+        documents = self._json("GET", f"/api/policies/{self._vhost}")
+        return {document["name"]: document for document in documents}
+
+    def put_policy(
+        self, name: str, *, pattern: str, definition: Mapping[str, Any], priority: int = 0, apply_to: str = "queues"
+    ) -> None:
+        """Create or replace one policy."""
+        body = {"pattern": pattern, "definition": dict(definition), "priority": priority, "apply-to": apply_to}
+        self._call("PUT", f"/api/policies/{self._vhost}/{quote(name, safe='')}", body)
+
+    def purge(self, queue: str) -> None:
+        """Throw away the messages that wait in a queue."""
+        self._call("DELETE", f"/api/queues/{self._vhost}/{quote(queue, safe='')}/contents")
+
+    def delete_queue(self, queue: str) -> None:
+        """Delete a queue with everything in it."""
+        self._call("DELETE", f"/api/queues/{self._vhost}/{quote(queue, safe='')}")
+
+    def create_vhost(self, name: str, *, user: str = "guest") -> None:
+        """Make a virtual host and give `user` all rights in it."""
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        self._call("PUT", f"/api/vhosts/{quote(name, safe='')}", {})
+        self._call("PUT", f"/api/permissions/{quote(name, safe='')}/{quote(user, safe='')}", everything)
+
+    def delete_vhost(self, name: str) -> None:
+        """Delete a virtual host with everything in it."""
+        self._call("DELETE", f"/api/vhosts/{quote(name, safe='')}")
+
+    @property
+    def _vhost(self) -> str:
+        return quote(self.vhost, safe="")
+
+    def _json(self, method: str, path: str) -> Any:
+        return self._call(method, path).json()
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, json=body)
+            response.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            answer = error.response.text[:300]
+            raise HarnessError(
+                f"RabbitMQ's management API refused {method} {path} at {self._shown}: "
+                f"{error.response.status_code} {answer}"
+            ) from error
+        except httpx.HTTPError as error:
+            raise HarnessError(
+                f"RabbitMQ's management API does not answer at {self._shown}: {type(error).__name__} {error}"
+            ) from error
+        return response
+
+
+def dead_letters(amqp_url: str, queue: str, *, timeout_seconds: float = 60.0) -> list[DeadLetter]:
+    """Every message of `queue`, oldest first; they stay in it.
+
+    Each is fetched without an acknowledgement; closing the channel puts all of them back in their places (marked
+    redelivered). Another consumer's unacknowledged messages are not seen. A queue that does not exist reads as empty.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    found: list[DeadLetter] = []
+    with Connection(amqp_url, connect_timeout=5) as connection:
+        channel = connection.channel()
+        try:
+            while (message := channel.basic_get(queue, no_ack=False)) is not None:
+                found.append(_dead_letter(message.headers or {}, message.properties or {}, queue))
+                if time.monotonic() > deadline:
+                    raise HarnessError(f"reading the dead letters of {queue} took longer than {timeout_seconds:.0f} s")
+        except connection.channel_errors as error:
+            if getattr(error, "reply_code", None) != 404:
+                raise HarnessError(f"cannot read the dead letters of {queue}: {error}") from error
+    return found
+
+
+def _dead_letter(headers: Mapping[str, Any], properties: Mapping[str, Any], queue: str) -> DeadLetter:
+    deaths: Sequence[Mapping[str, Any]] = headers.get("x-death") or [{}]
+    return DeadLetter(
+        id=str(headers.get("id") or properties.get("correlation_id") or ""),
+        task=str(headers.get("task") or ""),
+        reason=str(deaths[0].get("reason") or headers.get("x-first-death-reason") or ""),
+        queue=str(deaths[0].get("queue") or headers.get("x-first-death-queue") or queue),
+    )

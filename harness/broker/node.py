@@ -1,0 +1,193 @@
+"""A RabbitMQ node of our own, as ordinary processes in one directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from harness import processes
+from harness.broker.logs import tail
+from harness.broker.management import Management
+from harness.errors import HarnessError
+
+START_SECONDS = 60.0  # about 8 s on an idle machine; a loaded one takes several times that
+# A delivery that is not acknowledged within this closes its worker's channel and with it the whole worker, so it stands
+# above any task's time limit; the queues' own consumer-timeout (RabbitMQ 4.0 and later) can be shorter.
+CONSUMER_TIMEOUT_SECONDS = 6 * 3600
+ATTEMPTS = 3  # ports are chosen a moment before they are bound; another process may take one in between
+
+_DIRECTORIES = (
+    "/usr/lib/rabbitmq/bin",  # Debian, Fedora; before PATH, whose script changes user and drops the environment
+    "/opt/homebrew/opt/rabbitmq/sbin",
+    "/usr/local/opt/rabbitmq/sbin",
+    "/usr/local/sbin",
+    "/opt/rabbitmq/sbin",
+)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The TCP ports of one node."""
+
+    amqp: int
+    management: int
+    distribution: int
+    epmd: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that answers."""
+
+    ports: Ports
+    pid: int
+    epmd_pid: int
+
+
+def find_server() -> Path | None:
+    """RabbitMQ's own start script, or None when it is not installed."""
+    for directory in _DIRECTORIES:
+        candidate = Path(directory, "rabbitmq-server")
+        if os.access(candidate, os.X_OK):
+            return candidate
+    found = shutil.which("rabbitmq-server")
+    return Path(found) if found else None
+
+
+def configuration(ports: Ports) -> str:
+    """rabbitmq.conf of a node that serves one run on this machine."""
+    return "\n".join(
+        (
+            f"listeners.tcp.1 = 127.0.0.1:{ports.amqp}",
+            "management.tcp.ip = 127.0.0.1",
+            f"management.tcp.port = {ports.management}",
+            "loopback_users.guest = true",
+            f"consumer_timeout = {CONSUMER_TIMEOUT_SECONDS * 1000}",
+            # The timeline samples queues every second; the default of 5,000 ms would show steps and late peaks.
+            "collect_statistics_interval = 1000",
+            # A run stores some ten thousand short messages; the default (50 MB, free memory on later versions) would
+            # block publishers on a nearly full laptop for no reason.
+            "disk_free_limit.absolute = 20MB",
+            "log.file.level = warning",
+            "log.console = false",
+            "",
+        )
+    )
+
+
+def environment(directory: Path, ports: Ports, *, name: str) -> dict[str, str]:
+    """The node's environment: everything it reads or writes is in `directory`, nothing of the system's own node."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "HOME": str(directory),  # the Erlang cookie
+        "RABBITMQ_NODENAME": name,
+        "RABBITMQ_CONF_ENV_FILE": str(directory / "rabbitmq-env.conf"),
+        "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(directory / "data"),
+        "RABBITMQ_LOG_BASE": str(directory / "log"),
+        "RABBITMQ_PID_FILE": str(directory / "node.pid"),
+        "RABBITMQ_DIST_PORT": str(ports.distribution),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "ERL_EPMD_PORT": str(ports.epmd),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        # Makes the start script replace itself by the Erlang VM, so that the pid we know is the node's.
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }
+
+
+@contextlib.contextmanager
+def run(server: Path, directory: Path, *, port: int | None = None) -> Iterator[Node]:
+    """Run one node below `directory` until the block ends.
+
+    `port` fixes the AMQP port: taken, it is an InputError. Raises HarnessError when the node does not come up.
+    """
+    if port is not None:
+        processes.require_free_port(port, option="RabbitMQ's port")
+    with contextlib.ExitStack() as stack:
+        yield _start_with_retries(stack, server, directory, port)
+
+
+def _start_with_retries(stack: contextlib.ExitStack, server: Path, directory: Path, port: int | None) -> Node:
+    for attempt in range(1, ATTEMPTS + 1):
+        home = directory / f"node-{attempt}"
+        with contextlib.ExitStack() as trial:
+            try:
+                node = _start(trial, server, home, _choose_ports(port))
+            except HarnessError:
+                if attempt == ATTEMPTS:
+                    raise
+                continue
+            stack.push(trial.pop_all())
+            return node
+    raise AssertionError("unreachable")
+
+
+def _choose_ports(port: int | None) -> Ports:
+    chosen: set[int] = set()
+    while len(chosen) < len(fields(Ports)):
+        chosen.add(processes.free_port())
+    amqp, *others = chosen
+    return Ports(port or amqp, *others)
+
+
+def _start(stack: contextlib.ExitStack, server: Path, home: Path, ports: Ports) -> Node:
+    _write_files(home, ports)
+    settings = environment(home, ports, name=f"cw{secrets.token_hex(4)}@localhost")
+    log = home / "output.log"
+    # epmd is started by us, not by the node: the node's would detach, listen on every address and outlive it.
+    epmd = processes.start([_find_epmd(), "-port", str(ports.epmd)], log=log, env=settings)
+    stack.callback(processes.stop, epmd, grace_seconds=2.0)
+    node = processes.start([server], log=log, env=settings)
+    # Killed, not asked: its data is thrown away with the run, and an orderly stop takes 6 s.
+    stack.callback(processes.stop, node, grace_seconds=2.0, first_signal=signal.SIGKILL)
+    _wait_until_up(node, home, ports)
+    return Node(ports=ports, pid=node.pid, epmd_pid=epmd.pid)
+
+
+def _write_files(home: Path, ports: Ports) -> None:
+    (home / "log").mkdir(parents=True, exist_ok=True)
+    (home / "rabbitmq.conf").write_text(configuration(ports))
+    (home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    (home / "advanced.config").write_text("[].\n")
+    (home / "rabbitmq-env.conf").write_text("")
+
+
+def _find_epmd() -> str:
+    found = shutil.which("epmd")
+    if found:
+        return found
+    erl = shutil.which("erl")
+    beside = sorted(Path(erl).resolve().parent.parent.glob("**/erts-*/bin/epmd")) if erl else []
+    if not beside:
+        raise HarnessError("RabbitMQ is installed but Erlang's epmd was not found: install Erlang completely")
+    return str(beside[-1])
+
+
+def _wait_until_up(node: subprocess.Popen[bytes], home: Path, ports: Ports) -> None:
+    """Return when both listeners serve. The management API comes up after AMQP, so asking it is enough."""
+    with Management(management_url(ports)) as api:
+        try:
+            processes.wait_until(api.ping, timeout_seconds=START_SECONDS, what="RabbitMQ's start", process=node)
+        except HarnessError as error:
+            logs = "\n".join(tail(path) for path in (home / "output.log", *(home / "log").glob("*.log")))
+            raise HarnessError(f"{error}; its last words:\n{logs}") from error
+
+
+def amqp_url(ports: Ports) -> str:
+    """The node's AMQP URL; guest may log in from the loopback only."""
+    return f"amqp://guest:guest@127.0.0.1:{ports.amqp}//"
+
+
+def management_url(ports: Ports) -> str:
+    """The node's management URL."""
+    return f"http://guest:guest@127.0.0.1:{ports.management}"

@@ -1,0 +1,98 @@
+"""Getting a RabbitMQ for one run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kombu import Connection
+
+from harness.broker import container, node, packages
+from harness.broker.management import Management
+from harness.broker.urls import BrokerUrl, accepts_tcp, parse_amqp, redact
+from harness.errors import HarnessError, InputError
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A RabbitMQ that answers. `pid` is the node's when we run it ourselves."""
+
+    amqp_url: str
+    management_url: str
+    version: str
+    origin: str  # given | node | container
+    pid: int | None = None
+
+
+@contextlib.contextmanager
+def acquire(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
+    """Yield a RabbitMQ; what was started for it ends with the block.
+
+    The first that applies: $BROKER_URL (and $BROKER_MANAGEMENT_URL); a node of our own from an installed RabbitMQ; a
+    container; the distribution's packages, as root on Debian. `directory` takes data and logs. `port` fixes the AMQP
+    port of a RabbitMQ we start. Raises InputError for a given broker that does not answer and for a port that is
+    taken, HarnessError when there is no way to a RabbitMQ, saying what to install.
+    """
+    directory = directory.absolute()  # a node changes its working directory
+    directory.mkdir(parents=True, exist_ok=True)
+    given = os.environ.get("BROKER_URL")
+    if given:
+        yield given_broker(given, os.environ)
+        return
+    server = node.find_server()
+    if server is None and (engine := container.find_engine()) is not None:
+        with container.run(engine, directory, port=port) as (amqp_url, management_url):
+            yield Broker(amqp_url, management_url, _version(management_url), "container")
+        return
+    server = server or _installed_server(directory)
+    with node.run(server, directory, port=port) as running:
+        management_url = node.management_url(running.ports)
+        amqp_url = node.amqp_url(running.ports)
+        yield Broker(amqp_url, management_url, _version(management_url), "node", running.pid)
+
+
+def given_broker(amqp_url: str, environment: Mapping[str, str]) -> Broker:
+    """The user's own broker, checked. Raises InputError naming what does not answer, never with a password."""
+    parts = parse_amqp(amqp_url, source="BROKER_URL")
+    _check_amqp(amqp_url, parts)
+    management_url = environment.get("BROKER_MANAGEMENT_URL") or parts.management_guess()
+    try:
+        version = _version(management_url)
+    except HarnessError as error:
+        raise InputError(
+            f"{error}. Enable the rabbitmq_management plugin there, or set BROKER_MANAGEMENT_URL "
+            "(http://user:password@host:15672/vhost)"
+        ) from error
+    return Broker(amqp_url, management_url, version, "given")
+
+
+def _check_amqp(amqp_url: str, parts: BrokerUrl) -> None:
+    if not accepts_tcp(parts.host, parts.port):
+        raise InputError(f"no broker answers at BROKER_URL ({parts.shown}): start it, or unset BROKER_URL")
+    try:
+        with Connection(amqp_url, connect_timeout=5) as connection:
+            connection.ensure_connection(max_retries=1, timeout=10)
+    except Exception as error:  # whatever the other side is, the message is the same
+        reason = str(error).replace(parts.password, "***") if len(parts.password) > 3 else type(error).__name__
+        raise InputError(f"the broker at BROKER_URL ({parts.shown}) refuses us: {reason}") from error
+
+
+def _installed_server(directory: Path) -> Path:
+    if not packages.can_install():
+        raise HarnessError(packages.INSTALL_HELP)
+    packages.install(log=directory / "apt.log")
+    server = node.find_server()
+    if server is None:
+        raise HarnessError(f"rabbitmq-server was installed but not found.\n{packages.INSTALL_HELP}")
+    return server
+
+
+def _version(management_url: str) -> str:
+    try:
+        with Management(management_url) as api:
+            return api.version()
+    except ValueError as error:  # a malformed URL
+        raise InputError(f"the management URL {redact(management_url)} is not usable: {error}") from error

@@ -1,0 +1,35 @@
+"""Fixtures of tests that need a real broker."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from harness.broker.management import Management
+from harness.broker.server import Broker, acquire
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A RabbitMQ for this session; with xdist one for each worker process."""
+    with acquire(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture
+def vhost_broker(broker: Broker) -> Iterator[Broker]:
+    """The session's RabbitMQ with a virtual host of this test alone: its queues and policies meet nobody else's."""
+    name = f"test-{secrets.token_hex(4)}"
+    with Management(broker.management_url) as api:
+        api.create_vhost(name)
+        try:
+            yield replace(
+                broker,
+                amqp_url=f"{broker.amqp_url.rstrip('/')}/{name}",
+                management_url=f"{broker.management_url.rstrip('/')}/{name}",
+            )
+        finally:
+            api.delete_vhost(name)

@@ -34,12 +34,21 @@ class Engine:
     image: str
 
 
-def find_engine(*, programs: Sequence[str] = ("docker", "podman"), images: Sequence[str] = IMAGES) -> Engine | None:
+def find_engine(
+    *,
+    programs: Sequence[str] = ("docker", "podman"),
+    images: Sequence[str] = IMAGES,
+    answer_seconds: float = ANSWER_SECONDS,
+) -> Engine | None:
     """The first engine that answers and has, or can fetch, one of the images; None when there is none. Never hangs."""
-    working = [program for program in programs if shutil.which(program) and _succeeds([program, "info"])]
+
+    def answers(*command: str) -> bool:
+        return _succeeds(command, timeout_seconds=answer_seconds)
+
+    working = [program for program in programs if shutil.which(program) and answers(program, "info")]
     for program in working:
         for image in images:
-            if _succeeds([program, "image", "inspect", image]):
+            if answers(program, "image", "inspect", image):
                 return Engine(program, image)
     for program in working:
         _LOG.info("fetching the image %s with %s (at most %.0f s)", images[0], program, PULL_SECONDS)
@@ -117,7 +126,7 @@ def _wait_until_up(child: subprocess.Popen[bytes], management: str, log: Path) -
             raise HarnessError(f"{error}; its last words:\n{tail(log)}") from error
 
 
-def _succeeds(command: Sequence[str], *, timeout_seconds: float = ANSWER_SECONDS) -> bool:
+def _succeeds(command: Sequence[str], *, timeout_seconds: float) -> bool:
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):

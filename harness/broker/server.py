@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 from kombu import Connection
 
@@ -25,6 +26,14 @@ class Broker:
     version: str
     origin: str  # given | node | container
     pid: int | None = None
+
+
+def for_vhost(broker: Broker, vhost: str) -> Broker:
+    """The same RabbitMQ, seen through another virtual host."""
+    path = f"/{quote(vhost, safe='')}"
+    amqp_url = urlsplit(broker.amqp_url)._replace(path=path).geturl()
+    management_url = urlsplit(broker.management_url)._replace(path=path).geturl()
+    return replace(broker, amqp_url=amqp_url, management_url=management_url)
 
 
 @contextlib.contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from harness.broker.management import Management
-from harness.broker.server import Broker, acquire
+from harness.broker.server import Broker, acquire, for_vhost
+from harness.broker.urls import parse_amqp
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +24,8 @@ def vhost_broker(broker: Broker) -> Iterator[Broker]:
     """The session's RabbitMQ with a virtual host of this test alone: its queues and policies meet nobody else's."""
     name = f"test-{secrets.token_hex(4)}"
     with Management(broker.management_url) as api:
-        api.create_vhost(name)
+        api.create_vhost(name, user=parse_amqp(broker.amqp_url, source="the broker").user)
         try:
-            yield replace(
-                broker,
-                amqp_url=f"{broker.amqp_url.rstrip('/')}/{name}",
-                management_url=f"{broker.management_url.rstrip('/')}/{name}",
-            )
+            yield for_vhost(broker, name)
         finally:
             api.delete_vhost(name)

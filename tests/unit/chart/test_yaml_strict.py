@@ -133,6 +133,7 @@ def test_a_single_value(text: str, value: object) -> None:
 
 
 keys = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=6).map(lambda text: f"k{text}")
+printable = st.characters(exclude_categories=["Cc", "Cs", "Cn"])
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(printable, max_size=12)
 trees = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4))
 

@@ -1,0 +1,93 @@
+{{/* What workers, publishers, the Job and the harness read: topology.json and the files beside it. */}}
+
+{{/* topology.json as one line. Arguments: root, model. Keys are sorted by the encoder. */}}
+{{- define "celery-workers.topology" -}}
+{{- $root := index . 0 -}}
+{{- $model := index . 1 -}}
+{{- $values := $root.Values -}}
+{{- $queues := dict -}}
+{{- $classes := dict -}}
+{{- range $name, $class := $model.classes -}}
+  {{- $_ := set $classes $name (include "celery-workers.topologyClass" $class | fromJson) -}}
+  {{- range $queue, $settings := $class.queues -}}
+    {{- $_ := set $queues $queue (include "celery-workers.topologyQueue" (list $root $name $queue $settings) | fromJson) -}}
+  {{- end -}}
+{{- end -}}
+{{- dict
+  "version" 1
+  "release" $root.Release.Name
+  "environment" $values.environment
+  "app" $values.app
+  "default_queue" $values.defaultQueue
+  "default_priority" $model.defaultPriority
+  "dead_letter_exchange" (ternary $values.deadLetters.exchange nil $values.deadLetters.enabled)
+  "priorities" $values.priorities
+  "queues" $queues
+  "classes" $classes
+  "routes" $model.routes
+  | toJson -}}
+{{- end -}}
+
+{{/* A class of topology.json. Argument: class of the model. */}}
+{{- define "celery-workers.topologyClass" -}}
+{{- $most := ternary .replicas.min .replicas.max (eq .scaler "none") -}}
+{{- dict
+  "pool" .pool
+  "concurrency" .concurrency
+  "prefetch_multiplier" .prefetchMultiplier
+  "queues" (keys .queues | sortAlpha)
+  "soft_time_limit_seconds" .softSeconds
+  "hard_time_limit_seconds" .hardSeconds
+  "max_tasks_per_child" .maxTasksPerChild
+  "max_memory_per_child_kib" .maxMemoryPerChildKib
+  "replicas" (dict "min" .replicas.min "max" $most)
+  "scaler" .scaler
+  "termination_grace_period_seconds" .terminationGracePeriodSeconds
+  | toJson -}}
+{{- end -}}
+
+{{/* A queue of topology.json. Arguments: root, class name, queue name, queue of the model. */}}
+{{- define "celery-workers.topologyQueue" -}}
+{{- $dead := (index . 0).Values.deadLetters -}}
+{{- $queue := index . 3 -}}
+{{- dict
+  "class" (index . 1)
+  "type" $queue.type
+  "max_priority" $queue.maxPriority
+  "max_length_messages" $queue.maxLength
+  "overflow" $queue.overflow
+  "message_ttl_seconds" $queue.messageTtlSeconds
+  "dead_letter_queue" (ternary (print (index . 2) $dead.suffix) nil $dead.enabled)
+  "consumer_timeout_seconds" $queue.consumerTimeoutSeconds
+  | toJson -}}
+{{- end -}}
+
+{{/* The ConfigMap's data, as JSON. Arguments: root, model. */}}
+{{- define "celery-workers.configData" -}}
+{{- $root := index . 0 -}}
+{{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_health.py" "apply_topology.py" -}}
+  {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
+  {{- if not $text -}}
+    {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}
+  {{- end -}}
+  {{- $_ := set $data $name $text -}}
+{{- end -}}
+{{- toJson $data -}}
+{{- end -}}
+
+{{/*
+Checksum of what a running worker has read, so that pods are replaced when it changes. It leaves out what acts without
+a restart: the numbers of pods, and what queue policies change live. Arguments: root, model.
+*/}}
+{{- define "celery-workers.workerChecksum" -}}
+{{- $topology := include "celery-workers.topology" . | fromJson -}}
+{{- range $name, $class := $topology.classes -}}
+  {{- $_ := set $topology.classes $name (omit $class "replicas" "scaler" "termination_grace_period_seconds") -}}
+{{- end -}}
+{{- range $name, $queue := $topology.queues -}}
+  {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "overflow" "message_ttl_seconds" "consumer_timeout_seconds") -}}
+{{- end -}}
+{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" -}}
+{{- list $topology $files | toJson | sha256sum -}}
+{{- end -}}

@@ -1,0 +1,208 @@
+{{/*
+Rules between settings, which the schema cannot see. All problems are collected, then reported at once; each says where,
+what and how to mend it.
+*/}}
+{{- define "celery-workers.validate" -}}
+{{- $model := index . 1 -}}
+{{- include "celery-workers.validateBroker" . -}}
+{{- include "celery-workers.validateEnv" (list $model "env" (index . 0).Values.env) -}}
+{{- range $name, $class := $model.classes -}}
+  {{- $context := list $model $class (printf "workers.%s" $name) -}}
+  {{- include "celery-workers.validatePool" $context -}}
+  {{- include "celery-workers.validateGrace" $context -}}
+  {{- include "celery-workers.validateScaling" $context -}}
+  {{- include "celery-workers.validateQueueDepth" $context -}}
+  {{- include "celery-workers.validateEnv" (list $model (printf "workers.%s.env" $name) $class.env) -}}
+{{- end -}}
+{{- include "celery-workers.validateQueues" . -}}
+{{- include "celery-workers.validateRoutes" . -}}
+{{- with $model.problems -}}
+  {{- fail (printf "\n\nthe values cannot work, %d %s:\n  - %s\n" (len .) (ternary "problem" "problems" (eq (len .) 1)) (uniq . | join "\n  - ")) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Arguments: root, model. */}}
+{{- define "celery-workers.validateBroker" -}}
+{{- $values := (index . 0).Values -}}
+{{- $model := index . 1 -}}
+{{- if and (eq $model.brokerMode "embedded") (ne $values.environment "dev") -}}
+  {{- include "celery-workers.problem" (list $model (printf "broker.mode: the embedded broker has a public password and no storage, so environment %s may not use it; set external and make the Secret broker.existingSecret names" $values.environment)) -}}
+{{- end -}}
+{{- if and (eq $model.brokerMode "external") (not $values.broker.existingSecret) -}}
+  {{- include "celery-workers.problem" (list $model "broker.existingSecret: an external broker needs the name of the Secret that says where it is; set it") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the chart sets itself may not be set again: Kubernetes would take the later one. Arguments: model, path, env. */}}
+{{- define "celery-workers.validateEnv" -}}
+{{- $model := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- $own := list "PYTHONPATH" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "POD_NAME" "CELERY_BROKER_URL" "CELERY_WORKERS_APP" "CELERY_WORKERS_CLASS" "CELERY_WORKERS_CONFIG_DIR" "CELERY_WORKERS_STATE_DIR" -}}
+{{- range $position, $variable := index . 2 -}}
+  {{- if has $variable.name $own -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s[%d].name: the chart itself sets %s; remove it" $path $position $variable.name)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a pool cannot do. Arguments: model, class, path. */}}
+{{- define "celery-workers.validatePool" -}}
+{{- $model := index . 0 -}}
+{{- $class := index . 1 -}}
+{{- $path := index . 2 -}}
+{{- $pool := $class.pool -}}
+{{- if ne $pool "prefork" -}}
+  {{- if not (kindIs "invalid" $class.softSeconds) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.timeLimits.soft: a %s pool has no soft limit; remove it%s" $path $pool (ternary " and keep timeLimits.hard, or use pool prefork" ", or use pool prefork" (eq $pool "gevent")))) -}}
+  {{- end -}}
+  {{- range $key := list "maxTasksPerChild" "maxMemoryPerChild" -}}
+    {{- if not (kindIs "invalid" (index $class $key)) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.%s: a %s pool has no child processes to replace; remove it, or use pool prefork" $path $key $pool)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if and (has $pool (list "threads" "solo")) (not (kindIs "invalid" $class.hardSeconds)) -}}
+  {{- include "celery-workers.problem" (list $model (printf "%s.timeLimits.hard: a %s pool cannot stop a task; remove it and set drainSeconds, or use pool prefork or gevent" $path $pool)) -}}
+{{- end -}}
+{{- if and (eq $pool "solo") (ne (int $class.concurrency) 1) -}}
+  {{- include "celery-workers.problem" (list $model (printf "%s.concurrency: a solo pool works on one task, not %d; set 1" $path (int $class.concurrency))) -}}
+{{- end -}}
+{{- if not (or (kindIs "invalid" $class.softSeconds) (kindIs "invalid" $class.hardSeconds)) -}}
+  {{- if and (ge (int $class.softSeconds) (int $class.hardSeconds)) (gt (int $class.hardSeconds) 0) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.timeLimits.soft: %s is not below the hard limit %s, so no task could clean up; lower it" $path $class.timeLimits.soft $class.timeLimits.hard)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* No pod may be killed in the middle of a task, nor lose its connection over one. Arguments: model, class, path. */}}
+{{- define "celery-workers.validateGrace" -}}
+{{- $model := index . 0 -}}
+{{- $class := index . 1 -}}
+{{- $path := index . 2 -}}
+{{- if lt (int $class.terminationGracePeriodSeconds) (int $class.neededGraceSeconds) -}}
+  {{- include "celery-workers.problem" (list $model (printf "%s.terminationGracePeriodSeconds: %d ends tasks that may still run for %d s and %d s of margin; set at least %d, or null to have it derived" $path (int $class.terminationGracePeriodSeconds) (int $class.longestSeconds) (int $class.graceMarginSeconds) (int $class.neededGraceSeconds))) -}}
+{{- end -}}
+{{- range $name, $queue := $class.queues -}}
+  {{- if and $queue.consumerTimeoutSeconds (le (int $queue.consumerTimeoutSeconds) (int $class.longestSeconds)) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.queues.%s.consumerTimeout: %d s would end the worker over a task that may run for %d s; set it above that" $path $name (int $queue.consumerTimeoutSeconds) (int $class.longestSeconds))) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Bounds and targets the chosen scaler can use. Arguments: model, class, path. */}}
+{{- define "celery-workers.validateScaling" -}}
+{{- $model := index . 0 -}}
+{{- $class := index . 1 -}}
+{{- $path := index . 2 -}}
+{{- $targets := $class.targets -}}
+{{- $least := int $class.replicas.min -}}
+{{- if gt $least (int $class.replicas.max) -}}
+  {{- include "celery-workers.problem" (list $model (printf "%s.replicas.min: %d is more than replicas.max %d; raise max or lower min" $path $least (int $class.replicas.max))) -}}
+{{- end -}}
+{{- if ne $class.scaler "none" -}}
+  {{- if lt (int $class.replicas.max) 1 -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.replicas.max: a scaler needs room for one pod; set at least 1" $path)) -}}
+  {{- end -}}
+  {{- if and (lt $least 1) (or (eq $class.scaler "hpa") (not $targets.queueDepth)) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.replicas.min: nothing would wake %d pods, since only a queue shows work without a pod; set at least 1, or scaler keda with targets.queueDepth" $path $least)) -}}
+  {{- end -}}
+  {{- range $resource, $target := dict "cpu" "cpuUtilization" "memory" "memoryUtilization" -}}
+    {{- if and (index $targets $target) (not (dig "requests" $resource nil $class.resources)) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.targets.%s: a share of the request needs resources.requests.%s; set it" $path $target $resource)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if eq $class.scaler "hpa" -}}
+  {{- range $target := list "queueDepth" "latency" -}}
+    {{- if index $targets $target -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.targets.%s: only scaler keda reads queues; remove it, or set scaler keda" $path $target)) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- if not (or $targets.cpuUtilization $targets.memoryUtilization) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.targets: scaler hpa needs cpuUtilization or memoryUtilization; set one, or scaler none" $path)) -}}
+  {{- end -}}
+{{- end -}}
+{{- if eq $class.scaler "keda" -}}
+  {{- if not (or $targets.cpuUtilization $targets.memoryUtilization $targets.queueDepth) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.targets: scaler keda needs queueDepth, cpuUtilization or memoryUtilization; set one, or scaler none" $path)) -}}
+  {{- end -}}
+  {{- if and $targets.latency (not $targets.queueDepth) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.targets.latency: a queue nobody takes from shows no latency; set targets.queueDepth as well" $path)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* concurrency <= depth <= 0.8 * maxLength / max replicas. Arguments: model, class, path. */}}
+{{- define "celery-workers.validateQueueDepth" -}}
+{{- $model := index . 0 -}}
+{{- $class := index . 1 -}}
+{{- $path := printf "%s.targets.queueDepth" (index . 2) -}}
+{{- $depth := int $class.targets.queueDepth -}}
+{{- if and (eq $class.scaler "keda") $depth -}}
+  {{- if lt $depth (int $class.concurrency) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s: %d is less than the %d tasks one pod works on, which are counted too; set at least %d" $path $depth (int $class.concurrency) (int $class.concurrency))) -}}
+  {{- end -}}
+  {{- range $name, $queue := $class.queues -}}
+    {{- $most := div (mul 4 (int $queue.maxLength)) (mul 5 (max 1 (int $class.replicas.max))) -}}
+    {{- if and $queue.maxLength (gt $depth (int $most)) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s: %d a pod asks for the last of %d pods only when queue %s is more than 80 %% full; set at most %d, or raise its maxLength" $path $depth (int $class.replicas.max) $name $most)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Every queue has one class and a type that can do what it is asked. Arguments: root, model. */}}
+{{- define "celery-workers.validateQueues" -}}
+{{- $values := (index . 0).Values -}}
+{{- $model := index . 1 -}}
+{{- $owners := dict -}}
+{{- range $class, $settings := $model.classes -}}
+  {{- if not $settings.queues -}}
+    {{- include "celery-workers.problem" (list $model (printf "workers.%s.queues: the class works on no queue; name one, or set workers.%s to null" $class $class)) -}}
+  {{- end -}}
+  {{- range $name, $queue := $settings.queues -}}
+    {{- $path := printf "workers.%s.queues.%s" $class $name -}}
+    {{- if hasKey $owners $name -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s: the queue belongs to class %s already; give each class its own" $path (index $owners $name))) -}}
+    {{- end -}}
+    {{- $_ := set $owners $name $class -}}
+    {{- if and (eq $queue.type "quorum") $queue.maxPriority -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.maxPriority: a quorum queue refuses x-max-priority; set it to null, or type classic" $path)) -}}
+    {{- end -}}
+    {{- if and (eq $queue.type "quorum") (eq ($queue.overflow | default "") "reject-publish-dlx") -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.overflow: a quorum queue takes reject-publish-dlx for drop-head and loses tasks in silence; set reject-publish, or type classic" $path)) -}}
+    {{- end -}}
+    {{- if and (eq ($queue.overflow | default "") "reject-publish-dlx") (not $values.deadLetters.enabled) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.overflow: reject-publish-dlx needs deadLetters.enabled; turn it on, or set reject-publish" $path)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name, $class := $owners -}}
+  {{- if and $values.deadLetters.enabled (hasKey $owners (print $name $values.deadLetters.suffix)) -}}
+    {{- include "celery-workers.problem" (list $model (printf "deadLetters.suffix: %s%s would be the dead-letter queue of %s and is a queue of its own; rename one" $name $values.deadLetters.suffix $name)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Every route leads to a queue that knows its priority. Arguments: root, model. */}}
+{{- define "celery-workers.validateRoutes" -}}
+{{- $values := (index . 0).Values -}}
+{{- $model := index . 1 -}}
+{{- $queues := dict -}}
+{{- range $class := $model.classes -}}{{- range $name, $queue := $class.queues -}}{{- $_ := set $queues $name $queue -}}{{- end -}}{{- end -}}
+{{- $known := keys $queues | sortAlpha | join ", " -}}
+{{- if not (hasKey $queues $values.defaultQueue) -}}
+  {{- include "celery-workers.problem" (list $model (printf "defaultQueue: no class has a queue %q; use one of %s" $values.defaultQueue $known)) -}}
+{{- end -}}
+{{- range $position, $route := $values.routes -}}
+  {{- if not (hasKey $queues $route.queue) -}}
+    {{- include "celery-workers.problem" (list $model (printf "routes[%d].queue: no class has a queue %q; use one of %s" $position $route.queue $known)) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $route := $model.routes -}}
+  {{- $most := (index $queues $route.queue | default dict).maxPriority -}}
+  {{- if and $most $route.priority (gt (int $route.priority) (int $most)) -}}
+    {{- include "celery-workers.problem" (list $model (printf "routes: task %s has priority %d, above maxPriority %d of queue %s, which would count it as %d; raise one or lower the other" $route.task (int $route.priority) (int $most) $route.queue (int $most))) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}

@@ -22,18 +22,23 @@ KEDA:
     hpa = hpa_from_scaled_object(scaled_object)               # the HPA manifest KEDA makes of it
     scaled = ScaledObject.from_manifest(scaled_object)        # .triggers, .polling_seconds, .cooldown_seconds, ...
     trigger_metrics(scaled_object) -> list[TriggerMetric]     # name, kind, queue, mode, value, metric_type, ...
-    metric_milli(trigger, queues) -> int                      # what KEDA serves to the HPA; queues: name -> stats with
-                                                              # ready, unacked, publish_rate, deliver_rate
-    is_active(trigger, queues) -> bool
-    activate(scaled, current_replicas=0, active=True, error=False, last_active_seconds=None,
-             created_seconds=0.0, now_seconds=now) -> Activation    # 0 <-> 1, once a polling interval
+    metric_milli(trigger, queues) -> int | None               # what KEDA serves to the HPA; queues: name -> QueueStats;
+                                                              # None: the queue is not there; only if trigger.external
+    is_active(trigger, queues) -> bool | None
+    serve(scaled, trigger, milli, failures=0, ...) -> Served  # with the ScaledObject's fallback
+    active, error = activity(scaled, [is_active(trigger, queues) for trigger in scaled.triggers])
+    activate(scaled, current_replicas=0, active=active, error=error, last_active_seconds=None,
+             created_seconds=0.0, now_seconds=now) -> Activation    # 0 <-> 1, once every scaled.polling_seconds
 """
 
+from harness.autoscaling.activation import Activation, activate, activity
 from harness.autoscaling.behavior import Recommendation, ScaleEvent, State
 from harness.autoscaling.hpa import Decision, decide
+from harness.autoscaling.keda import Fallback, ScaledObject, hpa_from_scaled_object, trigger_metrics
 from harness.autoscaling.metrics import Proposal, samples_by_name
 from harness.autoscaling.observation import Observation, PodSample
 from harness.autoscaling.quantity import format_milli, parse_milli
+from harness.autoscaling.serving import Served, fallback_milli, is_active, metric_milli, serve
 from harness.autoscaling.spec import (
     Behavior,
     ControllerConfig,
@@ -44,12 +49,15 @@ from harness.autoscaling.spec import (
     ResourceMetric,
     ScalingRules,
 )
+from harness.autoscaling.triggers import TriggerMetric
 
 __all__ = [
+    "Activation",
     "Behavior",
     "ControllerConfig",
     "Decision",
     "ExternalMetric",
+    "Fallback",
     "HpaSpec",
     "Observation",
     "PodSample",
@@ -59,10 +67,21 @@ __all__ = [
     "Recommendation",
     "ResourceMetric",
     "ScaleEvent",
+    "ScaledObject",
     "ScalingRules",
+    "Served",
     "State",
+    "TriggerMetric",
+    "activate",
+    "activity",
     "decide",
+    "fallback_milli",
     "format_milli",
+    "hpa_from_scaled_object",
+    "is_active",
+    "metric_milli",
     "parse_milli",
     "samples_by_name",
+    "serve",
+    "trigger_metrics",
 ]

@@ -5,10 +5,11 @@ Defaults: pkg/apis/autoscaling/v2/defaults.go; refusals: pkg/apis/autoscaling/va
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from harness.autoscaling.fields import choice, integer, mapping, name_of, sequence, text
 from harness.autoscaling.quantity import approximate_float, parse_milli
 
 NANOSECONDS = 1_000_000_000
@@ -131,7 +132,7 @@ class HpaSpec:
         Raises ValueError naming the object, the key and what is allowed: for what the API server would refuse, and for
         the two metric sources that are not modelled (Object, ContainerResource).
         """
-        name = _name(manifest)
+        name = name_of(manifest)
         try:
             return _read(name, manifest, controller or ControllerConfig())
         except ValueError as error:
@@ -155,20 +156,13 @@ class HpaSpec:
         return rules.tolerance
 
 
-def _name(manifest: Mapping[str, Any]) -> str:
-    metadata = manifest.get("metadata")
-    return str(metadata.get("name", "(no name)")) if isinstance(metadata, Mapping) else "(no name)"
-
-
 def _read(name: str, manifest: Mapping[str, Any], controller: ControllerConfig) -> HpaSpec:
     if manifest.get("kind") != "HorizontalPodAutoscaler" or manifest.get("apiVersion") != "autoscaling/v2":
         raise ValueError("apiVersion must be autoscaling/v2 and kind HorizontalPodAutoscaler")
-    spec = _mapping(manifest.get("spec"), "spec")
-    target = _mapping(spec.get("scaleTargetRef"), "spec.scaleTargetRef")
-    max_replicas = _integer(spec.get("maxReplicas"), "spec.maxReplicas", low=1)
-    min_replicas = _integer(
-        spec.get("minReplicas", 1) if spec.get("minReplicas") is not None else 1, "spec.minReplicas", low=0
-    )
+    spec = mapping(manifest.get("spec"), "spec")
+    target = mapping(spec.get("scaleTargetRef"), "spec.scaleTargetRef")
+    max_replicas = integer(spec.get("maxReplicas"), "spec.maxReplicas", low=1)
+    min_replicas = integer(spec.get("minReplicas"), "spec.minReplicas", low=0, default=1)
     if max_replicas < min_replicas:
         raise ValueError(f"spec.maxReplicas is {max_replicas}, below spec.minReplicas {min_replicas}")
     metrics = _metrics(spec.get("metrics") or ())
@@ -176,8 +170,8 @@ def _read(name: str, manifest: Mapping[str, Any], controller: ControllerConfig) 
         raise ValueError("spec.minReplicas 0 needs an External metric: pods that are not there report nothing")
     return HpaSpec(
         name=name,
-        target_kind=_text(target.get("kind"), "spec.scaleTargetRef.kind"),
-        target_name=_text(target.get("name"), "spec.scaleTargetRef.name"),
+        target_kind=text(target.get("kind"), "spec.scaleTargetRef.kind"),
+        target_name=text(target.get("name"), "spec.scaleTargetRef.name"),
         max_replicas=max_replicas,
         min_replicas=min_replicas,
         metrics=metrics,
@@ -187,7 +181,7 @@ def _read(name: str, manifest: Mapping[str, Any], controller: ControllerConfig) 
 
 
 def _metrics(entries: Any) -> tuple[Metric, ...]:
-    metrics = tuple(_metric(entry, f"spec.metrics[{i}]") for i, entry in enumerate(_list(entries, "spec.metrics")))
+    metrics = tuple(_metric(entry, f"spec.metrics[{i}]") for i, entry in enumerate(sequence(entries, "spec.metrics")))
     external = [metric.name for metric in metrics if isinstance(metric, ExternalMetric)]
     if len(set(external)) != len(external):
         raise ValueError("spec.metrics names an External metric twice; values are looked up by name")
@@ -195,63 +189,57 @@ def _metrics(entries: Any) -> tuple[Metric, ...]:
 
 
 def _metric(entry: Any, path: str) -> Metric:
-    kind = _mapping(entry, path).get("type")
-    if kind == "Resource":
-        return _resource(_mapping(entry.get("resource"), f"{path}.resource"), f"{path}.resource")
-    if kind == "Pods":
-        source = _mapping(entry.get("pods"), f"{path}.pods")
-        target = _target(source, f"{path}.pods.target")
-        if target.get("averageValue") is None:
-            raise ValueError(f"{path}.pods.target.averageValue is missing")
-        return PodsMetric(_identifier(source, f"{path}.pods"), _amount(target, "averageValue", f"{path}.pods.target"))
-    if kind == "External":
-        return _external(_mapping(entry.get("external"), f"{path}.external"), f"{path}.external")
-    raise ValueError(f"{path}.type is {kind!r}; Resource, Pods and External are modelled")
+    kind = mapping(entry, path).get("type")
+    readers = {"Resource": ("resource", _resource), "Pods": ("pods", _pods), "External": ("external", _external)}
+    if kind not in readers:
+        raise ValueError(f"{path}.type is {kind!r}; Resource, Pods and External are modelled")
+    key, reader = readers[kind]
+    source = mapping(entry.get(key), f"{path}.{key}")
+    target = mapping(source.get("target"), f"{path}.{key}.target")
+    choice(target.get("type"), f"{path}.{key}.target.type", ("Utilization", "Value", "AverageValue"))
+    return reader(source, target, f"{path}.{key}")
 
 
-def _resource(source: Mapping[str, Any], path: str) -> ResourceMetric:
-    target = _target(source, f"{path}.target")
-    percent, average = target.get("averageUtilization"), target.get("averageValue")
-    if (percent is None) == (average is None):
+def _resource(source: Mapping[str, Any], target: Mapping[str, Any], path: str) -> Metric:
+    percent = target.get("averageUtilization")
+    if (percent is None) == (target.get("averageValue") is None):
         raise ValueError(f"{path}.target needs either averageUtilization or averageValue")
-    name = _text(source.get("name"), f"{path}.name")
+    name = text(source.get("name"), f"{path}.name")
     if percent is not None:
-        return ResourceMetric(name, _integer(percent, f"{path}.target.averageUtilization", low=1))
-    return ResourceMetric(name, None, _amount(target, "averageValue", f"{path}.target"))
+        return ResourceMetric(name, integer(percent, f"{path}.target.averageUtilization", low=1))
+    return ResourceMetric(name, None, _amount(target, "averageValue", path))
 
 
-def _external(source: Mapping[str, Any], path: str) -> ExternalMetric:
-    target = _target(source, f"{path}.target")
+def _pods(source: Mapping[str, Any], target: Mapping[str, Any], path: str) -> Metric:
+    return PodsMetric(_identifier(source, path), _amount(target, "averageValue", path))
+
+
+def _external(source: Mapping[str, Any], target: Mapping[str, Any], path: str) -> Metric:
     if (target.get("value") is None) == (target.get("averageValue") is None):
         raise ValueError(f"{path}.target needs either value or averageValue")
     name = _identifier(source, path)
     if target.get("averageValue") is not None:
-        return ExternalMetric(name, _amount(target, "averageValue", f"{path}.target"))
-    return ExternalMetric(name, None, _amount(target, "value", f"{path}.target"))
-
-
-def _target(source: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    target = _mapping(source.get("target"), path)
-    if target.get("type") not in ("Utilization", "Value", "AverageValue"):
-        raise ValueError(f"{path}.type is {target.get('type')!r}, must be Utilization, Value or AverageValue")
-    return target
+        return ExternalMetric(name, _amount(target, "averageValue", path))
+    return ExternalMetric(name, None, _amount(target, "value", path))
 
 
 def _identifier(source: Mapping[str, Any], path: str) -> str:
-    return _text(_mapping(source.get("metric"), f"{path}.metric").get("name"), f"{path}.metric.name")
+    return text(mapping(source.get("metric"), f"{path}.metric").get("name"), f"{path}.metric.name")
 
 
 def _amount(target: Mapping[str, Any], key: str, path: str) -> int:
+    if target.get(key) is None:
+        raise ValueError(f"{path}.target.{key} is missing")
     milli = parse_milli(target[key])
     if milli <= 0:
-        raise ValueError(f"{path}.{key} is {target[key]!r}, must be above 0")
+        raise ValueError(f"{path}.target.{key} is {target[key]!r}, must be above 0")
     return milli
 
 
 def _behavior(entry: Any, controller: ControllerConfig) -> Behavior | None:
     if entry is None:
         return None
-    behavior = _mapping(entry, "spec.behavior")
+    behavior = mapping(entry, "spec.behavior")
     return Behavior(
         scale_up=_rules(behavior.get("scaleUp"), DEFAULT_SCALE_UP, "spec.behavior.scaleUp"),
         scale_down=_rules(behavior.get("scaleDown"), default_scale_down(controller), "spec.behavior.scaleDown"),
@@ -261,35 +249,35 @@ def _behavior(entry: Any, controller: ControllerConfig) -> Behavior | None:
 def _rules(entry: Any, default: ScalingRules, path: str) -> ScalingRules:
     if entry is None:
         return default
-    rules = _mapping(entry, path)
-    window, select, policies = (rules.get(key) for key in ("stabilizationWindowSeconds", "selectPolicy", "policies"))
-    if select not in (None, "Max", "Min", "Disabled"):
-        raise ValueError(f"{path}.selectPolicy is {select!r}, must be Max, Min or Disabled")
+    rules = mapping(entry, path)
+    select, policies = rules.get("selectPolicy") or default.select, rules.get("policies")
     return ScalingRules(
-        stabilization_window_seconds=default.stabilization_window_seconds
-        if window is None
-        else _integer(window, f"{path}.stabilizationWindowSeconds", low=0, high=MAX_STABILIZATION_WINDOW_SECONDS),
-        select=select or default.select,
+        stabilization_window_seconds=integer(
+            rules.get("stabilizationWindowSeconds"),
+            f"{path}.stabilizationWindowSeconds",
+            low=0,
+            high=MAX_STABILIZATION_WINDOW_SECONDS,
+            default=default.stabilization_window_seconds,
+        ),
+        select=cast(Select, choice(select, f"{path}.selectPolicy", ("Max", "Min", "Disabled"))),
         policies=default.policies if policies is None else _policies(policies, f"{path}.policies"),
         tolerance=_tolerance(rules.get("tolerance"), f"{path}.tolerance"),
     )
 
 
 def _policies(entries: Any, path: str) -> tuple[Policy, ...]:
-    policies = tuple(_policy(entry, f"{path}[{i}]") for i, entry in enumerate(_list(entries, path)))
+    policies = tuple(_policy(entry, f"{path}[{i}]") for i, entry in enumerate(sequence(entries, path)))
     if not policies:
         raise ValueError(f"{path} is empty; leave it out for the default, or set selectPolicy: Disabled")
     return policies
 
 
 def _policy(entry: Any, path: str) -> Policy:
-    policy = _mapping(entry, path)
-    if policy.get("type") not in ("Pods", "Percent"):
-        raise ValueError(f"{path}.type is {policy.get('type')!r}, must be Pods or Percent")
+    policy = mapping(entry, path)
     return Policy(
-        policy["type"],
-        _integer(policy.get("value"), f"{path}.value", low=1),
-        _integer(policy.get("periodSeconds"), f"{path}.periodSeconds", low=1, high=MAX_PERIOD_SECONDS),
+        cast(PolicyKind, choice(policy.get("type"), f"{path}.type", ("Pods", "Percent"))),
+        integer(policy.get("value"), f"{path}.value", low=1),
+        integer(policy.get("periodSeconds"), f"{path}.periodSeconds", low=1, high=MAX_PERIOD_SECONDS),
     )
 
 
@@ -299,29 +287,3 @@ def _tolerance(entry: Any, path: str) -> float | None:
     if parse_milli(entry) < 0:
         raise ValueError(f"{path} is {entry!r}, must not be negative")
     return approximate_float(entry)
-
-
-def _mapping(value: Any, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{path} is missing" if value is None else f"{path} must be a mapping, not {value!r}")
-    return value
-
-
-def _list(value: Any, path: str) -> Sequence[Any]:
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise ValueError(f"{path} must be a list, not {value!r}")
-    return value
-
-
-def _text(value: Any, path: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{path} is missing" if value is None else f"{path} must be a text, not {value!r}")
-    return value
-
-
-def _integer(value: Any, path: str, *, low: int, high: int = 2**31 - 1) -> int:
-    if value is None:
-        raise ValueError(f"{path} is missing")
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{path} is {value!r}, must be a whole number from {low} to {high}")
-    return value

@@ -1,0 +1,43 @@
+"""What a publisher must know of the queues and cannot ask the broker: how each refuses.
+
+The limits themselves live in the broker's policies; the chart writes them and `topology.json` from the same values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+DIRECTORY_VARIABLE = "CELERY_WORKERS_CONFIG_DIR"
+FILE_NAME = "topology.json"
+
+
+@dataclass(frozen=True)
+class Topology:
+    """`stores_refused` names the queues that keep what they refuse in their dead-letter queue."""
+
+    stores_refused: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read the parsed topology.json. Only classic queues know reject-publish-dlx."""
+        return cls(
+            frozenset(
+                name
+                for name, queue in document.get("queues", {}).items()
+                if queue.get("overflow") == "reject-publish-dlx" and queue.get("type", "classic") == "classic"
+            )
+        )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the file the chart mounts; without one, assume that no queue stores what it refuses."""
+        directory = environment.get(DIRECTORY_VARIABLE)
+        path = Path(directory, FILE_NAME) if directory else None
+        if path is None or not path.is_file():
+            return cls()
+        return cls.from_document(json.loads(path.read_text(encoding="utf-8")))

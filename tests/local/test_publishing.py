@@ -1,0 +1,374 @@
+"""The publisher on a real RabbitMQ: refusals, lost connections, silence, threads, greenlets, fork."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from celery import Celery
+from kombu import Queue
+
+from celery_workers import Backoff, Publisher, PublishError, QueueFull, Topology, Unconfirmed, Unreachable, Unroutable
+from harness.broker.server import Broker
+
+LIMIT = 5
+SHORT_SECONDS = 1.0
+
+
+def make_app(url: str, **arguments: Mapping[str, Any]) -> Celery:
+    """An app with one queue a keyword, made on the broker with these arguments; the first is the default."""
+    app = Celery(broker=url, set_as_current=False)
+    app.conf.task_queues = [
+        Queue(name, queue_arguments=dict(given), routing_key=name) for name, given in arguments.items()
+    ]
+    app.conf.task_default_queue = next(iter(arguments))
+    with app.connection_for_write() as connection:
+        for queue in app.conf.task_queues:
+            queue(connection.default_channel).declare()
+    return app
+
+
+def limited(overflow: str = "reject-publish", **more: Any) -> dict[str, Any]:
+    return {"x-max-length": LIMIT, "x-overflow": overflow, **more}
+
+
+def depth(app: Celery, queue: str) -> int:
+    with app.connection_for_read() as connection:
+        return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+
+
+def take(app: Celery, queue: str) -> str | None:
+    """Take one message; return its task id."""
+    with app.connection_for_read() as connection:
+        message = connection.default_channel.basic_get(queue, no_ack=True)
+        return str(message.headers["id"]) if message else None
+
+
+def local_ports(url: str) -> set[int]:
+    """Our ends of this process's connections to the broker."""
+    port = urlsplit(url).port
+    return {
+        connection.laddr.port
+        for connection in psutil.Process().net_connections("tcp")
+        if connection.raddr and connection.raddr.port == port and connection.status == psutil.CONN_ESTABLISHED
+    }
+
+
+def outcome(publisher: Publisher, **options: Any) -> str:
+    try:
+        publisher.attempt("t", **options)
+    except PublishError as error:
+        return type(error).__name__
+    return "accepted"
+
+
+class Proxy:
+    """A TCP way to the broker that can be cut, or made to swallow one direction."""
+
+    def __init__(self, url: str) -> None:
+        self.target = (urlsplit(url).hostname, urlsplit(url).port)
+        self.swallow_answers = False
+        self.connections = 0
+        self._sockets: list[socket.socket] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = urlsplit(url)._replace(netloc=f"guest:guest@127.0.0.1:{self._server.getsockname()[1]}").geturl()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                self.connections += 1
+                broker = socket.create_connection(self.target)
+                self._sockets += [client, broker]
+                for pair, answers in (((client, broker), False), ((broker, client), True)):
+                    threading.Thread(target=self._pump, args=(*pair, answers), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not (answers and self.swallow_answers):
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._sockets.clear()
+
+    def close(self) -> None:
+        self._server.close()
+        self.cut()
+
+
+@pytest.fixture
+def proxy(vhost_broker: Broker) -> Iterator[Proxy]:
+    opened = Proxy(vhost_broker.amqp_url)
+    yield opened
+    opened.close()
+
+
+def test_a_full_queue_refuses_over_one_and_the_same_connection(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io=limited())
+    before = local_ports(vhost_broker.amqp_url)
+    publisher = Publisher(app)
+    outcomes, seen = [], set()
+    for _ in range(40):
+        outcomes.append(outcome(publisher))
+        seen |= local_ports(vhost_broker.amqp_url) - before
+    assert outcomes == ["accepted"] * LIMIT + ["QueueFull"] * 35
+    assert len(seen) == 1
+    assert publisher.counters["refused"] == 35
+    assert publisher.counters["refused_stored"] == 0
+    assert depth(app, "io") == LIMIT
+
+
+def test_a_refusal_that_was_stored_is_marked_and_never_retried(vhost_broker: Broker) -> None:
+    dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "cpu.dead"}
+    app = make_app(vhost_broker.amqp_url, cpu=limited("reject-publish-dlx", **dead), **{"cpu.dead": {}})
+    publisher = Publisher(app, topology=Topology(frozenset({"cpu"})))
+    for _ in range(LIMIT):
+        publisher.publish("t")
+    with pytest.raises(QueueFull) as caught:
+        publisher.publish("t", task_id="kept")
+    assert caught.value.stored
+    assert caught.value.queue == "cpu"
+    assert depth(app, "cpu.dead") == 1
+    assert take(app, "cpu.dead") == "kept"
+    assert publisher.counters["refused_stored"] == 1
+
+
+def test_a_queue_that_is_not_there_is_unroutable_and_spoils_nothing_after_it(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io=limited())
+    publisher = Publisher(app, connections=1)
+    outcomes = [outcome(publisher, queue=Queue("gone")), *(outcome(publisher) for _ in range(LIMIT + 1))]
+    # The last would read as accepted if it took the confirm that follows the returned message for its own.
+    assert outcomes == ["Unroutable", *["accepted"] * LIMIT, "QueueFull"]
+    with pytest.raises(Unroutable, match=r"gone"):
+        publisher.publish("t", queue=Queue("gone"))
+
+
+def test_an_exchange_that_is_not_there_is_unroutable_too(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io={})
+    publisher = Publisher(app, connections=1)
+    assert outcome(publisher, exchange="gone", routing_key="x") == "Unroutable"
+    assert outcome(publisher) == "accepted"
+
+
+def test_publish_waits_until_there_is_room(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io=limited())
+    publisher = Publisher(app, backoff=Backoff(first_seconds=0.05, max_seconds=0.2))
+    for _ in range(LIMIT):
+        publisher.publish("t")
+    threading.Timer(0.5, take, (app, "io")).start()
+    started = time.monotonic()
+    publisher.publish("t", task_id="late", deadline_seconds=20)
+    assert time.monotonic() - started > 0.3
+    assert publisher.counters["retried"] >= 2
+    assert publisher.counters["accepted"] == LIMIT + 1
+    assert depth(app, "io") == LIMIT
+
+
+def test_publish_gives_up_at_its_deadline(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io=limited())
+    publisher = Publisher(app, backoff=Backoff(first_seconds=0.05, max_seconds=0.2))
+    for _ in range(LIMIT):
+        publisher.publish("t")
+    started = time.monotonic()
+    with pytest.raises(QueueFull) as caught:
+        publisher.publish("t", deadline_seconds=0.6)
+    assert time.monotonic() - started < 2
+    assert caught.value.attempts > 2
+    assert publisher.counters["gave_up"] == 1
+
+
+def test_a_broker_that_goes_silent_is_given_up_on_in_time_and_found_again(proxy: Proxy) -> None:
+    app = make_app(proxy.url, io={})
+    publisher = Publisher(app, timeout_seconds=SHORT_SECONDS)
+    publisher.attempt("t")
+    proxy.swallow_answers = True
+    started = time.monotonic()
+    with pytest.raises(Unconfirmed):
+        publisher.attempt("t", task_id="maybe")
+    assert SHORT_SECONDS * 0.8 < time.monotonic() - started < SHORT_SECONDS * 3
+    proxy.swallow_answers = False
+    publisher.attempt("t")
+    assert depth(app, "io") == 3  # the unconfirmed one had arrived
+
+
+def test_a_connection_cut_between_message_and_confirm_leaves_the_outcome_open(proxy: Proxy) -> None:
+    app = make_app(proxy.url, io={})
+    publisher = Publisher(app, backoff=Backoff(first_seconds=0.05, max_seconds=0.1))
+    publisher.attempt("t")
+    proxy.swallow_answers = True
+    threading.Timer(0.3, proxy.cut).start()
+    with pytest.raises(Unconfirmed):
+        publisher.attempt("t", task_id="maybe")
+    proxy.swallow_answers = False
+    publisher.publish("t", task_id="maybe")
+    assert [take(app, "io") for _ in range(4)][1:] == ["maybe", "maybe", None]  # twice: hence idempotent tasks
+
+
+def test_an_idle_connection_that_was_cut_costs_nothing(proxy: Proxy) -> None:
+    app = make_app(proxy.url, io={})
+    publisher = Publisher(app)
+    publisher.attempt("t")
+    proxy.cut()
+    time.sleep(1.1)  # longer than a connection is trusted unseen
+    publisher.attempt("t")
+    assert publisher.counters["unconfirmed"] == 0
+    assert depth(app, "io") == 2
+
+
+def test_a_broker_that_is_not_there_is_unreachable_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    publisher = Publisher(Celery(broker=f"amqp://127.0.0.1:{port}//", set_as_current=False))
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match=r"refused"):
+        publisher.attempt("t")
+    assert time.monotonic() - started < 2
+    assert publisher.counters["unreachable"] == 1
+
+
+def test_a_wrong_password_is_unreachable_and_not_shown(vhost_broker: Broker) -> None:
+    parts = urlsplit(vhost_broker.amqp_url)
+    url = parts._replace(netloc=f"guest:sesame@{parts.hostname}:{parts.port}").geturl()
+    with pytest.raises(Unreachable) as caught:
+        Publisher(Celery(broker=url, set_as_current=False)).attempt("t")
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_broker_stopped_in_the_middle_does_not_hang_the_publisher(vhost_broker: Broker) -> None:
+    if vhost_broker.pid is None:
+        pytest.skip("the broker is not ours to stop")
+    app = make_app(vhost_broker.amqp_url, io={})
+    publisher = Publisher(app, timeout_seconds=SHORT_SECONDS, backoff=Backoff(first_seconds=0.1, max_seconds=0.5))
+    publisher.attempt("t")
+    os.kill(vhost_broker.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unconfirmed):
+            publisher.publish("t", task_id="maybe", deadline_seconds=2)
+    finally:
+        os.kill(vhost_broker.pid, signal.SIGCONT)
+    publisher.publish("t", task_id="sure", deadline_seconds=20)
+    taken = {take(app, "io") for _ in range(depth(app, "io"))}
+    assert "sure" in taken
+
+
+def test_threads_share_the_connections_and_each_hears_its_own_verdict(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io={}, small=limited())
+    app.amqp.queues  # noqa: B018 - Celery builds it on first use, without a lock
+    before = local_ports(vhost_broker.amqp_url)
+    publisher = Publisher(app, connections=3)
+    results: list[str] = []
+
+    def work(queue: str) -> None:
+        results.extend(f"{queue} {outcome(publisher, queue=queue)}" for _ in range(25))
+
+    threads = [threading.Thread(target=work, args=(queue,)) for queue in ("io", "small") * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results.count("io accepted") == 100
+    assert results.count("small accepted") == LIMIT
+    assert results.count("small QueueFull") == 100 - LIMIT
+    assert len(local_ports(vhost_broker.amqp_url) - before) <= 3
+
+
+GEVENT = """
+import gevent.monkey; gevent.monkey.patch_all()
+import sys, gevent
+from celery import Celery
+from kombu import Queue
+from celery_workers import Publisher, QueueFull
+
+app = Celery(broker=sys.argv[1])
+app.conf.task_queues = [Queue("io"), Queue("small")]  # only for routing; the publisher declares nothing
+publisher = Publisher(app, connections=4, timeout_seconds=5)
+seen = []
+
+def work(queue):
+    for _ in range(10):
+        try:
+            publisher.attempt("t", queue=queue)
+            seen.append(queue + " accepted")
+        except QueueFull:
+            seen.append(queue + " full")
+
+victims = [gevent.spawn(work, "io") for _ in range(4)]
+gevent.sleep(0)  # each is now waiting for a connection or a confirm
+gevent.killall(victims)
+killed = len(seen)
+gevent.joinall([gevent.spawn(work, queue) for queue in ("io", "small") * 20], raise_error=True)
+assert seen[killed:].count("io accepted") == 200, seen
+assert seen[killed:].count("small accepted") == 5, seen
+assert seen[killed:].count("small full") == 195, seen
+"""
+
+FORK = """
+import os, sys
+from celery import Celery
+from celery_workers import Publisher
+
+app = Celery(broker=sys.argv[1])
+app.conf.task_default_queue = "io"
+publisher = Publisher(app, connections=1)
+publisher.attempt("t", task_id="parent 1")
+child = os.fork()
+if child == 0:
+    publisher.attempt("t", task_id="child")
+    publisher.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+publisher.attempt("t", task_id="parent 2")
+assert publisher.counters["accepted"] == 2 and publisher.counters["unconfirmed"] == 0
+"""
+
+
+def run_script(script: str, url: str) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script, url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_greenlets_share_the_connections_and_a_killed_one_spoils_nothing(vhost_broker: Broker) -> None:
+    make_app(vhost_broker.amqp_url, io={}, small=limited())
+    run_script(GEVENT, vhost_broker.amqp_url)
+
+
+def test_a_forked_child_opens_its_own_connection(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io={})
+    run_script(FORK, vhost_broker.amqp_url)
+    assert [take(app, "io") for _ in range(3)] == ["parent 1", "child", "parent 2"]
+
+
+def test_a_message_that_cannot_be_serialised_is_the_callers_own_error(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io={})
+    publisher = Publisher(app)
+    with pytest.raises(Exception, match=r"serializable"):
+        publisher.publish("t", kwargs={"x": object()})
+    publisher.attempt("t")
+    assert depth(app, "io") == 1

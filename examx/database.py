@@ -1,0 +1,143 @@
+"""Transactions that are safe in threads, in forked processes and on gevent.
+
+On SQLite a transaction runs from BEGIN IMMEDIATE to COMMIT without a wait in between: sqlite3 never yields to gevent,
+so no greenlet is switched away while it holds the write lock. Where another process holds it, SQLite answers at once
+(no busy timeout, which would stop the whole gevent loop) and `write` sleeps outside the transaction, where gevent
+does switch, and tries again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.schema import CreateTable
+
+from examx import settings
+from examx.schema import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+
+LOCK_WAIT_SECONDS = 30.0
+"""How long a transaction waits for other writers before it fails."""
+_PAUSE_SECONDS = (0.001, 0.010)
+_SQLITE_CONNECTIONS = 4
+_SCHEMA_ATTEMPTS = 5
+
+_engines: dict[tuple[int, str], Engine] = {}
+_engines_lock = threading.Lock()
+
+
+def engine(database_url: str | None = None) -> Engine:
+    """The engine of `database_url` (default: the settings') in this process, its schema made on first use."""
+    url = database_url or settings.current().database_url
+    key = (os.getpid(), url)  # a forked child must not share its parent's connections
+    found = _engines.get(key)
+    if found is None:
+        with _engines_lock:
+            found = _engines.get(key) or _open(url)
+            _engines[key] = found
+    return found
+
+
+def write(work: Callable[[Connection], T], *, database_url: str | None = None) -> T:
+    """Run `work` in one transaction and commit. `work` must not wait for anything but the database.
+
+    It is run again from the start where the database was locked; its exceptions roll back and pass through.
+    """
+    return _attempt(lambda: _transaction(engine(database_url), work))
+
+
+def read(work: Callable[[Connection], T], *, database_url: str | None = None) -> T:
+    """Run `work` on a connection without taking the write lock."""
+    return _attempt(lambda: _reading(engine(database_url), work))
+
+
+def _attempt(step: Callable[[], T]) -> T:
+    limit = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            return step()
+        except DBAPIError as error:
+            if not _is_locked(error) or time.monotonic() >= limit:
+                raise
+        time.sleep(random.uniform(*_PAUSE_SECONDS))
+
+
+def _transaction(bound: Engine, work: Callable[[Connection], T]) -> T:
+    with bound.connect() as connection:
+        if bound.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        result = work(connection)
+        connection.commit()
+        return result
+
+
+def _reading(bound: Engine, work: Callable[[Connection], T]) -> T:
+    with bound.connect() as connection:
+        return work(connection)
+
+
+def _is_locked(error: DBAPIError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _open(url: str) -> Engine:
+    opened = (
+        _open_sqlite(url) if make_url(url).get_backend_name() == "sqlite" else create_engine(url, pool_pre_ping=True)
+    )
+    _create_schema(opened)
+    return opened
+
+
+def _open_sqlite(url: str) -> Engine:
+    """An engine on a WAL file: readers never wait for writers.
+
+    synchronous=NORMAL: a commit is safe when a process dies, the last ones may be lost when the machine loses power.
+    """
+    Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+    opened = create_engine(
+        url,
+        pool_size=_SQLITE_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=LOCK_WAIT_SECONDS,
+        connect_args={"timeout": 0, "check_same_thread": False},
+    )
+    event.listen(opened, "connect", _prepare_sqlite)
+    _attempt(lambda: _reading(opened, lambda c: c.exec_driver_sql("PRAGMA journal_mode=WAL").close()))
+    return opened
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _transaction, not by sqlite3's guess
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _create_schema(bound: Engine) -> None:
+    """Make what is missing; several processes may do so at once (the loser of a race looks again)."""
+    for attempt in range(_SCHEMA_ATTEMPTS):
+        try:
+            return _attempt(lambda: _transaction(bound, _create_tables))
+        except (IntegrityError, OperationalError, ProgrammingError):
+            if attempt == _SCHEMA_ATTEMPTS - 1:
+                raise
+        time.sleep(random.uniform(0.05, 0.2))
+
+
+def _create_tables(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))

@@ -6,6 +6,7 @@ and input made to exhaust memory. Scalars get helm's meaning (YAML 1.1 without d
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -68,7 +69,7 @@ def load_file(path: Path) -> dict[str, Any]:
 
 def load_document(path: Path) -> Document:
     """Return a values file's mapping together with the lines its keys stand on. Raises InputError."""
-    return parse(read_text(path, limit_bytes=MAX_VALUES_BYTES), str(path))
+    return parse(read_text(path, limit_bytes=MAX_VALUES_BYTES), shown(path))
 
 
 def load_text(text: str, name: str) -> dict[str, Any]:
@@ -89,6 +90,13 @@ def load_scalar(text: str, name: str) -> Any:
     return _Reader(name).value(nodes[0], ()) if nodes else None
 
 
+def shown(path: Path) -> str:
+    """Return a file's name for messages: as short as it can be from the working directory."""
+    with contextlib.suppress(OSError, ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path)
+
+
 def parse(text: str, name: str) -> Document:
     """Return the one document in `text`. Raises InputError."""
     documents = list(_documents(text, name))
@@ -104,21 +112,21 @@ def read_text(path: Path, *, limit_bytes: int = MAX_TEXT_BYTES) -> str:
     """Return a file's text. Raises InputError when it is missing, too large, or not UTF-8."""
     try:
         if path.is_dir():
-            raise InputError(f"{path}: is a directory, a YAML file is wanted")
+            raise InputError(f"{shown(path)}: is a directory, a YAML file is wanted")
         with path.open("rb") as file:
             raw = file.read(limit_bytes + 1)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{shown(path)}: no such file") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{shown(path)}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(raw) > limit_bytes:
-        raise InputError(f"{path}: larger than {limit_bytes:,} bytes; that is no values file")
+        raise InputError(f"{shown(path)}: larger than {limit_bytes:,} bytes; that is no values file")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{path}:{line}: not UTF-8 text (byte {raw[error.start]:#04x}); save the file as UTF-8"
+            f"{shown(path)}:{line}: not UTF-8 text (byte {raw[error.start]:#04x}); save the file as UTF-8"
         ) from None
 
 

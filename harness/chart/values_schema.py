@@ -1,0 +1,160 @@
+"""Checks values against the chart's values.schema.json, reporting every error with its key, source and fix."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from jsonschema.exceptions import ValidationError, relevance
+
+from harness.chart import yaml_strict
+from harness.chart.problems import Problem
+from harness.chart.values import CHART, Values
+from harness.chart.yaml_strict import KeyPath
+from harness.errors import HarnessError
+
+RULE = "values-schema"
+_SHOWN_KEYS = 15
+_SHOWN_CHARACTERS = 60
+_JSON_NAMES = {dict: "a map", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
+_TYPE_NAMES = {
+    "object": "a map",
+    "array": "a list",
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "null": "null",
+}
+
+
+def schema_file(chart: Path = CHART) -> Path:
+    """Return where the chart's schema stands (or would stand)."""
+    return chart / "values.schema.json"
+
+
+def check(values: Values, *, chart: Path = CHART) -> list[Problem]:
+    """Return every disagreement of the merged values with the chart's schema; none when the chart has no schema."""
+    path = schema_file(chart)
+    if not path.exists():
+        return []
+    validator = _validator(path.read_text(encoding="utf-8"), str(path))
+    problems: dict[tuple[str, str], Problem] = {}
+    for error in validator.iter_errors(values.merged):
+        for problem in _explain(error, values):
+            problems.setdefault((problem.path, problem.message), problem)
+    return sorted(problems.values(), key=lambda problem: problem.path)
+
+
+@functools.lru_cache(maxsize=4)
+def _validator(text: str, name: str) -> jsonschema.Draft7Validator:
+    try:
+        schema = json.loads(text)
+        jsonschema.Draft7Validator.check_schema(schema)
+    except (ValueError, jsonschema.SchemaError) as error:
+        raise HarnessError(f"{name} is not a JSON schema of draft 7: {error}") from error
+    return jsonschema.Draft7Validator(schema)
+
+
+def _explain(error: ValidationError, values: Values) -> Iterator[Problem]:
+    if error.context:
+        yield from _explain(_closest(error), values)
+        return
+    path: KeyPath = tuple(error.absolute_path)
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        for key in _extra_keys(error):
+            here = (*path, key)
+            yield _problem(here, f"unknown key {key!r}", _known_keys(key, error.schema), values)
+        return
+    message, fix = _message(error)
+    yield _problem(path, message, fix, values)
+
+
+def _problem(path: KeyPath, message: str, fix: str, values: Values) -> Problem:
+    return Problem(RULE, yaml_strict.show_path(path), message, fix, source=values.source(path))
+
+
+def _closest(error: ValidationError) -> ValidationError:
+    """Return the error of the alternative that came nearest: the deepest one, one about the type last."""
+    return min(error.context or [], key=lambda inner: (-len(inner.path), inner.validator == "type", relevance(inner)))
+
+
+def _extra_keys(error: ValidationError) -> list[str]:
+    schema = _mapping(error.schema)
+    known = _mapping(schema.get("properties"))
+    patterns = list(_mapping(schema.get("patternProperties")))
+    given = _mapping(error.instance)
+    return [key for key in given if key not in known and not any(re.search(pattern, key) for pattern in patterns)]
+
+
+def _known_keys(key: str, schema: Any) -> str:
+    known = sorted(_mapping(_mapping(schema).get("properties")))
+    patterns = list(_mapping(_mapping(schema).get("patternProperties")))
+    if patterns and not known:
+        return f"name it to match {' or '.join(patterns)}"
+    close = difflib.get_close_matches(key, known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    shown = ", ".join(known[:_SHOWN_KEYS]) + (", ..." if len(known) > _SHOWN_KEYS else "")
+    return f"remove it; the keys here are {shown}" if known else "remove it"
+
+
+def _message(error: ValidationError) -> tuple[str, str]:
+    """Return what is wrong and what to do, for the kinds of rule a values schema has."""
+    wanted = error.validator_value
+    shown = _show(error.instance)
+    rules: Mapping[str, tuple[str, str]] = {
+        "type": (f"{shown} is {_kind(error.instance)}", f"must be {_types(wanted)}"),
+        "enum": (f"{shown} is not a choice here", f"use one of {_choices(wanted)}{_close(error.instance, wanted)}"),
+        "const": (f"{shown} is not possible here", f"must be {_show(wanted)}"),
+        "minimum": (f"{shown} is too small", f"must be {wanted} or more"),
+        "maximum": (f"{shown} is too large", f"must be {wanted} or less"),
+        "exclusiveMinimum": (f"{shown} is too small", f"must be more than {wanted}"),
+        "exclusiveMaximum": (f"{shown} is too large", f"must be less than {wanted}"),
+        "pattern": (f"{shown} has the wrong form", f"must match {wanted}"),
+        "minLength": (f"{shown} is too short", f"give at least {wanted} characters"),
+        "maxLength": (f"{shown} is too long", f"give at most {wanted} characters"),
+        "minItems": (f"{shown} has too few entries", f"give at least {wanted}"),
+        "maxItems": (f"{shown} has too many entries", f"give at most {wanted}"),
+        "minProperties": (f"{shown} has too few keys", f"give at least {wanted}"),
+        "uniqueItems": (f"{shown} names something twice", "name it once"),
+        "required": (error.message.replace(" is a required property", " is missing"), "add it"),
+    }
+    if error.schema is False:
+        return f"{shown} cannot be set here", "remove it"
+    message, fix = rules.get(str(error.validator), (error.message, ""))
+    return message, fix
+
+
+def _choices(wanted: Any) -> str:
+    return ", ".join(map(_show, wanted)) if isinstance(wanted, Iterable) else _show(wanted)
+
+
+def _close(value: Any, wanted: Any) -> str:
+    words = [word for word in wanted if isinstance(word, str)] if isinstance(wanted, list) else []
+    close = difflib.get_close_matches(value, words, n=1) if isinstance(value, str) else []
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _types(wanted: Any) -> str:
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    return " or ".join(_TYPE_NAMES.get(name, name) for name in names)
+
+
+def _kind(value: Any) -> str:
+    return _JSON_NAMES.get(type(value), "null")
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

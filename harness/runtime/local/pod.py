@@ -1,0 +1,176 @@
+"""One pod: its containers, its Ready condition, its measurements."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.autoscaling import PodSample
+from harness.runtime.base import PodState
+from harness.runtime.local.backoff import BackOff
+from harness.runtime.local.container import Container, Report
+from harness.runtime.local.metrics import Consumption, Meter, Usage
+from harness.runtime.local.process import Launcher
+from harness.runtime.local.template import PodTemplate
+
+LOG = "log"
+
+
+class Pod:
+    """A pod from its creation to its end. `report` is told what happens to it."""
+
+    def __init__(
+        self,
+        template: PodTemplate,
+        *,
+        name: str,
+        uid: str,
+        directory: Path,
+        launcher: Launcher,
+        report: Report,
+        back_off: BackOff,
+        now: float,
+    ) -> None:
+        self.name = name
+        self.uid = uid
+        self.created_at = now
+        self.ready = False
+        self.ready_at: float | None = None
+        self.changed_at = now
+        self.deleting = False
+        self.template = template
+        self._directory = directory
+        self._report = report
+        self._meters: dict[str, Meter] = {}
+        self._metered: dict[str, int] = {}
+        directory.mkdir(parents=True)
+        specs = template.containers(template.identity(name, uid), directory)
+        self.containers = tuple(Container(spec, launcher=launcher, report=report, back_off=back_off) for spec in specs)
+        for container in self.containers:
+            container.start(now)
+        report("created", template.where)
+
+    @property
+    def log(self) -> Path:
+        """The first container's output."""
+        return self._directory / LOG
+
+    @property
+    def restarts(self) -> int:
+        """Restarts of all containers."""
+        return sum(container.restarts for container in self.containers)
+
+    @property
+    def finished(self) -> bool:
+        """True once nothing of the pod runs and nothing will start again."""
+        return all(container.finished for container in self.containers)
+
+    @property
+    def failed(self) -> bool:
+        """True when some container's last run did not end well."""
+        return any(container.last_exit is not None and container.last_exit.code != 0 for container in self.containers)
+
+    def tick(self, now: float) -> None:
+        """Advance the containers and the Ready condition."""
+        for container in self.containers:
+            container.tick(now)
+        ready = not self.deleting and all(container.ready for container in self.containers)
+        if ready != self.ready:
+            self.ready, self.changed_at = ready, now
+            self.ready_at = now if ready else self.ready_at
+            if not self.deleting:
+                self._report("ready" if ready else "unready", "" if ready else self.waiting_for())
+
+    def waiting_for(self) -> str:
+        """Return in words why the pod is not ready."""
+        return "; ".join(f"{each.spec.name}: {each.waiting_for()}" for each in self.containers if not each.ready)
+
+    def terminate(self, now: float, *, grace_seconds: float | None = None) -> None:
+        """Stop it with the rendered grace, or a shorter one."""
+        if not self.deleting:
+            self._report("stopping", "")
+        self.deleting = True
+        rendered = self.template.grace_seconds
+        grace = rendered if grace_seconds is None else min(rendered, grace_seconds)
+        for container in self.containers:
+            container.terminate(now, grace_seconds=grace)
+        self.tick(now)
+
+    def kill(self) -> None:
+        """Kill everything of it now."""
+        self.deleting = True
+        for container in self.containers:
+            container.kill()
+
+    def signal(self, number: int) -> None:
+        """Signal the first container's main process."""
+        self.containers[0].signal(number)
+
+    def remove_volumes(self) -> None:
+        """Delete its volumes and scratch directories, as a node does; the logs stay."""
+        for name in ("volumes", "work", "tmp"):
+            shutil.rmtree(self._directory / name, ignore_errors=True)
+
+    def pids(self) -> list[int]:
+        """Return the main processes that run."""
+        return [container.pid for container in self.containers if container.pid is not None]
+
+    def measure(self, consumed: Mapping[int, Consumption], now: float, *, fresh_seconds: float) -> None:
+        """Take one metrics sample of every container, from the consumption of its session."""
+        for container in self.containers:
+            pid, name = container.pid, container.spec.name
+            if pid is None or pid not in consumed or container.started_at is None:
+                self._meters.pop(name, None)
+                continue
+            if self._metered.get(name) != pid:
+                self._metered[name] = pid
+                self._meters[name] = Meter(container.started_at, fresh_seconds=fresh_seconds)
+            used = consumed[pid]
+            cpu_seconds = used.cpu_seconds + container.probe_cpu_seconds
+            self._meters[name].sample(now, Consumption(cpu_seconds, used.memory_bytes))
+
+    def usage(self) -> Usage | None:
+        """Return the pod's use over the last window, None while some container has none."""
+        found = [self._meters[each.spec.name].usage for each in self.containers if each.spec.name in self._meters]
+        known = [usage for usage in found if usage is not None]
+        if len(known) < len(self.containers):
+            return None
+        return Usage(
+            at=min(usage.at for usage in known),
+            window_seconds=known[0].window_seconds,
+            cpu_cores=sum(usage.cpu_cores for usage in known),
+            memory_bytes=sum(usage.memory_bytes for usage in known),
+        )
+
+    def state(self) -> PodState:
+        """Return what the runtime's users see."""
+        usage = self.usage()
+        return PodState(
+            name=self.name,
+            deployment=self.template.workload,
+            phase="Terminating" if self.deleting else "Running",
+            ready=self.ready,
+            started_at=self.created_at,
+            ready_at=self.ready_at,
+            cpu_cores=None if usage is None else usage.cpu_cores,
+            memory_bytes=None if usage is None else usage.memory_bytes,
+            restarts=self.restarts,
+        )
+
+    def sample(self) -> PodSample:
+        """Return what the autoscaler sees."""
+        usage = self.usage()
+        used = {} if usage is None else {"cpu": round(usage.cpu_cores * 1000), "memory": usage.memory_bytes * 1000}
+        return PodSample(
+            name=self.name,
+            phase="Running",
+            ready=self.ready,
+            start_time_seconds=self.created_at,
+            last_transition_seconds=self.changed_at,
+            requests_milli=self.template.requests_milli(),
+            usage_milli=used,
+            metric_timestamp_seconds=None if usage is None else usage.at,
+            metric_window_seconds=15.0 if usage is None else usage.window_seconds,
+            deleting=self.deleting,
+        )

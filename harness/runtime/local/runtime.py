@@ -1,0 +1,351 @@
+"""The local runtime: rendered manifests as processes of this machine."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.autoscaling import ControllerConfig
+from harness.errors import HarnessError, InputError
+from harness.runtime.base import Manifest, PodState, Release, RuntimeEvent, ScaleEvent, ScaleState
+from harness.runtime.local import journal, metrics
+from harness.runtime.local.backoff import BASE_SECONDS, BackOff
+from harness.runtime.local.deployment import DeploymentController
+from harness.runtime.local.job import JobController
+from harness.runtime.local.naming import generated_name, template_hash
+from harness.runtime.local.objects import Objects, sort_release
+from harness.runtime.local.pod import LOG, Pod
+from harness.runtime.local.process import Launcher
+from harness.runtime.local.scaling import Autoscaler, QueueSource, Sight, look
+from harness.runtime.local.template import PodTemplate
+
+POLL_SECONDS = 0.05
+# After SIGKILL nothing needs longer than this to be reaped.
+KILL_WAIT_SECONDS = 10.0
+
+
+class LocalRuntime:
+    """Runs one release's Jobs and Deployments as processes and scales them as a cluster would.
+
+    Not thread-safe, and all processes end with the thread that started them: one thread, which lives as long as the
+    run, calls everything. Files below `directory`: pods/<pod>/log, autoscaling.jsonl.
+
+    `queue_source` is asked once a sync when some autoscaler reads queues; it must answer or raise within a bounded
+    time. `metrics_seconds` is metrics-server's resolution. `job_timeout_seconds` bounds `install`,
+    `stop_grace_seconds` bounds what `uninstall` leaves a worker, whatever its rendered grace.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        queue_source: QueueSource,
+        clock: Callable[[], float] = time.time,
+        sync_seconds: float = 15.0,
+        metrics_seconds: float = metrics.RESOLUTION_SECONDS,
+        back_off_seconds: float = BASE_SECONDS,
+        job_timeout_seconds: float = 120.0,
+        stop_grace_seconds: float = 15.0,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._directory = directory.resolve()
+        self._queue_source = queue_source
+        self._clock = clock
+        self._controller = ControllerConfig(sync_seconds=sync_seconds)
+        self._metrics_seconds = metrics_seconds
+        self._back_off = BackOff(base_seconds=back_off_seconds)
+        self._job_timeout_seconds = job_timeout_seconds
+        self._stop_grace_seconds = stop_grace_seconds
+        self._rng = rng or random.Random()
+        self._launcher = Launcher()
+        self._deployments: dict[str, DeploymentController] = {}
+        self._jobs: list[JobController] = []
+        self._autoscalers: list[Autoscaler] = []
+        self._scale_events: list[ScaleEvent] = []
+        self._events: list[RuntimeEvent] = []
+        self._installed = False
+        self._next_metrics_at = 0.0
+        self._next_sync_at = 0.0
+        self._next_poll_at: dict[str, float] = {}
+
+    # ---- the protocol -------------------------------------------------------------------------------------------
+
+    def install(self, release: Release) -> None:
+        """Start everything, as a cluster does side by side; return once every Job has succeeded.
+
+        Raises InputError for what cannot be honoured, before anything starts, and HarnessError with the end of its log
+        for a Job that fails.
+        """
+        if self._installed:
+            raise HarnessError("this runtime has a release installed already; uninstall it first")
+        objects = sort_release(release)
+        now = self._clock()
+        self._prepare(objects, release.namespace, now)
+        self._installed = True
+        (self._directory / "pods").mkdir(parents=True, exist_ok=True)
+        for skipped in objects.skipped:
+            self._record("skipped", release.name, skipped)
+        self._next_sync_at = now
+        self._next_poll_at = {each.deployment: now for each in self._autoscalers}
+        # Half a period off the syncs: a cluster's two clocks are independent, so a figure is as old as this on average.
+        self._next_metrics_at = now + self._metrics_seconds / 2
+        self.tick()
+        self._await_jobs()
+
+    def wait_ready(self, *, timeout_seconds: float) -> None:
+        """Return once each Deployment has all its replicas ready. Raises HarnessError saying what is missing."""
+        deadline = self._clock() + timeout_seconds
+        while not all(deployment.settled for deployment in self._deployments.values()):
+            if self._clock() > deadline:
+                raise HarnessError(f"not ready after {timeout_seconds:g} s:\n{self._missing()}")
+            time.sleep(POLL_SECONDS)
+            self.tick()
+
+    def tick(self) -> None:
+        """Advance probes, restarts, metrics and scaling to now."""
+        now = self._clock()
+        for job in self._jobs:
+            job.tick(now)
+        for deployment in self._deployments.values():
+            for pod in deployment.tick(now):
+                self._forget(pod)
+        if self._installed and now >= self._next_metrics_at:
+            self._measure(now)
+        if self._installed and now >= self._next_sync_at:
+            self._sync(now)
+        self._poll(now)
+
+    def pods(self) -> list[PodState]:
+        """Return every Deployment's pods, those that are stopping too."""
+        return [pod.state() for deployment in self._deployments.values() for pod in deployment.pods]
+
+    def scales(self) -> list[ScaleState]:
+        """Return every Deployment's replica counts."""
+        return [deployment.state() for deployment in self._deployments.values()]
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        """Set a Deployment's replicas by hand; its autoscaler, if any, goes on from there."""
+        if replicas < 0:
+            raise InputError(f"replicas of {deployment} must be 0 or more, not {replicas}")
+        self._set_replicas(self._deployment(deployment), replicas, "scaled by hand", self._clock())
+
+    def scale_events(self) -> list[ScaleEvent]:
+        """Return every change of desired replicas so far."""
+        return list(self._scale_events)
+
+    def events(self) -> list[RuntimeEvent]:
+        """Return what else happened so far.
+
+        Kinds: created, started, ready, unready, unhealthy, exited, restarted, stopping, stopped, killed, gone; skipped
+        (an object left out), metrics (queue statistics that failed).
+        """
+        return list(self._events)
+
+    def kill(self, pod: str, signal_number: int) -> None:
+        """Signal the pod's main process, as an accident would."""
+        for deployment in self._deployments.values():
+            for candidate in deployment.pods:
+                if candidate.name == pod:
+                    candidate.signal(signal_number)
+                    self._record("killed", pod, f"signal {signal_number}")
+                    return
+        raise InputError(f"there is no pod {pod}")
+
+    def logs(self, pod: str) -> Path:
+        """Return the file with the pod's output, also when the pod is gone."""
+        return self._directory / "pods" / pod / LOG
+
+    def uninstall(self) -> None:
+        """Stop everything: SIGTERM, and SIGKILL `stop_grace_seconds` later. Safe at any time and to repeat."""
+        try:
+            self._stop_gracefully()
+        finally:
+            self._kill_everything()
+            self._deployments, self._jobs, self._autoscalers = {}, [], []
+            self._installed = False
+            self._launcher.close()
+
+    # ---- setting up ---------------------------------------------------------------------------------------------
+
+    def _prepare(self, objects: Objects, namespace: str, now: float) -> None:
+        """Read everything and refuse what is wrong, before anything starts."""
+        templates = {
+            manifest["metadata"]["name"]: PodTemplate.from_workload(
+                manifest, namespace=namespace, sources=objects.sources
+            )
+            for manifest in (*objects.deployments, *objects.jobs)
+        }
+        autoscalers = [Autoscaler(each, controller=self._controller, now=now) for each in objects.autoscalers]
+        for manifest in objects.deployments:
+            name = manifest["metadata"]["name"]
+            self._deployments[name] = self._controller_of(manifest, templates[name])
+        for autoscaler in autoscalers:
+            deployment = self._deployments[autoscaler.deployment]
+            deployment.minimum, deployment.maximum = autoscaler.minimum, autoscaler.spec.max_replicas
+        self._autoscalers = autoscalers
+        self._jobs = [self._job(manifest, templates[manifest["metadata"]["name"]], now) for manifest in objects.jobs]
+
+    def _controller_of(self, manifest: Manifest, template: PodTemplate) -> DeploymentController:
+        name = manifest["metadata"]["name"]
+        prefix = f"{name}-{template_hash(manifest['spec']['template'])}"
+        replicas = manifest["spec"].get("replicas")
+        return DeploymentController(
+            name,
+            desired=1 if replicas is None else replicas,
+            new_pod=lambda now: self._pod(template, prefix, now),
+        )
+
+    def _job(self, manifest: Manifest, template: PodTemplate, now: float) -> JobController:
+        name = manifest["metadata"]["name"]
+        return JobController(
+            name,
+            manifest["spec"],
+            new_pod=lambda at: self._pod(template, name, at),
+            now=now,
+            base_seconds=self._back_off.base_seconds,
+        )
+
+    def _pod(self, template: PodTemplate, prefix: str, now: float) -> Pod:
+        name = generated_name(prefix, self._rng)
+        return Pod(
+            template,
+            name=name,
+            uid=str(uuid.UUID(int=self._rng.getrandbits(128), version=4)),
+            directory=self._directory / "pods" / name,
+            launcher=self._launcher,
+            report=lambda kind, message: self._record(kind, name, message),
+            back_off=self._back_off,
+            now=now,
+        )
+
+    def _await_jobs(self) -> None:
+        deadline = self._clock() + self._job_timeout_seconds
+        while any(job.state == "running" for job in self._jobs):
+            if self._clock() > deadline:
+                for job in self._jobs:
+                    job.stop(f"it did not end within {self._job_timeout_seconds:g} s")
+                break
+            time.sleep(POLL_SECONDS)
+            self.tick()
+        for job in self._jobs:
+            if job.state == "failed":
+                raise HarnessError(f"Job {job.name} failed: {job.reason}. The end of its log:\n{job.log_tail()}")
+
+    # ---- metrics and scaling ------------------------------------------------------------------------------------
+
+    def _measure(self, now: float) -> None:
+        self._next_metrics_at = _next(self._next_metrics_at, self._metrics_seconds, now)
+        pods = [pod for deployment in self._deployments.values() for pod in deployment.pods]
+        consumed = metrics.sessions(pid for pod in pods for pid in pod.pids())
+        fresh_seconds = metrics.FRESH_SECONDS * self._metrics_seconds / metrics.RESOLUTION_SECONDS
+        for pod in pods:
+            pod.measure(consumed, now, fresh_seconds=fresh_seconds)
+
+    def _sync(self, now: float) -> None:
+        self._next_sync_at = _next(self._next_sync_at, self._controller.sync_seconds, now)
+        sight = self._look() if any(each.triggers for each in self._autoscalers) else Sight({})
+        for autoscaler in self._autoscalers:
+            deployment = self._deployments[autoscaler.deployment]
+            samples = [pod.sample() for pod in deployment.pods]
+            observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=now)
+            decision = autoscaler.sync(observation, now=now)
+            line = journal.sync_line(deployment.name, observation, decision, now=now)
+            journal.append(self._directory / "autoscaling.jsonl", line)
+            if decision.changed:
+                self._set_replicas(deployment, decision.desired, decision.reason, now)
+
+    def _poll(self, now: float) -> None:
+        """Do what KEDA's operator does itself, each ScaledObject at its own polling interval."""
+        for autoscaler in self._autoscalers:
+            if autoscaler.keda is None or now < self._next_poll_at[autoscaler.deployment]:
+                continue
+            planned, period = self._next_poll_at[autoscaler.deployment], autoscaler.keda.polling_seconds
+            self._next_poll_at[autoscaler.deployment] = _next(planned, period, now)
+            deployment = self._deployments[autoscaler.deployment]
+            outcome = autoscaler.poll(desired=deployment.desired, sight=self._look(), now=now)
+            if outcome.replicas is not None:
+                self._set_replicas(deployment, outcome.replicas, f"KEDA: {outcome.reason}", now)
+
+    def _look(self) -> Sight:
+        sight = look(self._queue_source)
+        if sight.problem:
+            self._record("metrics", "queues", sight.problem)
+        return sight
+
+    def _set_replicas(self, deployment: DeploymentController, replicas: int, reason: str, now: float) -> None:
+        before, deployment.desired = deployment.desired, replicas
+        if before != replicas:
+            self._scale_events.append(ScaleEvent(now, deployment.name, before, replicas, reason))
+        deployment.reconcile(now)
+
+    # ---- stopping -----------------------------------------------------------------------------------------------
+
+    def _stop_gracefully(self) -> None:
+        now = self._clock()
+        for job in self._jobs:
+            job.stop("uninstalled")
+        for deployment in self._deployments.values():
+            deployment.desired = 0
+        for pod in self._all_pods():
+            pod.terminate(now, grace_seconds=self._stop_grace_seconds)
+        deadline = now + self._stop_grace_seconds
+        while self._clock() < deadline and not all(pod.finished for pod in self._all_pods()):
+            time.sleep(POLL_SECONDS)
+            self._advance_pods()
+
+    def _kill_everything(self) -> None:
+        pods = self._all_pods()
+        for pod in pods:
+            pod.kill()
+        deadline = time.monotonic() + KILL_WAIT_SECONDS
+        while time.monotonic() < deadline and not all(pod.finished for pod in pods):
+            self._advance_pods()
+            time.sleep(POLL_SECONDS / 5)
+        for pod in pods:
+            self._forget(pod)
+
+    def _all_pods(self) -> list[Pod]:
+        of_deployments = [pod for deployment in self._deployments.values() for pod in deployment.pods]
+        return of_deployments + [pod for job in self._jobs for pod in job.pods]
+
+    def _advance_pods(self) -> None:
+        now = self._clock()
+        for pod in self._all_pods():
+            pod.tick(now)
+
+    # ---- helpers ------------------------------------------------------------------------------------------------
+
+    def _forget(self, pod: Pod) -> None:
+        pod.remove_volumes()
+        self._record("gone", pod.name)
+
+    def _deployment(self, name: str) -> DeploymentController:
+        if name not in self._deployments:
+            raise InputError(f"there is no Deployment {name}; there are: {', '.join(sorted(self._deployments))}")
+        return self._deployments[name]
+
+    def _missing(self) -> str:
+        lines = []
+        for deployment in self._deployments.values():
+            if deployment.settled:
+                continue
+            state = deployment.state()
+            lines.append(f"  {state.deployment}: {state.ready} of {deployment.expected} ready")
+            for pod in deployment.active:
+                if not pod.ready:
+                    lines.append(f"    {pod.name}: {pod.waiting_for()}; its output: {pod.log}")
+        return "\n".join(lines)
+
+    def _record(self, kind: str, subject: str, message: str = "") -> None:
+        self._events.append(RuntimeEvent(self._clock(), kind, subject, message))
+
+
+def _next(planned: float, period_seconds: float, now: float) -> float:
+    """Return the first planned time after now; what was missed is not made up for."""
+    missed = int((now - planned) // period_seconds)
+    return planned + (missed + 1) * period_seconds

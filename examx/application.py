@@ -42,7 +42,7 @@ def _make() -> Celery:
 app = _make()
 
 
-@worker_init.connect  # type: ignore[untyped-decorator]
+@worker_init.connect
 def preload(**_: object) -> None:
     """Import the heavy libraries in the cpu class's parent process; the other classes start without them."""
     if os.environ.get("CELERY_WORKERS_CLASS") == "cpu":

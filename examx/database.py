@@ -131,7 +131,8 @@ def _create_schema(bound: Engine) -> None:
     """Make what is missing; several processes may do so at once (the loser of a race looks again)."""
     for attempt in range(_SCHEMA_ATTEMPTS):
         try:
-            return _attempt(lambda: _transaction(bound, _create_tables))
+            _attempt(lambda: _transaction(bound, _create_tables))
+            return
         except (IntegrityError, OperationalError, ProgrammingError):
             if attempt == _SCHEMA_ATTEMPTS - 1:
                 raise

@@ -24,13 +24,14 @@ def write(task_id: str, content: bytes, *, directory: Path | None = None) -> Pat
     target = path_of(task_id, directory=directory)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{task_id}.", suffix=".part")
+    partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(name, target)
+        partial.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
     return target

@@ -72,10 +72,10 @@ def _cpu_untrusted(pod: PodSample, now: int, controller: ControllerConfig) -> bo
 
 def _sampled_before_change(pod: PodSample, changed: int | None) -> bool:
     """Tell whether the sample began before the pod's last change of readiness."""
-    if changed is None:
-        return False
     if pod.metric_timestamp_seconds is None:
         return True
+    if changed is None:
+        return False
     return nanoseconds(pod.metric_timestamp_seconds) < changed + nanoseconds(pod.metric_window_seconds)
 
 

@@ -78,7 +78,8 @@
 
 {{/*
 Checksum of what a running worker has read, so that pods are replaced when it changes. It leaves out what acts without
-a restart: the numbers of pods, and what queue policies change live. Arguments: root, model.
+a restart: the numbers of pods, and what a queue's policy changes behind everybody's back. Overflow stays in: who
+publishes has to know whether a refused task is stored. Arguments: root, model.
 */}}
 {{- define "celery-workers.workerChecksum" -}}
 {{- $topology := include "celery-workers.topology" . | fromJson -}}
@@ -86,7 +87,7 @@ a restart: the numbers of pods, and what queue policies change live. Arguments: 
   {{- $_ := set $topology.classes $name (omit $class "replicas" "scaler" "termination_grace_period_seconds") -}}
 {{- end -}}
 {{- range $name, $queue := $topology.queues -}}
-  {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "overflow" "message_ttl_seconds" "consumer_timeout_seconds") -}}
+  {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "message_ttl_seconds" "consumer_timeout_seconds") -}}
 {{- end -}}
 {{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" -}}
 {{- list $topology $files | toJson | sha256sum -}}

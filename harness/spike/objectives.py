@@ -6,7 +6,7 @@ An objective is a name and parameters. One that could not be measured is a miss 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ class Measurements:
     """What objectives are measured on. `started_at` and `last_due_at` are seconds since the epoch."""
 
     ledger: Ledger
-    planned: int  # tasks the scenario means to offer
+    planned: Collection[str]  # ids of the tasks the scenario means to offer
     started_at: float
     last_due_at: float  # when the last first attempt was scheduled
     first_added_ready_seconds: float | None = None
@@ -186,6 +186,10 @@ def _count(name: str) -> Callable[[Measurements, Parameters], float]:
     return lambda measurements, _: float(getattr(measurements.ledger.counts, name))
 
 
+def _not_as_planned(measurements: Measurements, _: Parameters) -> float:
+    return float(len(set(measurements.planned) ^ {row.id for row in measurements.ledger.records}))
+
+
 def drain_seconds(ledger: Ledger, *, last_due_at: float) -> float | None:
     """From the last scheduled first attempt (a burst's is its start) to the last effect.
 
@@ -290,11 +294,7 @@ KINDS: Mapping[str, Kind] = {
         lambda m, _: float(len(m.ledger.unknown_effects)), _always("Effects of tasks nobody offered"), "tasks"
     ),
     "faults": Kind(lambda m, _: float(len(m.ledger.faults)), _always("Histories that contradict themselves"), "tasks"),
-    "not_as_planned": Kind(
-        lambda m, _: float(abs(m.planned - m.ledger.counts.offered)),
-        _always("Tasks offered more or less than planned"),
-        "tasks",
-    ),
+    "not_as_planned": Kind(_not_as_planned, _always("Tasks offered more or less than planned"), "tasks"),
     "drain_seconds": Kind(_drain, _always("Time until the backlog was gone"), "s"),
     "completed_within": Kind(
         _completed_within,

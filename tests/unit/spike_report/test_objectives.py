@@ -22,9 +22,8 @@ def ledger(*tasks: tuple[float, float | None, str]) -> Ledger:
     return account(offers=offers, effects=effects, dead_letters=(), in_queue=(), expected_kinds={"send": "mail"})
 
 
-def measure(name: str, book: Ledger, *, planned: int | None = None, last_due: float = 0.0, **parameters) -> Outcome:
-    planned = book.counts.offered if planned is None else planned
-    measurements = Measurements(book, planned, START, START + last_due)
+def measure(name: str, book: Ledger, *, last_due: float = 0.0, **parameters) -> Outcome:
+    measurements = Measurements(book, {row.id for row in book.records}, START, START + last_due)
     (outcome,) = evaluate([Objective(name, parameters)], measurements)
     return outcome
 
@@ -99,7 +98,7 @@ def test_an_empty_run_passes_nothing_that_asks_for_something_done(name: str) -> 
 
 def test_standing_rules_hold_for_every_run() -> None:
     book = ledger((0, 1, "a"), (0, None, "a"))
-    measurements = Measurements(book, 3, START, START)
+    measurements = Measurements(book, {"id-0", "id-1", "id-2"}, START, START)
     failed = {outcome.name for outcome in standing_rules([], measurements) if not outcome.passed}
     assert failed == {"lost", "not_as_planned"}
     stated = [Objective("lost", {"max": 1})]

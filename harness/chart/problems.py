@@ -17,11 +17,11 @@ class Problem:
     file and line that set it, where known.
     """
 
-    rule: str
     path: str
     message: str
     fix: str = ""
     severity: str = ERROR
+    rule: str = ""
     source: str | None = None
 
     def text(self) -> str:

@@ -25,6 +25,7 @@ from harness.errors import HarnessError, InputError
 
 __all__ = ["CHART", "Rendered", "environment_files", "load_values", "render", "render_with_warnings", "topology"]
 
+CHART_RULES = "chart-rules"
 HELM_TIMEOUT_SECONDS = 60.0
 MAX_REMEMBERED = 64
 MAX_FILES_KEPT = 256
@@ -107,7 +108,7 @@ def explain(stderr: str, values: Values, *, chart: Path = CHART) -> list[Problem
     failed = re.search(r"execution error at \([^)]*\): (.*)", text, re.DOTALL)
     if failed:
         return _fail_lines(failed[1], values)
-    return [Problem("helm-render", "", re.sub(r"\s*\n\s*", " ", text) or "helm failed without a message")]
+    return [Problem("", re.sub(r"\s*\n\s*", " ", text) or "helm failed without a message", rule="helm-render")]
 
 
 def refusal(problems: Sequence[Problem], values: Values) -> InputError:
@@ -178,8 +179,10 @@ def _schema_lines(text: str, values: Values) -> list[Problem]:
     problems = []
     for pointer, message in re.findall(r"^- at '([^']*)': (.*)$", text, re.MULTILINE):
         path = _pointer(pointer)
-        problems.append(Problem("values-schema", yaml_strict.show_path(path), message, source=values.source(path)))
-    return problems or [Problem("values-schema", "", text)]
+        problems.append(
+            Problem(yaml_strict.show_path(path), message, rule=values_schema.RULE, source=values.source(path))
+        )
+    return problems or [Problem("", text, rule=values_schema.RULE)]
 
 
 def _pointer(pointer: str) -> tuple[str | int, ...]:
@@ -190,16 +193,16 @@ def _pointer(pointer: str) -> tuple[str | int, ...]:
 def _fail_lines(text: str, values: Values) -> list[Problem]:
     """Return one problem an item of the chart's list `- path: rule; fix`; any other text is one problem."""
     items = re.findall(r"^\s*- (.*)$", text, re.MULTILINE)
-    return [_fail_line(item, values) for item in items] or [Problem("chart-rules", "", text.strip())]
+    return [_fail_line(item, values) for item in items] or [Problem("", text.strip(), rule=CHART_RULES)]
 
 
 def _fail_line(item: str, values: Values) -> Problem:
     found = re.fullmatch(r"([A-Za-z0-9_.\[\]-]+): (.*?)(?:; ([^;]*))?", item)
     if found is None:
-        return Problem("chart-rules", "", item)
+        return Problem("", item, rule=CHART_RULES)
     parts = re.findall(r"[^.\[\]]+", found[1])
     path = tuple(int(part) if part.isdigit() else part for part in parts)
-    return Problem("chart-rules", found[1], found[2], found[3] or "", source=values.source(path))
+    return Problem(found[1], found[2], found[3] or "", rule=CHART_RULES, source=values.source(path))
 
 
 def _key(program: Path, chart: Path, loaded: Values, names: tuple[str, str]) -> str:

@@ -72,12 +72,16 @@ def _explain(error: ValidationError, values: Values) -> Iterator[Problem]:
             here = (*path, key)
             yield _problem(here, f"unknown key {key!r}", _known_keys(key, error.schema), values)
         return
+    if error.validator == "required":
+        for key in _missing_keys(error):
+            yield _problem((*path, key), "is missing", "add it", values)
+        return
     message, fix = _message(error)
     yield _problem(path, message, fix, values)
 
 
 def _problem(path: KeyPath, message: str, fix: str, values: Values) -> Problem:
-    return Problem(RULE, yaml_strict.show_path(path), message, fix, source=values.source(path))
+    return Problem(yaml_strict.show_path(path), message, fix, rule=RULE, source=values.source(path))
 
 
 def _closest(error: ValidationError) -> ValidationError:
@@ -91,6 +95,11 @@ def _extra_keys(error: ValidationError) -> list[str]:
     patterns = list(_mapping(schema.get("patternProperties")))
     given = _mapping(error.instance)
     return [key for key in given if key not in known and not any(re.search(pattern, key) for pattern in patterns)]
+
+
+def _missing_keys(error: ValidationError) -> list[str]:
+    # jsonschema reports one error a missing key and names it only in its message
+    return [key for key in map(str, _items(error.validator_value)) if repr(key) in error.message]
 
 
 def _known_keys(key: str, schema: Any) -> str:
@@ -124,7 +133,6 @@ def _message(error: ValidationError) -> tuple[str, str]:
         "maxItems": (f"{shown} has too many entries", f"give at most {wanted}"),
         "minProperties": (f"{shown} has too few keys", f"give at least {wanted}"),
         "uniqueItems": (f"{shown} names something twice", "name it once"),
-        "required": (error.message.replace(" is a required property", " is missing"), "add it"),
     }
     if error.schema is False:
         return f"{shown} cannot be set here", "remove it"
@@ -154,6 +162,10 @@ def _kind(value: Any) -> str:
 def _show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,8 +1,9 @@
 """CPU and memory of containers: what metrics-server would report, from this machine's process table.
 
 CPU is the time of every process of the container's session, of the children they have waited for, and of the exec
-probes (on a cluster they run in the container too). Memory is the sum of resident sets: pages that prefork children
-share count once per process, so it is an upper bound of what a cgroup would show.
+probes (on a cluster they run in the container too). Memory is the sum of proportional set sizes: resident memory with
+shared pages divided among those who share them, so that pages that prefork children have in common count once, as in a
+cgroup. Where the kernel does not tell, it is the sum of resident sets, an upper bound.
 """
 
 from __future__ import annotations
@@ -79,10 +80,18 @@ def parse_stat(text: str) -> tuple[int, int, int]:
     return int(fields[_SESSION]), ticks, int(fields[_RESIDENT])
 
 
+def parse_rollup(text: str) -> int | None:
+    """Return the proportional set size in bytes of one /proc/PID/smaps_rollup, None where there is none."""
+    for line in text.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
 def _from_proc(wanted: set[int]) -> dict[int, Consumption]:
-    ticks_per_second, page_bytes = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    ticks_per_second = os.sysconf("SC_CLK_TCK")
     ticks: dict[int, int] = dict.fromkeys(wanted, 0)
-    pages: dict[int, int] = dict.fromkeys(wanted, 0)
+    memory: dict[int, int] = dict.fromkeys(wanted, 0)
     for name in os.listdir(PROC):  # noqa: PTH208  (called often: names are enough)
         if not name.isdigit():
             continue
@@ -92,8 +101,16 @@ def _from_proc(wanted: set[int]) -> dict[int, Consumption]:
             continue
         if session in wanted:
             ticks[session] += used
-            pages[session] += resident
-    return {pid: Consumption(ticks[pid] / ticks_per_second, pages[pid] * page_bytes) for pid in wanted}
+            memory[session] += _memory_bytes(PROC / name, resident)
+    return {pid: Consumption(ticks[pid] / ticks_per_second, memory[pid]) for pid in wanted}
+
+
+def _memory_bytes(process: Path, resident_pages: int) -> int:
+    try:
+        proportional = parse_rollup((process / "smaps_rollup").read_text())
+    except OSError:  # an old kernel, another user's process, or it ended
+        proportional = None
+    return resident_pages * os.sysconf("SC_PAGE_SIZE") if proportional is None else proportional
 
 
 def _from_psutil(wanted: set[int]) -> dict[int, Consumption]:

@@ -40,6 +40,7 @@ class Pod:
         self.changed_at = now
         self.deleting = False
         self.template = template
+        self._serves = template.spec.get("restartPolicy", "Always") == "Always"  # a Job's pod only ends
         self._directory = directory
         self._report = report
         self._meters: dict[str, Meter] = {}
@@ -79,7 +80,7 @@ class Pod:
         if ready != self.ready:
             self.ready, self.changed_at = ready, now
             self.ready_at = now if ready else self.ready_at
-            if not self.deleting:
+            if self._serves and not self.deleting:
                 self._report("ready" if ready else "unready", "" if ready else self.waiting_for())
 
     def waiting_for(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.runtime.local.metrics import Consumption, Meter, parse_stat
+from harness.runtime.local.metrics import Consumption, Meter, parse_rollup, parse_stat
 from harness.runtime.local.watchdog import remaining
 
 
@@ -41,3 +41,9 @@ def test_the_process_table_is_read_past_a_name_with_spaces_and_brackets() -> Non
 
 def test_the_watchdog_kills_what_was_announced_and_not_withdrawn() -> None:
     assert remaining(["+10\n", "+11\n", "-10\n", "rubbish\n", "+x\n", "-99\n"]) == {11}
+
+
+def test_shared_pages_are_divided_among_those_who_share_them() -> None:
+    rollup = "5581-7ffc ---p 00000000 00:00 0 [rollup]\nRss:    51000 kB\nPss:    46708 kB\nPss_Anon:  45352 kB\n"
+    assert parse_rollup(rollup) == 46708 * 1024
+    assert parse_rollup("") is None

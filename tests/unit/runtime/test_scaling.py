@@ -1,0 +1,118 @@
+"""What an autoscaler of the local runtime sees and decides, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.autoscaling import ControllerConfig, PodSample, parse_milli
+from harness.broker.stats import QueueStats
+from harness.errors import InputError
+from harness.runtime.local.journal import sync_line
+from harness.runtime.local.scaling import Autoscaler, Sight, look
+from tests.local.runtime_manifests import hpa, scaled_object
+
+NOW = 1_000.0
+
+
+def scaler(manifest: dict[str, Any]) -> Autoscaler:
+    return Autoscaler(manifest, controller=ControllerConfig(), now=0.0)
+
+
+def pod(name: str, *, cpu_milli: int | None, deleting: bool = False) -> PodSample:
+    return PodSample(
+        name=name,
+        start_time_seconds=0.0,
+        last_transition_seconds=5.0,
+        requests_milli={"cpu": 200, "memory": parse_milli("2Gi")},
+        usage_milli={} if cpu_milli is None else {"cpu": cpu_milli, "memory": parse_milli("62Mi")},
+        metric_timestamp_seconds=NOW - 7.5,
+        metric_window_seconds=15.0,
+        deleting=deleting,
+    )
+
+
+def queues(ready: int, unacked: int = 0) -> Sight:
+    return Sight({"io": QueueStats("io", ready, unacked, 1, 0.0, 0.0, 0.0)})
+
+
+def test_cpu_against_the_request() -> None:
+    autoscaler = scaler(hpa(maximum=9, cpu_percent=50))
+    seen = autoscaler.observe([pod("a", cpu_milli=150), pod("b", cpu_milli=150)], desired=2, sight=Sight({}), now=NOW)
+    decision = autoscaler.sync(seen, now=NOW)  # 75 % of 50 %: 1.5 x 2 pods
+    assert (decision.current, decision.desired) == (2, 3)
+
+
+def test_depth_counts_unacked_and_pods_that_stop_are_no_replicas() -> None:
+    autoscaler = scaler(scaled_object(value=200))
+    pods = [pod("a", cpu_milli=1), pod("b", cpu_milli=1, deleting=True)]
+    seen = autoscaler.observe(pods, desired=1, sight=queues(300, 200), now=NOW)
+    assert (seen.status_replicas, dict(seen.external_milli)) == (1, {"s0-rabbitmq-io": (500_000,)})
+    assert autoscaler.sync(seen, now=NOW).desired == 3
+
+
+def test_no_answer_and_no_such_queue_are_failed_metrics() -> None:
+    autoscaler = scaler(scaled_object())
+    for sight in (Sight(None, "no broker"), Sight({})):
+        seen = autoscaler.observe([pod("a", cpu_milli=1)], desired=4, sight=sight, now=NOW)
+        assert seen.unavailable == {"s0-rabbitmq-io"}
+        assert autoscaler.sync(seen, now=NOW).desired == 4
+
+
+def test_keda_polls_between_zero_and_one() -> None:
+    autoscaler = scaler(scaled_object(minimum=0))
+    assert autoscaler.minimum == 0
+    assert autoscaler.poll(desired=0, sight=queues(0), now=10.0).replicas is None
+    assert autoscaler.poll(desired=0, sight=queues(1), now=20.0).replicas == 1
+    assert autoscaler.poll(desired=1, sight=queues(0), now=20.5).replicas is None  # cooling down
+    assert autoscaler.poll(desired=1, sight=queues(0), now=30.0).replicas == 0
+    assert autoscaler.poll(desired=1, sight=Sight(None, "down"), now=40.0).replicas is None
+
+
+def test_a_fallback_takes_the_place_of_a_metric_that_failed_too_often() -> None:
+    manifest = scaled_object(value=200)
+    manifest["spec"]["fallback"] = {"failureThreshold": 1, "replicas": 3}
+    autoscaler = scaler(manifest)
+    down, pods = Sight(None, "down"), [pod("a", cpu_milli=1)]
+    assert autoscaler.observe(pods, desired=1, sight=down, now=NOW).unavailable == {"s0-rabbitmq-io"}
+    assert autoscaler.observe(pods, desired=1, sight=down, now=NOW).external_milli == {"s0-rabbitmq-io": (600_000,)}
+
+
+def test_a_manifest_the_api_server_would_refuse_is_refused() -> None:
+    with pytest.raises(InputError, match=r"HorizontalPodAutoscaler web: .*maxReplicas"):
+        scaler(hpa(minimum=5, maximum=3))
+    with pytest.raises(InputError, match=r"ScaledObject web: .*maxReplicaCount"):
+        scaler(scaled_object(minimum=5, maximum=3))
+
+
+def test_a_source_that_raises_is_a_sight_with_a_problem() -> None:
+    def broken() -> dict[str, QueueStats]:
+        raise TimeoutError("slow")
+
+    assert look(broken) == Sight(None, "TimeoutError: slow")
+    assert look(dict) == Sight({})
+
+
+def test_the_journal_s_line_can_be_replayed() -> None:
+    autoscaler = scaler(scaled_object())
+    pods = [pod("a", cpu_milli=123), pod("b", cpu_milli=None), pod("c", cpu_milli=1, deleting=True)]
+    seen = autoscaler.observe(pods, desired=2, sight=queues(5200), now=NOW)
+    line = sync_line("web", seen, autoscaler.sync(seen, now=NOW), now=NOW)
+    assert line["replicas"] == {"spec": 2, "status": 2}
+    assert line["external"] == {"s0-rabbitmq-io": ["5200"]}
+    assert [each["name"] for each in line["pods"]] == ["a", "b"]
+    assert line["pods"][0] == {
+        "name": "a",
+        "phase": "Running",
+        "startTime": 0.0,
+        "ready": True,
+        "lastTransition": 5.0,
+        "requests": {"cpu": "200m", "memory": "2147483648"},
+        "usage": {"cpu": "123m", "memory": "65011712"},
+        "timestamp": NOW - 7.5,
+        "window": 15.0,
+    }
+    assert line["pods"][1]["usage"] == {"cpu": None, "memory": None}
+    assert line["desired"] == 5
+    assert "s0-rabbitmq-io" in line["reason"]

@@ -16,6 +16,7 @@ from kubernetes_validate.utils import all_versions, major_minor
 
 from harness.chart import yaml_strict
 from harness.chart.problems import Problem
+from harness.errors import InputError
 
 RULE = "kubernetes-schema"
 OLDEST = (1, 29)  # the one place that says which versions are supported; the newest follows the installed schemas
@@ -24,6 +25,16 @@ OLDEST = (1, 29)  # the one place that says which versions are supported; the ne
 def supported_versions() -> tuple[str, ...]:
     """Return the Kubernetes versions to check: from OLDEST to the newest whose schemas are installed."""
     return tuple(version for version in _schema_folders() if tuple(map(int, version.split("."))) >= OLDEST)
+
+
+def choose_versions(wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the wanted versions (`1.33`, `v1.33.2`), oldest first; all supported ones for none. Raises InputError."""
+    known = list(_schema_folders())
+    named = [major_minor(version.removeprefix("v")) for version in wanted]
+    for version in named:
+        if version not in known:
+            raise InputError(f"no schemas for Kubernetes {version}: use one of {', '.join(known)}")
+    return tuple(version for version in known if version in named) or supported_versions()
 
 
 def check(manifest: Mapping[str, Any], version: str) -> list[Problem] | None:
@@ -57,7 +68,7 @@ def check_versions(manifest: Mapping[str, Any], versions: Sequence[str]) -> list
         result.append(
             Problem(
                 "",
-                f"Kubernetes {_span(missing)} has no {kind}",
+                f"Kubernetes {span(missing)} has no {kind}",
                 "use a kind that every supported version has",
                 rule=RULE,
             )
@@ -66,11 +77,12 @@ def check_versions(manifest: Mapping[str, Any], versions: Sequence[str]) -> list
 
 
 def _with_versions(problem: Problem, concerned: Sequence[str], versions: Sequence[str]) -> Problem:
-    where = "" if list(concerned) == list(versions) else f" (Kubernetes {_span(concerned)})"
+    where = "" if list(concerned) == list(versions) else f" (Kubernetes {span(concerned)})"
     return Problem(problem.path, problem.message + where, problem.fix, rule=RULE)
 
 
-def _span(versions: Sequence[str]) -> str:
+def span(versions: Sequence[str]) -> str:
+    """Return the first and the last of some versions, in words."""
     return versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
 
 

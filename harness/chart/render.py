@@ -45,6 +45,14 @@ class Rendered:
     warnings: list[str]
 
 
+class ValuesRefusedError(InputError):
+    """The chart refuses a set of values; `problems` has each reason."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
 def render(
     values: Sequence[Path],
     *,
@@ -111,12 +119,12 @@ def explain(stderr: str, values: Values, *, chart: Path = CHART) -> list[Problem
     return [Problem("", re.sub(r"\s*\n\s*", " ", text) or "helm failed without a message", rule="helm-render")]
 
 
-def refusal(problems: Sequence[Problem], values: Values) -> InputError:
+def refusal(problems: Sequence[Problem], values: Values) -> ValuesRefusedError:
     """Return the error that reports problems with a set of values."""
     names = ", ".join(document.name for document in values.documents) or "the chart's defaults"
     lines = "\n".join(f"  - {problem.text()}" for problem in problems)
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return InputError(f"the chart refuses these values ({names}), {count}:\n{lines}")
+    return ValuesRefusedError(f"the chart refuses these values ({names}), {count}:\n{lines}", tuple(problems))
 
 
 def _check_names(release: str, namespace: str) -> None:

@@ -77,6 +77,8 @@ def _explain(error: ValidationError, values: Values) -> Iterator[Problem]:
             yield _problem((*path, key), "is missing", "add it", values)
         return
     message, fix = _message(error)
+    if "propertyNames" in error.absolute_schema_path:
+        path, message = (*path, str(error.instance)), "the name has the wrong form"
     yield _problem(path, message, fix, values)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,6 +31,7 @@ _FALSE = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off"
 _INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_NEVER_FOLD = 1 << 20
 _MAX_DIGITS = 64
 _EXACT = 2**53  # helm holds every number as a float64
 _TAG = "tag:yaml.org,2002:"
@@ -51,6 +52,21 @@ class _Loader(yaml.CSafeLoader):
         if kind is yaml.ScalarNode:
             return _PLAIN if implicit[0] else f"{_TAG}str"
         return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what helm would take for another type, writes long text as a block, never uses aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else "'" if not _is_plain_text(text) else None
+    return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,13 @@ def load_scalar(text: str, name: str) -> Any:
     if len(nodes) > 1:
         raise InputError(f"{name}: more than one YAML document; give one value")
     return _Reader(name).value(nodes[0], ()) if nodes else None
+
+
+def dump_all(documents: Iterable[Mapping[str, Any]]) -> str:
+    """Return documents as one YAML stream that helm, kubectl and `load_all_text` read back as they were."""
+    return yaml.dump_all(
+        documents, Dumper=_Dumper, sort_keys=False, explicit_start=True, allow_unicode=True, width=_NEVER_FOLD
+    )
 
 
 def shown(path: Path) -> str:
@@ -301,6 +324,13 @@ def _plain_value(text: str) -> Any:
     if math.isinf(number) or (isinstance(number, int) and abs(number) > _EXACT):
         raise ValueError(f"helm would round {text[:40]}; put it in quotes or give a smaller number")
     return number
+
+
+def _is_plain_text(text: str) -> bool:
+    try:
+        return _plain_value(text) == text
+    except ValueError:
+        return False
 
 
 def _integer(text: str) -> int:

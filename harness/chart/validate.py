@@ -1,0 +1,146 @@
+"""Checks one set of values all the way: schema, chart rules, Kubernetes and KEDA schemas, rules across objects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import tools
+from harness.chart import invariants, keda_schema, kubernetes_schema, values_schema, yaml_strict
+from harness.chart import values as chart_values
+from harness.chart.manifests import Manifest, ref
+from harness.chart.problems import ERROR, WARNING, Problem
+from harness.chart.render import ValuesRefusedError, render_with_warnings
+from harness.chart.values import CHART, Values
+from harness.errors import InputError
+
+PASSED = "passed"
+FAILED = "failed"
+NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of check: what it looked at, and what it found."""
+
+    name: str
+    status: str  # PASSED, FAILED or NOT_CHECKED
+    subject: str  # what was looked at, or why nothing was
+    problems: tuple[Problem, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the check for a JSON document."""
+        return {
+            "name": self.name,
+            "status": self.status,
+            "subject": self.subject,
+            "problems": [problem.to_dict() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks of one set of values."""
+
+    values: tuple[str, ...]
+    release: str
+    namespace: str
+    objects: Mapping[str, int]  # kind -> number
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing but warnings was found."""
+        return all(check.status != FAILED for check in self.checks)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem, in the order of the checks."""
+        return tuple(problem for check in self.checks for problem in check.problems)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report for a JSON document."""
+        return {
+            "ok": self.ok,
+            "values": list(self.values),
+            "release": self.release,
+            "namespace": self.namespace,
+            "objects": dict(self.objects),
+            "checks": [check.to_dict() for check in self.checks],
+        }
+
+
+def validate(
+    values: Sequence[Path],
+    *,
+    release: str = "celery",
+    namespace: str = "default",
+    set_values: Mapping[str, Any] | None = None,
+    helm: Path | None = None,
+    chart: Path = CHART,
+    versions: Sequence[str] | None = None,
+) -> Report:
+    """Return what is wrong with the chart under these values; unusable values are problems of the report.
+
+    `versions` are the Kubernetes versions to check against, all supported ones by default. Raises HarnessError when a
+    check itself cannot run (no helm, no chart), and InputError for a bad release name or namespace.
+    """
+    names = tuple(yaml_strict.shown(path) for path in values) + (("--set",) if set_values else ())
+    try:
+        loaded = chart_values.read(values, set_values=set_values, chart=chart)
+    except InputError as error:
+        unreadable = Problem("", str(error), rule="yaml")
+        return Report(names, release, namespace, {}, (_check("values", ", ".join(names), [unreadable]),))
+    schema = check_schema(loaded, chart=chart)
+    if schema.status == FAILED:
+        return Report(names, release, namespace, {}, (schema,))
+    program = helm or tools.find_helm()
+    subject = f"rendered by helm {'.'.join(map(str, tools.helm_version(program)))}"
+    try:
+        rendered = render_with_warnings(
+            values, release=release, namespace=namespace, set_values=set_values, helm=program, chart=chart
+        )
+    except ValuesRefusedError as error:
+        return Report(names, release, namespace, {}, (schema, _check("chart rules", subject, error.problems)))
+    warnings = [Problem("", text, severity=WARNING, rule="helm-warning") for text in rendered.warnings]
+    checks = check_manifests(rendered.manifests, versions=versions)
+    kinds = Counter(str(manifest.get("kind")) for manifest in rendered.manifests)
+    return Report(names, release, namespace, kinds, (schema, _check("chart rules", subject, warnings), *checks))
+
+
+def check_schema(loaded: Values, *, chart: Path = CHART) -> Check:
+    """Check merged values against the chart's schema."""
+    if not values_schema.schema_file(chart).exists():
+        return Check("values", NOT_CHECKED, "the chart has no values.schema.json")
+    return _check("values", "merged values against values.schema.json", values_schema.check(loaded, chart=chart))
+
+
+def check_manifests(manifests: Sequence[Manifest], *, versions: Sequence[str] | None = None) -> tuple[Check, ...]:
+    """Check rendered objects: Kubernetes schemas, KEDA's, and the rules across objects."""
+    chosen = kubernetes_schema.choose_versions(versions or ())
+    own = [manifest for manifest in manifests if manifest.get("kind") in keda_schema.SCHEMAS]
+    others = [manifest for manifest in manifests if manifest not in own]
+    found = {index: kubernetes_schema.check_versions(manifest, chosen) for index, manifest in enumerate(others)}
+    unknown = sorted({str(others[index].get("kind")) for index, problems in found.items() if problems is None})
+    kubernetes = [_inside(others[index], problem) for index, problems in found.items() for problem in problems or []]
+    known = len(others) - sum(problems is None for problems in found.values())
+    checks = [_check("kubernetes", f"{known} objects, Kubernetes {kubernetes_schema.span(chosen)}, strict", kubernetes)]
+    if own:
+        keda = [_inside(manifest, problem) for manifest in own for problem in keda_schema.check(manifest)]
+        checks.append(_check("keda", f"{len(own)} objects, the fields of KEDA 2.20 this chart uses", keda))
+    if unknown:
+        checks.append(Check("other kinds", NOT_CHECKED, f"no schema here for {', '.join(unknown)}"))
+    rules = f"{len(invariants.RULES)} rules across {len(manifests)} objects"
+    return (*checks, _check("invariants", rules, invariants.check(manifests)))
+
+
+def _inside(manifest: Manifest, problem: Problem) -> Problem:
+    return replace(problem, path=f"{ref(manifest)} {problem.path}".strip())
+
+
+def _check(name: str, subject: str, problems: Sequence[Problem]) -> Check:
+    failed = any(problem.severity == ERROR for problem in problems)
+    return Check(name, FAILED if failed else PASSED, subject, tuple(problems))

@@ -1,0 +1,76 @@
+"""`harness validate`: everything that can be checked without a cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from harness.chart.problems import ERROR, Problem
+from harness.chart.validate import FAILED, NOT_CHECKED, Report, validate
+from harness.cli.options import chosen, values_options
+
+EXIT_BAD_INPUT = 2
+_STYLES = {FAILED: "red", NOT_CHECKED: "yellow"}
+
+
+@click.command()
+@values_options
+@click.option("--kubernetes", "versions", metavar="VERSION", multiple=True, help="Instead of all supported versions.")
+@click.pass_context
+def command(context: click.Context, versions: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Check values and the objects they make.
+
+    In order: strict YAML, the chart's values schema, the chart's own rules, the strict Kubernetes schemas of each
+    supported version, KEDA's objects, and rules across objects. Exit code 2 when something cannot work; a warning
+    alone does not fail.
+    """
+    values = chosen(**options)
+    report = validate(
+        values.files,
+        release=values.release,
+        namespace=values.namespace,
+        set_values=values.set_values,
+        versions=versions or None,
+    )
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=2))
+    else:
+        show(report)
+    if not report.ok:
+        context.exit(EXIT_BAD_INPUT)
+
+
+def show(report: Report) -> None:
+    """Print a report for people: problems first, then what was checked."""
+    for problem in report.problems:
+        _show_problem(problem)
+    if report.problems:
+        click.echo()
+    of_what = ", ".join(report.values) or "the chart's defaults"
+    click.echo(f"{of_what}, as release {report.release} in namespace {report.namespace}")
+    if report.objects:
+        total = sum(report.objects.values())
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.objects.items()))
+        click.echo(f"{total} objects: {kinds}")
+    for check in report.checks:
+        status = click.style(f"{check.status:12}", fg=_STYLES.get(check.status, "green"))
+        click.echo(f"  {status}{check.name:14}{check.subject}")
+    errors = sum(problem.severity == ERROR for problem in report.problems)
+    warnings = len(report.problems) - errors
+    verdict = "usable" if report.ok else "not usable"
+    click.echo(f"{verdict}: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
+
+
+def _show_problem(problem: Problem) -> None:
+    colour = "red" if problem.severity == ERROR else "yellow"
+    where = problem.path + (f" ({problem.source})" if problem.source else "")
+    separator = ": " if where else ""
+    click.echo(f"{click.style(problem.severity, fg=colour)} {where}{separator}{problem.message} [{problem.rule}]")
+    if problem.fix:
+        click.echo(f"    fix: {problem.fix}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

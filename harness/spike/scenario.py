@@ -1,0 +1,231 @@
+"""A scenario: a traffic shape, what its tasks cost, and what is demanded of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from celery_workers.backoff import Backoff
+from harness.chart.yaml_strict import Document, load_document
+from harness.errors import InputError
+from harness.spike.objectives import Objective
+from harness.spike.objectives import parse as parse_objectives
+from harness.spike.sections import Section, closest
+
+DIRECTORY = Path(__file__).parents[2] / "loadtests" / "scenarios"
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskMix:
+    """One task's part in the traffic and what one run of it takes.
+
+    `share` is relative to the other tasks of its phase (of its class, where a phase states its load by class).
+    `service_seconds` is how long it holds a worker's slot, `cpu_seconds` the CPU time it costs this machine in all:
+    worker, stand-in services and broker, not the publisher's attempts.
+    """
+
+    task: str
+    share: float
+    kwargs: Mapping[str, Any]
+    service_seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A stretch of traffic. One of `count` (spread over `seconds`, 0: at once), `rate_per_second` and `load` is set.
+
+    `load` maps worker classes to multiples of their 1x: 60 % of what the class's minimum replicas hold.
+    """
+
+    name: str
+    seconds: float
+    count: int | None = None
+    rate_per_second: float | None = None
+    load: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publishing:
+    """How tasks are offered. All figures are for the whole run, however many Locust workers share it.
+
+    No attempt starts later than `deadline_seconds` after a task's first. `attempts_per_second` keeps the publisher
+    from taking the machine, `hold_seconds` keeps retries away from a queue that has just refused one.
+    `cpu_seconds` is what one attempt costs publisher and broker.
+    """
+
+    deadline_seconds: float
+    connections: int
+    attempts_per_second: float
+    hold_seconds: float
+    cpu_seconds: float
+    backoff: Backoff
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A scenario file, read and checked. `services` is the stand-ins' profile, the seed included."""
+
+    name: str
+    title: str
+    description: str
+    limit_seconds: float
+    seed: int
+    services: Mapping[str, Any]
+    tasks: tuple[TaskMix, ...]
+    phases: tuple[Phase, ...]
+    publisher: Publishing
+    objectives: tuple[Objective, ...]
+    source: str = field(compare=False)
+
+
+def available() -> list[str]:
+    """Return the names of the scenarios that come with the project."""
+    return sorted(path.stem for path in DIRECTORY.glob("*.yaml"))
+
+
+def load_scenario(name_or_path: str | Path) -> Scenario:
+    """Read a scenario by its name or its file's path. Raises InputError naming file, line, key and fix."""
+    path = _find(name_or_path)
+    scenario = parse_scenario(load_document(path))
+    if path.parent == DIRECTORY and scenario.name != path.stem:
+        raise InputError(f"{path}: name is {scenario.name!r}, must be that of the file, {path.stem!r}")
+    return scenario
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix in _SUFFIXES or len(path.parts) > 1:
+        if not path.is_file():
+            raise InputError(f"{path}: no such scenario file")
+        return path
+    name = str(name_or_path)
+    known = available()
+    if name not in known:
+        raise InputError(
+            f"unknown scenario {name!r}{closest(name, known)}; there are: {', '.join(known)}, "
+            "or give the path of a .yaml file"
+        )
+    return DIRECTORY / f"{name}.yaml"
+
+
+def parse_scenario(document: Document) -> Scenario:
+    """Build the scenario a document describes. Raises InputError."""
+    root = Section(document)
+    seed = root.whole("seed", least=0)
+    scenario = Scenario(
+        name=root.text("name"),
+        title=root.text("title"),
+        description=root.text("description"),
+        limit_seconds=root.number("limit_seconds", above=0),
+        seed=seed,
+        services={"seed": seed, **_services(root)},
+        tasks=_tasks(root),
+        phases=_phases(root),
+        publisher=_publishing(root.section("publisher")),
+        objectives=parse_objectives(root.list("objectives"), source=document.name),
+        source=document.name,
+    )
+    root.end()
+    _check_phase_names(root, scenario)
+    return scenario
+
+
+def _services(root: Section) -> dict[str, Any]:
+    services = root.mapping("services", {})
+    for name, profile in services.items():
+        if not isinstance(profile, Mapping):
+            root.fail(f"is {profile!r}, expected a mapping such as {{latency_seconds: 2}}", "services", name)
+    return services
+
+
+def _tasks(root: Section) -> tuple[TaskMix, ...]:
+    tasks: list[TaskMix] = []
+    for section in root.sections("tasks"):
+        task = TaskMix(
+            task=section.text("task"),
+            share=section.number("share", 1.0, above=0),
+            kwargs=section.mapping("kwargs", {}),
+            service_seconds=section.number("service_seconds", above=0),
+            cpu_seconds=section.number("cpu_seconds", above=0),
+        )
+        section.end()
+        if any(task.task == other.task for other in tasks):
+            section.fail(f"{task.task} is listed twice; add the shares", "task")
+        tasks.append(task)
+    return tuple(tasks)
+
+
+def _phases(root: Section) -> tuple[Phase, ...]:
+    phases: list[Phase] = []
+    for section in root.sections("phases"):
+        phase = _phase(section)
+        if any(phase.name == other.name for other in phases):
+            section.fail(f"a second phase named {phase.name!r}", "name")
+        phases.append(phase)
+    return tuple(phases)
+
+
+def _phase(section: Section) -> Phase:
+    name = section.text("name")
+    kinds = [kind for kind in ("count", "rate_per_second", "load") if section.has(kind)]
+    if len(kinds) != 1:
+        section.fail(f"phase {name!r} must state exactly one of count, rate_per_second and load")
+    at_once = kinds == ["count"]
+    phase = Phase(
+        name=name,
+        seconds=section.number("seconds", 0.0, least=0) if at_once else section.number("seconds", above=0),
+        count=section.whole("count", least=1) if section.has("count") else None,
+        rate_per_second=section.number("rate_per_second", above=0) if section.has("rate_per_second") else None,
+        load=_load(section) if section.has("load") else None,
+    )
+    section.end()
+    return phase
+
+
+def _load(section: Section) -> dict[str, float]:
+    load = section.section("load")
+    factors = {name: load.number(name, above=0) for name in section.mapping("load")}
+    if not factors:
+        section.fail("is empty, expected worker classes and factors such as {io: 1}", "load")
+    return factors
+
+
+def _publishing(section: Section) -> Publishing:
+    found = Publishing(
+        deadline_seconds=section.number("deadline_seconds", above=0),
+        connections=section.whole("connections", 8, least=1),
+        attempts_per_second=section.number("attempts_per_second", 1000.0, above=0),
+        hold_seconds=section.number("hold_seconds", 0.5, above=0),
+        cpu_seconds=section.number("cpu_seconds", above=0),
+        backoff=_backoff(section.section("backoff")),
+    )
+    section.end()
+    return found
+
+
+def _backoff(section: Section) -> Backoff:
+    default = Backoff()
+    figures = {name: section.number(name, getattr(default, name)) for name in default.__dataclass_fields__}
+    section.end()
+    try:
+        return Backoff(**figures)
+    except ValueError as error:
+        section.fail(str(error))
+
+
+def _check_phase_names(root: Section, scenario: Scenario) -> None:
+    names = {phase.name for phase in scenario.phases}
+    for index, objective in enumerate(scenario.objectives):
+        for key in ("phase", "baseline"):
+            phase = objective.parameters.get(key)
+            if phase is not None and phase not in names:
+                root.fail(
+                    f"there is no phase {phase!r}{closest(phase, names)}; phases: {', '.join(sorted(names))}",
+                    "objectives",
+                    index,
+                    key,
+                )

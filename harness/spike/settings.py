@@ -1,0 +1,73 @@
+"""What the load generator is told by its environment."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.broker.urls import accepts_tcp, parse_amqp
+from harness.errors import InputError
+
+DEFAULT_SCENARIO = "email-campaign"
+DEFAULT_VALUES = "prod"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikeSettings:
+    """`effects` is SPIKE_EFFECTS as given, None when tasks are followed by Celery's events."""
+
+    broker_url: str
+    topology: Mapping[str, Any]
+    run_id: str
+    journals: Path | None
+    effects: str | None
+
+
+def from_environment(environment: Mapping[str, str]) -> SpikeSettings:
+    """Read and check the environment; the broker must answer. Raises InputError, HarnessError where helm is missing."""
+    journals = environment.get("SPIKE_JOURNAL_DIR")
+    return SpikeSettings(
+        broker_url=_broker_url(environment),
+        topology=_topology(environment.get("CELERY_TOPOLOGY")),
+        run_id=environment.get("SPIKE_RUN_ID") or new_run_id(),
+        journals=Path(journals) if journals else None,
+        effects=environment.get("SPIKE_EFFECTS") or None,
+    )
+
+
+def new_run_id() -> str:
+    """Return an id no other run has; task ids are made from it."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def _broker_url(environment: Mapping[str, str]) -> str:
+    url = environment.get("BROKER_URL")
+    if not url:
+        raise InputError("BROKER_URL is not set; give the broker to load: amqp://user:password@host:5672/vhost")
+    parts = parse_amqp(url, source="BROKER_URL")
+    if not accepts_tcp(parts.host, parts.port):
+        raise InputError(f"no broker answers at BROKER_URL ({parts.shown}): start it, or correct the URL")
+    return url
+
+
+def _topology(path: str | None) -> dict[str, Any]:
+    if not path:
+        # Imported here: with a topology given, helm is not needed.
+        from harness.chart import render
+
+        return render.topology(render.render(render.environment_files(DEFAULT_VALUES)))
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"CELERY_TOPOLOGY {path}: {error.strerror}; unset it to use values/prod.yaml") from error
+    except ValueError as error:
+        raise InputError(f"CELERY_TOPOLOGY {path} is not JSON: {error}") from error
+    missing = {"queues", "classes", "routes", "default_queue"} - set(document if isinstance(document, dict) else ())
+    if missing:
+        raise InputError(f"CELERY_TOPOLOGY {path} is not a topology.json: no {', '.join(sorted(missing))}")
+    return dict(document)

@@ -1,0 +1,1 @@
+"""Measurements: ratios, each taken within one run on one machine."""

@@ -1,0 +1,245 @@
+"""Makes RabbitMQ's exchanges, queues and policies what topology.json says, by the management API.
+
+Safe to run again and again: each request creates or replaces, nothing is deleted but a policy of ours that is no longer
+wanted. Reads BROKER_MANAGEMENT_URL (http://user:password@host:15672/vhost) and CELERY_WORKERS_CONFIG_DIR. Standard
+library only. Exit code 1 with one message when the broker stays away or refuses.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import sys
+import time
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXCHANGE = "celery"
+WAIT_SECONDS = 240.0  # for the broker to answer at all; a RabbitMQ that starts with the release takes a minute or two
+PAUSE_SECONDS = 2.0
+SETTLE_SECONDS = 15.0  # until a queue shows the policy it has been given
+TRANSIENT = (408, 429, 500, 502, 503, 504)
+POLICY_PRIORITY = 100  # above a cluster's own catch-all policies: only one policy at a time holds for a queue
+CONSUMER_TIMEOUT_SINCE = (4, 0)  # RabbitMQ before it refuses a whole policy that names consumer-timeout
+DELIVERY_LIMIT_SINCE = (4, 0)  # the first with a limit by default
+
+
+class TopologyError(Exception):
+    """What stands in the way, in one message."""
+
+
+class Api:
+    """RabbitMQ's management API, one virtual host."""
+
+    def __init__(self, url: str) -> None:
+        """Take the URL apart; its path names the virtual host, none is "/"."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise TopologyError("BROKER_MANAGEMENT_URL must look like http://user:password@host:15672/vhost")
+        credentials = f"{unquote(parts.username or 'guest')}:{unquote(parts.password or 'guest')}"
+        self.authorization = "Basic " + base64.b64encode(credentials.encode()).decode()
+        self.base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/api"
+        self.vhost = unquote(parts.path.lstrip("/")) or "/"
+        self.opener = build_opener(ProxyHandler({}))
+
+    def call(self, method: str, *path: str, body: object = None) -> Any:
+        """Send one request; return the decoded answer. HTTPError, URLError or OSError say what went wrong."""
+        url = "/".join((self.base, *(quote(part, safe="") for part in path)))
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(url, method=method, data=data)  # noqa: S310 -- http or https, as the constructor checked
+        request.add_header("Authorization", self.authorization)
+        request.add_header("Content-Type", "application/json")
+        with self.opener.open(request, timeout=10) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def patient(self, method: str, *path: str, body: object = None, deadline: float) -> Any:
+        """Send a request until it gets through, the broker refuses it for good, or `deadline` (monotonic) has come."""
+        while True:
+            try:
+                return self.call(method, *path, body=body)
+            except HTTPError as error:
+                if error.code not in TRANSIENT or time.monotonic() >= deadline:
+                    raise
+            except (URLError, OSError, HTTPException, ValueError) as error:
+                if time.monotonic() >= deadline:
+                    raise TopologyError(f"RabbitMQ's management API does not answer at {self.base}: {error}") from error
+            time.sleep(PAUSE_SECONDS)
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return a RabbitMQ version as numbers: "3.10.8" is (3, 10, 8)."""
+    return tuple(int(part) for part in re.split(r"[-+]", version)[0].split(".") if part.isdigit())
+
+
+def queue_arguments(queue: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that cannot be a policy; all others live in one, so that they can change."""
+    arguments = {"x-queue-type": queue["type"]}
+    if queue.get("max_priority"):
+        arguments["x-max-priority"] = queue["max_priority"]
+    return arguments
+
+
+def policy_definition(
+    topology: Mapping[str, Any], queue: Mapping[str, Any], version: tuple[int, ...]
+) -> dict[str, Any]:
+    """Return the one policy of a queue. Limits count waiting messages only; TTL runs from the publish."""
+    definition = {
+        "max-length": queue.get("max_length_messages"),
+        "overflow": queue.get("overflow"),
+        "message-ttl": milliseconds(queue.get("message_ttl_seconds")),
+    }
+    if queue.get("dead_letter_queue"):
+        definition["dead-letter-exchange"] = topology["dead_letter_exchange"]
+        definition["dead-letter-routing-key"] = queue["dead_letter_queue"]
+    if version >= CONSUMER_TIMEOUT_SINCE:
+        definition["consumer-timeout"] = milliseconds(queue.get("consumer_timeout_seconds"))
+    if queue["type"] == "quorum":
+        definition.update(quorum_definition(queue))
+    return {key: value for key, value in definition.items() if value is not None}
+
+
+def quorum_definition(queue: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what differs on a quorum queue."""
+    overflow = queue.get("overflow")
+    if overflow is None:
+        return {}
+    # reject-publish-dlx is accepted there and silently drops the oldest: the publisher stores refused tasks instead.
+    changes = {"overflow": "reject-publish" if overflow.startswith("reject-publish") else overflow}
+    if queue.get("dead_letter_queue") and changes["overflow"] == "reject-publish":
+        changes["dead-letter-strategy"] = "at-least-once"
+    return changes
+
+
+def dead_letter_definition(queue: Mapping[str, Any], version: tuple[int, ...]) -> dict[str, Any]:
+    """Return the policy of a dead-letter queue: it never refuses, and looking at its messages must not use them up."""
+    if queue["type"] == "quorum" and version >= DELIVERY_LIMIT_SINCE:
+        return {"delivery-limit": -1}
+    return {}
+
+
+def milliseconds(seconds: float | None) -> int | None:
+    """Return seconds as RabbitMQ counts them, None for none."""
+    return None if seconds is None else round(seconds * 1000)
+
+
+def declare_exchange(api: Api, name: str, deadline: float) -> None:
+    """Create a durable direct exchange; TopologyError when one of another kind has the name."""
+    body = {"type": "direct", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+    try:
+        api.patient("PUT", "exchanges", api.vhost, name, body=body, deadline=deadline)
+    except HTTPError as error:
+        raise TopologyError(f"exchange {name!r} cannot be declared: {reason(error)}") from error
+
+
+def declare_queue(api: Api, name: str, exchange: str, arguments: Mapping[str, Any], deadline: float) -> None:
+    """Create a durable queue and bind it by its own name; TopologyError when one with other arguments has the name."""
+    body = {"durable": True, "auto_delete": False, "arguments": arguments}
+    try:
+        api.patient("PUT", "queues", api.vhost, name, body=body, deadline=deadline)
+    except HTTPError as error:
+        raise TopologyError(queue_conflict(api, name, arguments, error)) from error
+    api.patient("POST", "bindings", api.vhost, "e", exchange, "q", name, body={"routing_key": name}, deadline=deadline)
+
+
+def queue_conflict(api: Api, name: str, arguments: Mapping[str, Any], error: HTTPError) -> str:
+    """Return the message for a queue that cannot be declared, with what stands there."""
+    try:
+        existing = api.call("GET", "queues", api.vhost, name)
+    except (URLError, OSError, HTTPException, ValueError):
+        return f"queue {name!r} cannot be declared: {reason(error)}"
+    return (
+        f"queue {name!r} exists with arguments {json.dumps(existing.get('arguments'), sort_keys=True)}"
+        f" (durable: {existing.get('durable')}), the release wants {json.dumps(arguments, sort_keys=True)} (durable: "
+        "True). RabbitMQ cannot change them in place: let it run empty and delete it, or give the queue another name"
+    )
+
+
+def apply_policy(
+    api: Api, topology: Mapping[str, Any], queue: str, definition: Mapping[str, Any], deadline: float
+) -> None:
+    """Set the queue's one policy, or remove ours where nothing is limited."""
+    name = f"{topology['release']}-{queue}"
+    path = ("policies", api.vhost, name)
+    if definition:
+        body = {
+            "pattern": f"^{re.escape(queue)}$",
+            "definition": definition,
+            "priority": POLICY_PRIORITY,
+            "apply-to": "queues",
+        }
+        api.patient("PUT", *path, body=body, deadline=deadline)
+        check_policy_holds(api, queue, name)
+        return
+    try:
+        api.patient("DELETE", *path, deadline=deadline)
+    except HTTPError as error:
+        if error.code != 404:
+            raise
+
+
+def check_policy_holds(api: Api, queue: str, policy: str) -> None:
+    """Raise TopologyError when another policy wins for the queue: its limits would silently not exist."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        holds = api.patient("GET", "queues", api.vhost, queue, deadline=deadline).get("policy")
+        if holds == policy:
+            return
+        if time.monotonic() >= deadline:
+            raise TopologyError(
+                f"policy {policy!r} (priority {POLICY_PRIORITY}) does not hold for queue {queue!r}, {holds!r} does: "
+                "lower that policy's priority or narrow its pattern"
+            )
+        time.sleep(0.2)
+
+
+def reason(error: HTTPError) -> str:
+    """Return why the API refused."""
+    try:
+        return json.loads(error.read())["reason"]
+    except (ValueError, KeyError, TypeError):
+        return str(error)
+
+
+def apply_topology(api: Api, topology: Mapping[str, Any], wait_seconds: float = WAIT_SECONDS) -> None:
+    """Bring the broker to `topology`; TopologyError says what stands in the way."""
+    deadline = time.monotonic() + wait_seconds
+    version = version_numbers(api.patient("GET", "overview", deadline=deadline)["rabbitmq_version"])
+    for exchange in filter(None, (topology["dead_letter_exchange"], EXCHANGE)):
+        declare_exchange(api, exchange, deadline)
+    for name, queue in sorted(topology["queues"].items()):
+        dead = queue.get("dead_letter_queue")
+        if dead:  # first: a message that dies before its dead-letter queue exists is gone
+            declare_queue(api, dead, topology["dead_letter_exchange"], {"x-queue-type": queue["type"]}, deadline)
+            apply_policy(api, topology, dead, dead_letter_definition(queue, version), deadline)
+        declare_queue(api, name, EXCHANGE, queue_arguments(queue), deadline)
+        apply_policy(api, topology, name, policy_definition(topology, queue, version), deadline)
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Apply the topology of CELERY_WORKERS_CONFIG_DIR; return the exit code."""
+    directory = Path(environment.get("CELERY_WORKERS_CONFIG_DIR") or Path(__file__).parent)
+    topology = json.loads((directory / "topology.json").read_text(encoding="utf-8"))
+    try:
+        apply_topology(Api(environment.get("BROKER_MANAGEMENT_URL", "")), topology)
+    except TopologyError as error:
+        print(f"topology not applied: {error}", file=sys.stderr)
+        return 1
+    except HTTPError as error:
+        print(f"topology not applied: {error.url.rpartition('@')[2]}: {reason(error)}", file=sys.stderr)
+        return 1
+    print(f"topology applied: {len(topology['queues'])} queues")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

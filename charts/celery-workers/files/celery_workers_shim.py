@@ -1,0 +1,188 @@
+"""Starts any Celery application unchanged as a worker of one class: `celery -A celery_workers_shim:app worker ...`.
+
+CELERY_WORKERS_APP names the application as `celery -A` would. Its own settings stay, those of celeryconfig go on top.
+With CELERY_WORKERS_STATE_DIR set the worker keeps two files there for its probes: `heartbeat`, touched by the worker's
+timer, and `ready`, present while it consumes. Needs Celery 5.7, no more.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import celeryconfig
+from celery import bootsteps, signals
+from celery.app import defaults
+from celery.app.task import Task
+from celery.app.utils import find_app
+from celery.utils.imports import symbol_by_name
+from celery.utils.threads import bound_open_broker_sockets
+from celery.worker import request, state
+from kombu import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from celery import Celery
+    from celery.worker import WorkController
+    from celery.worker.consumer import Consumer
+
+TOUCH_SECONDS = 5.0
+CLOSE_SECONDS = 5.0  # as long as Celery gives its main connection
+DRAIN_SECONDS = 0.001
+TASK_SETTINGS = ("task_acks_", "task_reject_", "task_retry_")
+
+
+class BoundedConnection(Connection):
+    """A broker connection whose end does not wait for ever for the farewell of a broker that hangs."""
+
+    def release(self) -> None:
+        """Close, with a limit for the broker's answer."""
+        bound_open_broker_sockets(self, CLOSE_SECONDS)
+        super().release()
+
+    close = release
+
+
+class EventConnectionMixin:
+    """Consumer mixin: the connection for events must not hold up the one for tasks.
+
+    Celery 5.7 makes both alike. With publisher confirms the worker's loop then waits for the broker at each event, so
+    while a broker hangs the loop hangs too and cannot notice the missing heartbeats. And the loop of green pools reads
+    the event connection for up to 0.1 s at every turn, to take in heartbeats: some ten tasks a second, whatever the
+    concurrency, and sooner or later it takes the confirm for which another greenlet waits.
+    """
+
+    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Connection:
+        """Connect for events: without confirms, and reading only what is there already."""
+        connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
+        connection.transport_options = {**connection.transport_options, "confirm_publish": False}
+        connection.drain_events = partial(drain_at_once, connection)
+        return self.ensure_connected(connection)
+
+
+def drain_at_once(connection: Connection, timeout: float | None = None) -> None:
+    """Read what has come in, whatever the time the caller would spend waiting for more."""
+    Connection.drain_events(connection, timeout=DRAIN_SECONDS)
+
+
+class Request(request.Request):
+    """A task request whose hard time limit leads to the dead-letter queue; Celery itself would requeue it for ever."""
+
+    out_of_time = False
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Note a hard limit before Celery handles it."""
+        self.out_of_time = not soft
+        super().on_timeout(soft, timeout)
+
+    def reject(self, requeue: bool = False) -> None:
+        """Requeue a task that ran out of time only when the worker's own end was the reason."""
+        super().reject(requeue=requeue and (not self.out_of_time or bool(state.should_terminate)))
+
+
+class HeartbeatFile(bootsteps.StartStopStep):
+    """Worker step: the worker's timer touches a file, so that it goes stale when the worker's loop stands still."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, worker: WorkController, **options: object) -> None:
+        """Say where the file is; without a state directory the step stays out."""
+        self.path = state_file("heartbeat")
+        self.enabled = self.path is not None
+        self.timer_entry = None
+        super().__init__(worker, **options)
+
+    def start(self, worker: WorkController) -> None:
+        """Touch now and from now on."""
+        touch(self.path)
+        self.timer_entry = worker.timer.call_repeatedly(TOUCH_SECONDS, touch, (self.path,))
+
+    def stop(self, worker: WorkController) -> None:
+        """Stop touching."""
+        if self.timer_entry is not None:
+            self.timer_entry.cancel()
+
+
+class ReadyFile(bootsteps.StartStopStep):
+    """Consumer step: a file is there while the worker consumes, gone during a reconnect and from a shutdown's start."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Consumer, **options: object) -> None:
+        """Say where the file is; without a state directory the step stays out."""
+        self.path = state_file("ready")
+        self.enabled = self.path is not None
+        if self.enabled:
+            remove(self.path)  # a container that restarts finds the last one's
+            signals.worker_shutting_down.connect(self.on_shutting_down, weak=False)
+        super().__init__(consumer, **options)
+
+    def start(self, consumer: Consumer) -> None:
+        """Have the file written in the loop's first turn, which comes after the consumer has begun to consume."""
+        consumer.call_soon(touch, self.path)
+
+    def stop(self, consumer: Consumer) -> None:
+        """Remove the file: the connection is lost or the worker stops."""
+        remove(self.path)
+
+    def on_shutting_down(self, **details: object) -> None:
+        """Remove the file as soon as the worker is asked to end, while its last tasks still run."""
+        remove(self.path)
+
+
+def state_file(name: str) -> Path | None:
+    """Return the path of a file in the state directory, None without one."""
+    directory = os.environ.get("CELERY_WORKERS_STATE_DIR")
+    return Path(directory, name) if directory else None
+
+
+def touch(path: Path) -> None:
+    """Set the file's time to now, making it if need be."""
+    path.touch()
+
+
+def remove(path: Path) -> None:
+    """Remove the file if it is there."""
+    path.unlink(missing_ok=True)
+
+
+def load_app(name: str, settings: Mapping[str, Any]) -> Celery:
+    """Return the application `name` with `settings` on top of its own."""
+    # First as defaults: a class-based task takes its settings when its module is imported, before they are on top.
+    defaults.DEFAULTS.update({key: value for key, value in settings.items() if key.startswith(TASK_SETTINGS)})
+    app = find_app(name)
+    own_options = app.conf.broker_transport_options  # reading one setting loads them all
+    for key, value in settings.items():  # one by one: `update` misses applications with settings in the old spelling
+        app.conf[key] = value
+    app.conf["broker_transport_options"] = {**own_options, **settings["broker_transport_options"]}
+    vars(app).pop("amqp", None)  # queues and routes may have been read already
+    return app
+
+
+def add_steps(app: Celery) -> None:
+    """Add what a worker of the chart does beyond Celery's own."""
+    app.steps["worker"].add(HeartbeatFile)
+    app.steps["consumer"].add(ReadyFile)
+    Task.Request = Request  # of every task whose class does not name its own
+
+
+def make_connections_safe(app: Celery) -> None:
+    """Make the application's connections, and those of its consumer (stock or its own), survive a broker that hangs."""
+    app.amqp.Connection = BoundedConnection
+    consumer = symbol_by_name(app.conf.worker_consumer)
+    app.conf.worker_consumer = type("Consumer", (EventConnectionMixin, consumer), {})
+
+
+def make_app(environment: Mapping[str, str]) -> Celery:
+    """Return the application of CELERY_WORKERS_APP, ready to work as CELERY_WORKERS_CLASS."""
+    settings = celeryconfig.make_settings(celeryconfig.load_topology(), environment)
+    app = load_app(environment["CELERY_WORKERS_APP"], settings)
+    make_connections_safe(app)
+    add_steps(app)
+    return app
+
+
+app = make_app(os.environ)

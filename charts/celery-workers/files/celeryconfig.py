@@ -1,0 +1,153 @@
+"""Celery settings of workers and publishers, made from the topology.json beside this file.
+
+A worker gets them through celery_workers_shim; a publisher says `app.config_from_object("celeryconfig")` with this
+directory on PYTHONPATH. CELERY_WORKERS_CLASS names the worker class; a publisher has none. Needs Celery 5.7, no more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from fnmatch import translate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kombu import Exchange, Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+EXCHANGE = "celery"  # one direct exchange; the routing key is the queue's name
+
+# Both ends notice a dead connection after two to three intervals. Stock Celery asks for 120 s.
+HEARTBEAT_SECONDS = 30
+
+# For connections without AMQP heartbeats (events, remote control, everything of a threads worker): probes after 30 s
+# of silence, every 10 s. What was sent may stay unanswered for 30 s; py-amqp's own figure is 1 s, and a pause of the
+# network that long would make every running task start again elsewhere.
+TCP_SETTINGS = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+
+
+def load_topology() -> dict[str, Any]:
+    """Return the topology.json beside this file."""
+    return json.loads(Path(__file__).with_name("topology.json").read_text(encoding="utf-8"))
+
+
+def make_router(topology: Mapping[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Return a task router: the first route whose pattern, or "*." and its pattern, fits the task's name decides."""
+    routes = [
+        (
+            re.compile(f"{translate(route['task'])}|{translate('*.' + route['task'])}"),
+            {"queue": route["queue"], "priority": route["priority"]},
+        )
+        for route in topology["routes"]
+    ]
+
+    def route_task(name: str, *details: object, **more: object) -> dict[str, Any]:
+        for pattern, destination in routes:
+            if pattern.match(name):
+                return dict(destination)
+        return {"queue": topology["default_queue"], "priority": topology["default_priority"]}
+
+    return route_task
+
+
+def make_queue(name: str, queue: Mapping[str, Any]) -> Queue:
+    """Return the declaration of one queue; limits live in its policy, so that they can change without a new queue."""
+    arguments = {"x-queue-type": queue["type"]}
+    if queue.get("max_priority"):
+        arguments["x-max-priority"] = queue["max_priority"]
+    return Queue(
+        name, Exchange(EXCHANGE, type="direct", durable=True), routing_key=name, durable=True, queue_arguments=arguments
+    )
+
+
+def common_settings(topology: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings workers and publishers share."""
+    return {
+        "task_default_queue": topology["default_queue"],
+        "task_default_exchange": EXCHANGE,
+        "task_default_exchange_type": "direct",
+        "task_default_routing_key": topology["default_queue"],
+        "task_default_delivery_mode": "persistent",
+        "task_queues": [make_queue(name, queue) for name, queue in sorted(topology["queues"].items())],
+        # A task sent to a queue nobody consumes would wait there for ever: let the sender see the mistake.
+        "task_create_missing_queues": False,
+        "task_routes": (make_router(topology),),
+        # JSON only: reading a pickle runs whatever its sender wrote.
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        # Without confirms a full queue swallows tasks without a word.
+        "broker_transport_options": {
+            "confirm_publish": True,
+            "socket_settings": {
+                getattr(socket, name): value for name, value in TCP_SETTINGS.items() if hasattr(socket, name)
+            },
+        },
+        # Celery's retry of a refused publish reconnects each time and, with reject-publish-dlx, stores one more copy in
+        # the dead-letter queue; celery_workers.publishing waits and retries better.
+        "task_publish_retry": False,
+        # The control queue is durable, not exclusive: a worker that reconnects before the broker has noticed its dead
+        # connection would be refused an exclusive one. (A transient shared one RabbitMQ 4.3 denies.) Event queues have
+        # a new name for every reader, so exclusive suits them.
+        "control_queue_durable": True,
+        "control_queue_exclusive": False,
+        "event_queue_durable": False,
+        "event_queue_exclusive": True,
+    }
+
+
+def worker_settings(worker_class: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the workers of one class."""
+    settings = {
+        # A task is acknowledged when it is done, so that a worker's end gives it to another one.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # A task that kills its prefork child (memory) runs again at most as often as its max_retries, then goes to the
+        # dead-letter queue, where plain requeueing would go on for ever.
+        "task_retry_on_worker_lost": True,
+        # A task that fails or runs out of time is rejected: the dead-letter queue keeps it for a person.
+        "task_acks_on_failure_or_timeout": False,
+        "task_acks_on_failure": False,
+        "task_acks_on_timeout": False,
+        "worker_prefetch_multiplier": worker_class["prefetch_multiplier"],
+        # Their deliveries are gone with the connection and come again: going on would run every one twice. Threads
+        # cannot be cancelled; asking for it makes such a worker hang on SIGTERM.
+        "worker_cancel_long_running_tasks_on_connection_loss": worker_class["pool"] != "threads",
+        # A broker that is away is no reason to restart workers, at start or later.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_heartbeat": HEARTBEAT_SECONDS,
+        # A prefork child that imports a large application on a busy node needs more than the stock 4 s to report.
+        "worker_proc_alive_timeout": 60.0,
+    }
+    optional = {
+        "task_time_limit": "hard_time_limit_seconds",
+        "task_soft_time_limit": "soft_time_limit_seconds",
+        "worker_max_tasks_per_child": "max_tasks_per_child",
+        "worker_max_memory_per_child": "max_memory_per_child_kib",
+    }
+    settings.update((key, worker_class[name]) for key, name in optional.items() if worker_class.get(name) is not None)
+    return settings
+
+
+def broker_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Settings that make CELERY_BROKER_URL hold even for an application that names a broker in its code."""
+    url = environment.get("CELERY_BROKER_URL")
+    return {"broker_url": url, "broker_read_url": url, "broker_write_url": url} if url else {}
+
+
+def make_settings(topology: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return every setting for this process; KeyError for a worker class the topology does not have."""
+    settings = {**common_settings(topology), **broker_settings(environment)}
+    if environment.get("CELERY_WORKERS_CLASS"):
+        settings.update(worker_settings(topology["classes"][environment["CELERY_WORKERS_CLASS"]]))
+    return settings
+
+
+globals().update(make_settings(load_topology(), os.environ))

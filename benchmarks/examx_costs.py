@@ -122,7 +122,7 @@ def _measure_worker(directory: Path, standins: psutil.Process) -> None:
     from harness.broker.server import acquire
 
     (directory / "celeryconfig.py").write_text(CONFIG)
-    os.environ["PYTHONPATH"] = f"{directory}{os.pathsep}{os.getcwd()}"
+    os.environ["PYTHONPATH"] = f"{directory}{os.pathsep}{Path.cwd()}"
     sys.path.insert(0, str(directory))
     with acquire(directory / "broker") as broker:
         os.environ["CELERY_BROKER_URL"] = broker.amqp_url
@@ -161,8 +161,8 @@ def _measure_load(
     each = 1000 / messages
     memory = worker.memory_info().rss / 2**20
     print(
-        f"{name}: {messages / wall:.0f}/s, worker {cpu * each:.3f} ms CPU each ({cpu / wall:.2f} cores, {memory:.0f} MiB),"
-        f" stand-ins {outside * each:.3f} ms each",
+        f"{name}: {messages / wall:.0f}/s, worker {cpu * each:.3f} ms CPU each"
+        f" ({cpu / wall:.2f} cores, {memory:.0f} MiB), stand-ins {outside * each:.3f} ms each",
         flush=True,
     )
 

@@ -50,7 +50,7 @@ def compose(*, task_id: str, recipient: str, subject: str, text: str) -> bytes:
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: 8bit",
     )
-    return "\r\n".join((*headers, "", text, "")).encode()
+    return "\r\n".join((*headers, "", *text.splitlines(), "")).encode()
 
 
 def send(message: bytes, *, recipient: str) -> None:

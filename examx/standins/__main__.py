@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         profile = _profile(options.profile)
+        _forget(options.ready_file)
         with contextlib.closing(_journal(options.directory)) as journal:
             listeners = [_listen(options, name) for name in ("smtp_port", "http_port")]
             _allow_open_files()
@@ -62,6 +63,15 @@ def _profile(path: Path | None) -> Profile:
         return load(path.read_text(), name=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"--profile {path}: {error}") from error
+
+
+def _forget(ready_file: Path | None) -> None:
+    """Remove the ready file that stand-ins which were killed have left: it names dead ports."""
+    try:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+    except OSError as error:
+        raise StartError(f"--ready-file {ready_file}: {error}") from error
 
 
 def _journal(directory: Path) -> Journal:

@@ -88,7 +88,6 @@ def configuration_text() -> str:
             # Inside the container every client comes from outside its loopback; only 127.0.0.1 is published.
             "loopback_users.guest = false",
             f"consumer_timeout = {CONSUMER_TIMEOUT_SECONDS * 1000}",
-            "collect_statistics_interval = 1000",
             "disk_free_limit.absolute = 20MB",
             "",
         )

@@ -70,8 +70,6 @@ def configuration(ports: Ports) -> str:
             f"management.tcp.port = {ports.management}",
             "loopback_users.guest = true",
             f"consumer_timeout = {CONSUMER_TIMEOUT_SECONDS * 1000}",
-            # The timeline samples queues every second; the default of 5,000 ms would show steps and late peaks.
-            "collect_statistics_interval = 1000",
             # A run stores some ten thousand short messages; the default (50 MB, free memory on later versions) would
             # block publishers on a nearly full laptop for no reason.
             "disk_free_limit.absolute = 20MB",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,6 +62,23 @@ def acquire(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
         management_url = node.management_url(running.ports)
         amqp_url = node.amqp_url(running.ports)
         yield Broker(amqp_url, management_url, _version(management_url), "node", running.pid)
+
+
+def prepare() -> str:
+    """Make sure that `acquire` will find a RabbitMQ, installing the distribution's packages if need be.
+
+    Returns where it will come from. Raises as `acquire` does.
+    """
+    given = os.environ.get("BROKER_URL")
+    if given:
+        return given_broker(given, os.environ).origin
+    installed = node.find_server()
+    if installed is None and (engine := container.find_engine()) is not None:
+        return f"a container of {engine}"
+    if installed is None:
+        with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
+            installed = _installed_server(Path(directory))
+    return str(installed)
 
 
 def given_broker(amqp_url: str, environment: Mapping[str, str]) -> Broker:

@@ -45,6 +45,24 @@ class QueueStats:
 
 
 @dataclass(frozen=True)
+class QueueDepth:
+    """What one queue holds at one moment, in messages."""
+
+    ready: int
+    unacked: int
+
+    @property
+    def total(self) -> int:
+        """Messages the queue holds, waiting or being worked on."""
+        return self.ready + self.unacked
+
+    @classmethod
+    def from_api(cls, document: Mapping[str, Any]) -> QueueDepth:
+        """Build from one element of `GET /api/queues`."""
+        return cls(int(document.get("messages_ready") or 0), int(document.get("messages_unacknowledged") or 0))
+
+
+@dataclass(frozen=True)
 class DeadLetter:
     """One message of a dead-letter queue."""
 

@@ -25,11 +25,11 @@ EXIT_INTERRUPTED = 130
 class LazyGroup(click.Group):
     """A group that imports a command's module when it is asked for, so that `--help` and small commands start fast."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order a user meets them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, or None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None

@@ -1,0 +1,62 @@
+"""`harness spike`: run a scenario for real."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import webbrowser
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from harness.cli.progress import TerminalProgress
+from harness.spike import result, run, scenario
+from harness.spike.progress import Progress, SilentProgress
+from harness.spike.report import FILE_NAME as PAGE_NAME
+from harness.spike.words import verdict_text
+
+EXIT_MISSED = 1
+
+
+@click.command()
+@click.argument("name", default="email-campaign", metavar="[SCENARIO]")
+@click.option("--env", "environment", default="prod,keda", show_default=True, help="Files of values/, in this order.")
+@click.option("--runtime", type=click.Choice(["local"]), default="local", show_default=True, help="Where it runs.")
+@click.option("--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
+@click.option("--broker-port", type=click.IntRange(1, 65535), help="AMQP port of the RabbitMQ that is started.")
+@click.option("--list", "list_only", is_flag=True, help="List the scenarios and stop.")
+@click.option("--open", "open_page", is_flag=True, help="Open the report in a browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json, no progress.")
+def command(
+    name: str,
+    environment: str,
+    runtime: str,
+    reports: Path,
+    broker_port: int | None,
+    list_only: bool,
+    open_page: bool,
+    as_json: bool,
+) -> None:
+    """Run SCENARIO (a name or a file): real broker, real workers, real load, a ledger and a report.
+
+    $BROKER_URL (with $BROKER_MANAGEMENT_URL) makes it use your RabbitMQ. Exit code 1 when an objective is missed.
+    """
+    if list_only:
+        for known in scenario.available():
+            click.echo(f"{known:16} {scenario.load_scenario(known).title}")
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    request = run.Request(scenario=name, environment=environment, reports=reports, broker_port=broker_port)
+    progress: Progress = SilentProgress() if as_json else TerminalProgress()
+    directory = run.run(request, progress=progress)
+    outcome = result.read(directory)
+    page = directory / PAGE_NAME
+    click.echo((directory / result.FILE_NAME).read_text() if as_json else verdict_text(outcome, report=str(page)))
+    if open_page:
+        webbrowser.open(page.resolve().as_uri())
+    sys.exit(0 if outcome.passed else EXIT_MISSED)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

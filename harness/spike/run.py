@@ -1,0 +1,280 @@
+"""One spike run, from values to a finished report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import processes, tools
+from harness.broker import server
+from harness.broker.management import Management
+from harness.chart import render, yaml_strict
+from harness.errors import HarnessError
+from harness.runtime.base import Release, Runtime
+from harness.runtime.local import LocalRuntime
+from harness.spike import arrivals, evidence, facts, report, result, watching
+from harness.spike.load import Load, locust
+from harness.spike.progress import Progress
+from harness.spike.scenario import Scenario, load_scenario
+from harness.spike.services import Services, stand_ins
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_TIMEOUT_SECONDS = 120.0
+LOOP_SECONDS = 0.1
+SAMPLE_SECONDS = 1.0
+# Between two queues of a chain a task is in none for a moment.
+QUIET_SAMPLES = 2
+BROKER_SECRET = "celery-broker"  # noqa: S105  (a Secret's name, as values.yaml has it)
+SERVICES_SECRET = "examx-services"  # noqa: S105
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to run. `environment` names files of values/, in the order in which they apply."""
+
+    scenario: str
+    environment: str
+    reports: Path
+    release: str = "celery"
+    broker_port: int | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the run."""
+        return f"make spike SCENARIO={self.scenario} ENV={self.environment} RUNTIME=local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request whose inputs were read and found sound, before anything is started."""
+
+    request: Request
+    run_id: str
+    scenario: Scenario
+    values: Sequence[Path]
+    manifests: Sequence[Mapping[str, Any]]
+    topology: Mapping[str, Any]
+    plan: arrivals.LoadPlan
+
+
+def run(request: Request, *, progress: Progress) -> Path:
+    """Run a scenario on the local runtime and return the directory of its report.
+
+    Everything is written into a hidden directory that gets its name when the report is complete; a run that fails
+    keeps its logs under `failed-...`, an interrupted one leaves nothing.
+
+    Raises:
+        InputError: the scenario or the values are wrong, or do not fit this machine.
+        HarnessError: something that the run needs did not work; the message names the logs.
+    """
+    prepared = prepare(request)
+    request.reports.mkdir(parents=True, exist_ok=True)
+    directory = request.reports / f".{prepared.run_id}.partial"
+    directory.mkdir()
+    try:
+        _perform(prepared, directory, progress)
+        finished = directory.rename(request.reports / prepared.run_id)
+        report.point_latest(finished)
+        return finished
+    except KeyboardInterrupt:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    except HarnessError as error:
+        kept = directory.rename(request.reports / f"failed-{prepared.run_id}")
+        text = str(error).replace(str(directory), str(kept))
+        raise type(error)(f"{text}\nThe run's logs: {kept}") from error
+
+
+def prepare(request: Request) -> Prepared:
+    """Read and check everything that can be wrong before a process is started. Raises InputError."""
+    scenario = load_scenario(request.scenario)
+    values = render.environment_files(request.environment)
+    if request.broker_port is not None:
+        processes.require_free_port(request.broker_port, option="--broker-port")
+    manifests = render.render(values, release=request.release)
+    topology = render.topology(manifests)
+    arrivals.check_fits(scenario, topology, cores=int(facts.machine()["cores"] or 1))
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.name}-{uuid.uuid4().hex[:6]}"
+    return Prepared(
+        request=request,
+        run_id=run_id,
+        scenario=scenario,
+        values=values,
+        manifests=manifests,
+        topology=topology,
+        plan=arrivals.plan(scenario, topology, run_id=run_id),
+    )
+
+
+def _perform(prepared: Prepared, directory: Path, progress: Progress) -> None:
+    scenario = prepared.scenario
+    with ExitStack() as stack:
+        progress.step("starting RabbitMQ")
+        broker = stack.enter_context(server.acquire(directory / "broker", port=prepared.request.broker_port))
+        progress.step(f"starting the stand-in services (RabbitMQ {broker.version}, {broker.origin})")
+        services = stack.enter_context(stand_ins(directory / "services", scenario.services))
+        management = stack.enter_context(Management(broker.management_url))
+        load = _load(prepared, directory, services, broker.amqp_url)
+        runtime: Runtime = LocalRuntime(directory=directory / "runtime", queue_source=management.queues)
+        stack.callback(runtime.uninstall)
+        progress.step(f"installing {', '.join(path.name for path in prepared.values)} as processes")
+        runtime.install(_release(prepared, broker, services))
+        progress.step("waiting for the workers to be ready")
+        runtime.wait_ready(timeout_seconds=READY_TIMEOUT_SECONDS)
+        progress.step(f"{scenario.title}: {len(prepared.plan.arrivals):,} tasks")
+        watch = Watch(prepared, runtime=runtime, management=management, load=load, services=services, progress=progress)
+        with locust(load, log=directory / "locust.log") as generator:
+            watch.until_done(generator)
+        progress.step("accounting for every task")
+        found = evidence.collect(plan=prepared.plan, load=load, services=services, topology=prepared.topology)
+        progress.step("stopping")
+    _write(prepared, directory, found, watch, broker)
+
+
+def _load(prepared: Prepared, directory: Path, services: Services, broker_url: str) -> Load:
+    topology = directory / "topology.json"
+    topology.write_text(json.dumps(prepared.topology, indent=1))
+    scenario = shutil.copyfile(prepared.scenario.source, directory / f"{prepared.scenario.name}.yaml")
+    return Load(
+        broker_url=broker_url,
+        topology=topology,
+        scenario=scenario,
+        run_id=prepared.run_id,
+        journals=directory / "journals",
+        effects={"standins_url": services.http_url, "database_url": services.database_url},
+    )
+
+
+def _release(prepared: Prepared, broker: server.Broker, services: Services) -> Release:
+    return Release(
+        name=prepared.request.release,
+        namespace="default",
+        manifests=prepared.manifests,
+        secrets={
+            BROKER_SECRET: {"amqpUrl": broker.amqp_url, "managementUrl": broker.management_url},
+            SERVICES_SECRET: services.secret(),
+        },
+    )
+
+
+class Watch:
+    """Keeps the runtime going and samples it once a second until the load is over and nothing is left."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        *,
+        runtime: Runtime,
+        management: Management,
+        load: Load,
+        services: Services,
+        progress: Progress,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limit_seconds = prepared.scenario.limit_seconds
+        self._work_queues = frozenset(prepared.topology["queues"])
+        classes = facts.classes_of(prepared.manifests, prepared.topology)
+        self._class_of = {description["deployment"]: name for name, description in classes.items()}
+        self._management = management
+        self._counts = watching.LiveCounts(load.journals, database_url=services.database_url)
+        self._progress = progress
+        self._clock = clock
+        self._quiet = 0
+        self.runtime = runtime
+        self.samples: list[dict[str, Any]] = []  # t is seconds since the epoch until `relative`
+        self.timed_out = False
+
+    def until_done(self, generator: subprocess.Popen[bytes]) -> None:
+        """Return when the load generator has ended and the queues are empty, or at the scenario's limit.
+
+        Raises HarnessError when the load generator fails.
+        """
+        started = self._clock()
+        while True:
+            self.runtime.tick()
+            now = self._clock()
+            if not self.samples or now - self.samples[-1]["t"] >= SAMPLE_SECONDS:
+                self._sample(now)
+            if generator.poll() is not None and self._quiet >= QUIET_SAMPLES:
+                break
+            if now - started > self._limit_seconds:
+                self.timed_out = True
+                break
+            time.sleep(LOOP_SECONDS)
+
+    def relative(self, started_at: float) -> list[dict[str, Any]]:
+        """Return the samples with `t` in seconds from the start of the load."""
+        return [{**one, "t": round(one["t"] - started_at, 3)} for one in self.samples]
+
+    def _sample(self, now: float) -> None:
+        queues = {name: depth for name, depth in self._management.depths().items() if name in self._work_queues}
+        one = watching.sample(seconds=now, runtime=self.runtime, queues=queues, class_of=self._class_of)
+        self.samples.append(one)
+        self._quiet = self._quiet + 1 if not any(depth.total for depth in queues.values()) else 0
+        self._progress.sample({**one, "t": now - self.samples[0]["t"]}, self._counts.refresh())
+
+
+def _write(prepared: Prepared, directory: Path, found: evidence.Evidence, watch: Watch, broker: server.Broker) -> None:
+    started_at = found.started_at
+    run_facts = result.RunFacts(
+        run_id=prepared.run_id,
+        scenario=prepared.scenario.name,
+        runtime=watch.runtime.name,
+        started_at=started_at,
+        duration_seconds=round(watch.samples[-1]["t"] - started_at, 3),
+        command=prepared.request.command,
+        title=prepared.scenario.title,
+        description=prepared.scenario.description,
+        ideal_drain_seconds=round(arrivals.ideal_drain_seconds(prepared.plan, prepared.topology), 3),
+        interrupted=watch.timed_out,
+        setup=_setup(prepared, broker),
+        files=_files(directory),
+        calls=found.calls,
+        torn_lines=found.torn_lines,
+    )
+    outcome = result.build(
+        facts=run_facts,
+        ledger=found.ledger,
+        objectives=prepared.scenario.objectives,
+        due_at={one.id: started_at + one.due_seconds for one in prepared.plan.arrivals},
+        samples=watch.relative(started_at),
+        scale_events=watch.runtime.scale_events(),
+        events=watch.runtime.events(),
+    )
+    result.write(outcome, directory)
+    report.write(outcome, directory)
+
+
+def _setup(prepared: Prepared, broker: server.Broker) -> dict[str, Any]:
+    return facts.setup(
+        manifests=prepared.manifests,
+        topology=prepared.topology,
+        values_files=[os.path.relpath(path, ROOT) for path in prepared.values],
+        chart_version=str(yaml_strict.load_file(render.CHART / "Chart.yaml")["version"]),
+        checkout=ROOT,
+        rabbitmq=broker.version,
+        helm=".".join(map(str, tools.helm_version(tools.find_helm()))),
+    )
+
+
+def _files(directory: Path) -> dict[str, str]:
+    wanted = {
+        "topology.json": "topology.json",
+        "scenario": "*.yaml",
+        "autoscaling decisions": "runtime/autoscaling.jsonl",
+        "publisher journals": "journals/publisher-*.jsonl",
+        "deliveries": "services/deliveries.jsonl",
+        "worker logs": "runtime/pods",
+        "Locust's log": "locust.log",
+    }
+    found = {label: sorted(directory.glob(pattern)) for label, pattern in wanted.items()}
+    return {label: str(paths[0].relative_to(directory)) for label, paths in found.items() if paths}

@@ -78,6 +78,21 @@ def child_pids(runtime: LocalRuntime) -> list[int]:
     return found
 
 
+def processes_of(directory: Path) -> list[int]:
+    """Return the processes that were told about this directory in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"HOME={directory}".encode() in environment and alive(int(entry.name)):
+            found.append(int(entry.name))
+    return found
+
+
 def test_pods_start_become_ready_and_are_gone_after_uninstall(make: Make) -> None:
     runtime = make()
     runtime.install(release(deployment(replicas=2)))
@@ -158,8 +173,24 @@ def test_a_container_that_ends_is_restarted_with_back_off(make: Make) -> None:
     assert "back-off 0.5 s" in exits[1].message
     assert "back-off 1 s" in exits[2].message
     assert runtime.logs(runtime.pods()[0].name).read_text() == "again\n" * 4
-    with pytest.raises(HarnessError, match="web: 0 of 1 ready"):
-        runtime.wait_ready(timeout_seconds=0.2)
+
+
+def test_waiting_for_a_worker_that_keeps_ending_stops_early_and_shows_its_log(make: Make) -> None:
+    runtime = make(back_off_seconds=0.1)
+    runtime.install(release(deployment(command=["sh", "-c", "echo no module named app; exit 3"])))
+    began = time.monotonic()
+    with pytest.raises(HarnessError, match="a worker keeps ending") as caught:
+        runtime.wait_ready(timeout_seconds=30)
+    assert time.monotonic() - began < 25
+    assert "web: 0 of 1 ready" in str(caught.value)
+    assert str(caught.value).endswith("no module named app")
+
+
+def test_waiting_has_a_limit_and_says_what_was_missing(make: Make) -> None:
+    runtime = make()
+    runtime.install(release(deployment(command=["sleep", "600"], grace=1)))
+    with pytest.raises(HarnessError, match=r"not ready after 1\.2 s:\n  web: 0 of 1 ready\n .* readiness probe"):
+        runtime.wait_ready(timeout_seconds=1.2)
 
 
 def test_kill_ends_the_main_process_and_its_children_and_it_comes_back(make: Make) -> None:
@@ -191,7 +222,7 @@ def test_scale_down_lets_a_pod_finish_within_its_grace(make: Make) -> None:
     stopping = [pod.name for pod in runtime.pods() if pod.phase == "Terminating"]
     began = time.monotonic()
     tick_until(runtime, lambda: len(runtime.pods()) == 1)
-    assert 0.9 < time.monotonic() - began < 4
+    assert time.monotonic() - began > 0.9
     assert all("stopping" in runtime.logs(name).read_text() for name in stopping)
     assert not any((runtime.logs(name).parent / "volumes").exists() for name in stopping)
     assert oldest.deployment == "web"
@@ -208,7 +239,7 @@ def test_a_pod_that_does_not_stop_is_killed_after_its_grace(make: Make) -> None:
     runtime.scale("web", 0)
     began = time.monotonic()
     tick_until(runtime, lambda: runtime.pods() == [])
-    assert 1.9 < time.monotonic() - began < 5
+    assert 1.9 < time.monotonic() - began < 10
     assert not alive(child)
 
 
@@ -252,10 +283,12 @@ def test_a_job_that_fails_says_so_with_the_end_of_its_log(make: Make, tmp_path: 
     assert count.read_text() == "x\n" * 2
 
 
-def test_a_job_that_hangs_is_ended(make: Make) -> None:
+def test_a_job_that_hangs_is_ended(make: Make, tmp_path: Path) -> None:
     runtime = make(job_timeout_seconds=0.5)
     with pytest.raises(HarnessError, match=r"did not end within 0\.5 s"):
         runtime.install(release(job("echo waiting; sleep 600")))
+    runtime.uninstall()
+    assert processes_of(tmp_path) == []
 
 
 def test_what_cannot_be_honoured_is_refused_before_anything_starts(make: Make, tmp_path: Path) -> None:
@@ -368,21 +401,6 @@ while True:
     runtime.tick()
     time.sleep(0.1)
 """
-
-
-def processes_of(directory: Path) -> list[int]:
-    """Return the processes that were told about this directory in their environment."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            environment = (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if f"HOME={directory}".encode() in environment and alive(int(entry.name)):
-            found.append(int(entry.name))
-    return found
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")

@@ -44,6 +44,7 @@ class Container:
     def __init__(self, spec: ContainerSpec, *, launcher: Launcher, report: Report, back_off: BackOff) -> None:
         self.spec = spec
         self.restarts = 0
+        self.failures = 0
         self.last_exit: Exit | None = None
         self.started_at: float | None = None
         self._launcher = launcher
@@ -148,6 +149,7 @@ class Container:
 
     def _ended(self, ended: Exit, now: float) -> None:
         self.last_exit = ended
+        self.failures += ended.code != 0
         self._process = None
         self._cancel_helpers()
         again = self.spec.restarts_after_success if ended.code == 0 else self.spec.restarts_after_failure

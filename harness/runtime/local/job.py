@@ -10,7 +10,6 @@ from harness.runtime.local.pod import Pod
 
 DEFAULT_BACKOFF_LIMIT = 6
 RETRY_LIMIT_SECONDS = 360.0
-LOG_TAIL_LINES = 15
 
 
 class JobController:
@@ -38,8 +37,8 @@ class JobController:
 
     @property
     def failures(self) -> int:
-        """Attempts that failed: pods, and restarts in place (restartPolicy OnFailure)."""
-        return sum(pod.restarts + int(pod.finished and pod.failed) for pod in self.pods)
+        """Attempts that failed: one a pod, or several where a pod restarts in place (restartPolicy OnFailure)."""
+        return sum(max(container.failures for container in pod.containers) for pod in self.pods)
 
     def tick(self, now: float) -> None:
         """Advance the pod under way; start the next attempt when it is due."""
@@ -66,10 +65,7 @@ class JobController:
 
     def log_tail(self) -> str:
         """Return the last lines of the last attempt's output."""
-        if not self.pods or not self.pods[-1].log.exists():
-            return "(no output)"
-        lines = self.pods[-1].log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-LOG_TAIL_LINES:]) or "(no output)"
+        return self.pods[-1].log_tail() if self.pods else "(no output)"
 
     def _again(self, now: float) -> None:
         if self._retry_at <= self.pods[-1].created_at:

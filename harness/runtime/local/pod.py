@@ -15,6 +15,8 @@ from harness.runtime.local.process import Launcher
 from harness.runtime.local.template import PodTemplate
 
 LOG = "log"
+TAIL_LINES = 15
+CRASHES = 2
 
 
 class Pod:
@@ -56,6 +58,16 @@ class Pod:
     def log(self) -> Path:
         """The first container's output."""
         return self._directory / LOG
+
+    def log_tail(self, lines: int = TAIL_LINES) -> str:
+        """Return the last lines of the first container's output."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:]) or "(no output)"
+
+    @property
+    def keeps_ending(self) -> bool:
+        """True when some container has ended for the third time or more and is down (CrashLoopBackOff)."""
+        return any(each.restarts >= CRASHES and each.pid is None for each in self.containers)
 
     @property
     def restarts(self) -> int:

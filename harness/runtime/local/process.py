@@ -15,6 +15,7 @@ from harness import processes
 
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 UNKNOWN_CODE = 255
+WATCHDOG_WAIT_SECONDS = 10.0
 CAN_PEEK = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
 
@@ -68,7 +69,11 @@ class Launcher:
         if watchdog is not None and watchdog.stdin is not None:
             with contextlib.suppress(OSError):
                 watchdog.stdin.close()
-            watchdog.wait(timeout=10)
+            try:
+                watchdog.wait(timeout=WATCHDOG_WAIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                watchdog.kill()
+                watchdog.wait()
 
     def _watch(self) -> None:
         if self._watchdog is None:

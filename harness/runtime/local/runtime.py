@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import textwrap
 import time
 import uuid
 from collections.abc import Callable
@@ -98,11 +99,17 @@ class LocalRuntime:
         self._await_jobs()
 
     def wait_ready(self, *, timeout_seconds: float) -> None:
-        """Return once each Deployment has all its replicas ready. Raises HarnessError saying what is missing."""
+        """Return once each Deployment has all its replicas ready.
+
+        Raises HarnessError saying what is missing, with the end of its log: at the limit, or as soon as some worker
+        has ended three times, because it will not get better.
+        """
         deadline = self._clock() + timeout_seconds
         while not all(deployment.settled for deployment in self._deployments.values()):
             if self._clock() > deadline:
                 raise HarnessError(f"not ready after {timeout_seconds:g} s:\n{self._missing()}")
+            if any(pod.keeps_ending for deployment in self._deployments.values() for pod in deployment.active):
+                raise HarnessError(f"a worker keeps ending:\n{self._missing()}")
             time.sleep(POLL_SECONDS)
             self.tick()
 
@@ -338,7 +345,8 @@ class LocalRuntime:
             lines.append(f"  {state.deployment}: {state.ready} of {deployment.expected} ready")
             for pod in deployment.active:
                 if not pod.ready:
-                    lines.append(f"    {pod.name}: {pod.waiting_for()}; its output: {pod.log}")
+                    lines.append(f"    {pod.name}: {pod.waiting_for()}; the end of {pod.log}:")
+                    lines.append(textwrap.indent(pod.log_tail(5), "      "))
         return "\n".join(lines)
 
     def _record(self, kind: str, subject: str, message: str = "") -> None:

@@ -37,6 +37,8 @@ def test_average_value_is_compared_with_the_replicas_that_exist(messages, status
 def test_status_and_not_spec_is_what_tolerance_keeps():
     """Five are wanted and four exist: 800 is exactly right for four."""
     assert wants(PER_POD, 800_000, replicas=5, status=4) == 4
+    assert wants(PER_POD, 840_000, replicas=5, status=4) == 4  # 1.05 of four pods' worth: within
+    assert wants(PER_POD, 840_000, replicas=4, status=5) == 5  # 0.84 of five pods' worth: ceil(4.2)
 
 
 def test_values_of_one_metric_are_added_up():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.autoscaling import ControllerConfig, PodSample
+from harness.autoscaling import ControllerConfig, Observation, PodSample, State, decide
 from tests.unit.autoscaling.builders import hpa, once, pod, pods_metric, resource
 
 CPU50 = resource(percent=50)
@@ -28,6 +28,13 @@ def wants(pods, *, replicas=None, metric=CPU50, **options):
 )
 def test_utilization(usages, replicas):
     assert wants([pod(f"p{i}", cpu) for i, cpu in enumerate(usages)]) == replicas
+
+
+def test_the_edges_of_the_tolerance_are_within():
+    """Ten pods show what two would hide by rounding: 0.9 x 10 = 9 and 1.1 x 10 = 11 are not proposed."""
+    assert wants([pod(f"p{i}", 450) for i in range(10)]) == 10
+    assert wants([pod(f"p{i}", 440) for i in range(10)]) == 9
+    assert wants([pod(f"p{i}", 550) for i in range(10)]) == 10
 
 
 def test_utilization_is_cut_to_whole_per_cent():
@@ -66,6 +73,20 @@ def test_missing_samples_never_turn_the_direction_round():
     assert wants([pod("a", 200), pod("b"), pod("c")]) == 3
     # 60 % of one points up; two missing at 0 make 20 %, down: stay
     assert wants([pod("a", 600), pod("b"), pod("c")]) == 3
+
+
+def test_filled_in_pods_never_ask_for_a_change_against_the_direction_of_the_load():
+    """Ten are wanted, three are there: 1.32 x 3 = 4 would scale down on rising load, 0.8 x 3 = 3 up on falling."""
+    assert wants([pod("a", 1000), pod("b", 1000), pod("c")], replicas=10) == 10
+    assert wants([pod("a", 100), pod("b", 100), pod("c")], replicas=2) == 2
+
+
+def test_unready_pods_matter_only_on_the_way_up():
+    """All of the request in use is exactly the target: an unready pod beside it does not make that 50 %."""
+    metric = resource(percent=100)
+    assert wants([pod("a", 1000), pod("b", phase="Pending")], metric=metric) == 2
+    # on the way down only the ready ones are multiplied: 0.4 x 2, not 0.4 x 3
+    assert wants([pod("a", 200), pod("b", 200), pod("c", phase="Pending")]) == 1
 
 
 def test_at_exactly_the_target_missing_pods_change_nothing():
@@ -206,6 +227,15 @@ def test_one_unusable_metric_lets_others_go_up_but_not_down():
     held = once(spec, replicas=2, pods=[pod("a", 100), pod("b", 100)])
     assert held.desired == 2
     assert held.reason.startswith("not scaling down while a metric is unusable (memory: pod a requests no memory)")
+
+
+def test_a_sync_that_is_allowed_to_stay_is_remembered_beside_an_unusable_metric():
+    """Wanting what there is counts as going on; only wanting fewer stops the sync before it is remembered."""
+    spec = hpa(resource("cpu", percent=50), resource("memory", percent=50))
+    for cpu, remembered in ((500, 2), (100, 1)):
+        observation = Observation(spec_replicas=2, status_replicas=2, pods=(pod("a", cpu), pod("b", cpu)))
+        _, state = decide(spec, State(), observation, now_seconds=NOW)
+        assert len(state.recommendations) == remembered
 
 
 def test_a_metric_reported_as_unavailable_is_unusable():

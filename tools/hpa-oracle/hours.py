@@ -2,7 +2,7 @@
 
 An hour is one JSON document: an autoscaling/v2 manifest, the controller's flags and the observations of each sync (in
 the format of `harness.autoscaling.replay`). A small model of a Deployment follows the core's own decisions: pods wait,
-start, become ready, flap, fail, end slowly; samples come late or not at all; sources fall silent; scales are overridden.
+start, become ready, flap, fail, end slowly; samples come late or not; sources fall silent; scales get overruled.
 """
 
 from __future__ import annotations

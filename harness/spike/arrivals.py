@@ -22,11 +22,16 @@ NORMAL_UTILISATION = 0.6
 """1x of a class: this share of what its minimum replicas hold."""
 MAX_CPU_SHARE = 0.6
 """Above this share of the machine's cores at its peak a scenario would measure the machine, not the workers."""
-PEAK_WINDOW_SECONDS = 5
+PEAK_WINDOW_SECONDS = 10
+ADDED_REPLICA_SECONDS = 10.0
+"""From the start of a load to the work of the first replica added for it: half a sync of 15 s on average, and the start
+of a worker process."""
 BACKGROUND_CORES = 0.1
 """What the run costs besides the tasks: the run loop, idle workers, the broker's statistics."""
 
 Topology = Mapping[str, Any]
+Ramp = tuple[tuple[float, int], ...]
+"""From when on (seconds from the start of the load) a class has how many replicas."""
 _NAMESPACE = uuid.UUID("6f0c2f3e-7b0d-4c1e-9d53-0a8a4c1f5e21")
 
 
@@ -193,8 +198,9 @@ def _tasks_of(scenario: Scenario, worker_class: str, topology: Topology) -> list
 
 @dataclass(frozen=True)
 class _Run:
-    """One task's stay in a slot when every replica is there from the start."""
+    """One task's way in the best case: offered, taken by a slot, done."""
 
+    offered_seconds: float
     start_seconds: float
     end_seconds: float
     cpu_seconds: float
@@ -202,41 +208,57 @@ class _Run:
 
 def ideal_drain_seconds(load: LoadPlan, topology: Topology) -> float:
     """Return from the last due time to the end of the last task, with all replicas from the start and no overhead."""
-    return max(run.end_seconds for run in _best_case(load.arrivals, topology)) - load.last_due_seconds
+    return max(run.end_seconds for run in _best_case(load.arrivals, _all_slots(topology))) - load.last_due_seconds
 
 
-def _best_case(arrivals: Iterable[Arrival], topology: Topology, *, attempts_per_second: float = math.inf) -> list[_Run]:
-    """Serve each class first come, first served, on all its slots; offers leave at the publisher's pace."""
-    slots: dict[str, list[float]] = {}
+def _all_slots(topology: Topology) -> dict[str, list[float]]:
+    """When each slot of each class begins to work, with all replicas from the start."""
+    return {name: [0.0] * slots_at_most(name, topology) for name in topology["classes"]}
+
+
+def _growing_slots(topology: Topology, ramps: Mapping[str, Ramp]) -> dict[str, list[float]]:
+    """When each slot of each class begins to work; a replica that was added needs a moment."""
+    slots = _all_slots(topology)
+    for name, ramp in ramps.items():
+        concurrency, before, starts = int(topology["classes"][name]["concurrency"]), 0, list[float]()
+        for at_seconds, replicas in ramp:
+            ready_at = at_seconds + ADDED_REPLICA_SECONDS if before else 0.0
+            starts += [ready_at] * concurrency * (replicas - before)
+            before = replicas
+        slots[name] = starts
+    return slots
+
+
+def _best_case(
+    arrivals: Iterable[Arrival], slots: Mapping[str, list[float]], *, attempts_per_second: float = math.inf
+) -> list[_Run]:
+    """Serve each class first come, first served, on its slots; offers leave at the publisher's pace."""
+    free = {name: sorted(starts) for name, starts in slots.items()}  # sorted lists are heaps
     runs, offered_at = [], 0.0
     for arrival in arrivals:
         offered_at = max(arrival.due_seconds, offered_at)
-        if arrival.worker_class not in slots:
-            slots[arrival.worker_class] = [0.0] * slots_at_most(arrival.worker_class, topology)
-        free = slots[arrival.worker_class]
-        start = max(offered_at, free[0])
-        heapq.heapreplace(free, start + arrival.service_seconds)
-        runs.append(_Run(start, start + arrival.service_seconds, arrival.cpu_seconds))
+        start = max(offered_at, free[arrival.worker_class][0])
+        heapq.heapreplace(free[arrival.worker_class], start + arrival.service_seconds)
+        runs.append(_Run(offered_at, start, start + arrival.service_seconds, arrival.cpu_seconds))
         offered_at += 1 / attempts_per_second
     return runs
 
 
-def peak_cores(scenario: Scenario, topology: Topology) -> tuple[float, float]:
-    """Return the CPU need in the busiest 5 s, in cores, and when those begin.
+def peak_cores(
+    scenario: Scenario, topology: Topology, *, ramps: Mapping[str, Ramp] | None = None
+) -> tuple[float, float]:
+    """Return the CPU need in the busiest 10 s, in cores, and when those begin.
 
-    An upper estimate: all replicas from the start, and each task offered once when it is due and once more when its
-    slot is free (a full queue refuses the first).
+    An upper estimate: each class grows as fast as `ramps` says (default: has all replicas from the start). A task
+    whose slot is not free when it is offered counts a second attempt then, as if a full queue had refused the first.
     """
     load = plan(scenario, topology, run_id="peak")
-    pace = scenario.publisher.attempts_per_second
-    runs = _best_case(load.arrivals, topology, attempts_per_second=pace)
+    slots = _all_slots(topology) if ramps is None else _growing_slots(topology, ramps)
+    runs = _best_case(load.arrivals, slots, attempts_per_second=scenario.publisher.attempts_per_second)
     bins = [0.0] * (math.ceil(max(run.end_seconds for run in runs)) + 1)
-    offered_at = 0.0
-    for arrival in load.arrivals:
-        offered_at = max(arrival.due_seconds, offered_at)
-        bins[int(offered_at)] += scenario.publisher.cpu_seconds
-        offered_at += 1 / pace
     for run in runs:
+        for attempt_at in {run.offered_seconds, run.start_seconds}:
+            bins[int(attempt_at)] += scenario.publisher.cpu_seconds
         _spend(bins, run)
     width = min(PEAK_WINDOW_SECONDS, len(bins))
     need, begin = max((sum(bins[at : at + width]) / width, -at) for at in range(len(bins) - width + 1))
@@ -253,9 +275,9 @@ def _spend(bins: list[float], run: _Run) -> None:
         second += 1
 
 
-def check_fits(scenario: Scenario, topology: Topology, *, cores: int) -> None:
+def check_fits(scenario: Scenario, topology: Topology, *, cores: int, ramps: Mapping[str, Ramp] | None = None) -> None:
     """Raise InputError when the scenario's busiest seconds need more than 60 % of the machine's cores."""
-    need, at_seconds = peak_cores(scenario, topology)
+    need, at_seconds = peak_cores(scenario, topology, ramps=ramps)
     allowed = MAX_CPU_SHARE * cores
     if need > allowed:
         raise InputError(

@@ -12,15 +12,16 @@ from pathlib import Path
 from harness.autoscaling import ControllerConfig
 from harness.errors import HarnessError, InputError
 from harness.runtime.base import Manifest, PodState, Release, RuntimeEvent, ScaleEvent, ScaleState
-from harness.runtime.local import journal, metrics
 from harness.runtime.local.backoff import BASE_SECONDS, BackOff
+from harness.runtime.local.control import ControlLoop
 from harness.runtime.local.deployment import DeploymentController
 from harness.runtime.local.job import JobController
+from harness.runtime.local.metrics import RESOLUTION_SECONDS
 from harness.runtime.local.naming import generated_name, template_hash
 from harness.runtime.local.objects import Objects, sort_release
 from harness.runtime.local.pod import LOG, Pod
 from harness.runtime.local.process import Launcher
-from harness.runtime.local.scaling import Autoscaler, QueueSource, Sight, look
+from harness.runtime.local.scaling import Autoscaler, QueueSource
 from harness.runtime.local.template import PodTemplate
 
 POLL_SECONDS = 0.05
@@ -48,7 +49,7 @@ class LocalRuntime:
         queue_source: QueueSource,
         clock: Callable[[], float] = time.time,
         sync_seconds: float = 15.0,
-        metrics_seconds: float = metrics.RESOLUTION_SECONDS,
+        metrics_seconds: float = RESOLUTION_SECONDS,
         back_off_seconds: float = BASE_SECONDS,
         job_timeout_seconds: float = 120.0,
         stop_grace_seconds: float = 15.0,
@@ -57,7 +58,7 @@ class LocalRuntime:
         self._directory = directory.resolve()
         self._queue_source = queue_source
         self._clock = clock
-        self._controller = ControllerConfig(sync_seconds=sync_seconds)
+        self._sync_seconds = sync_seconds
         self._metrics_seconds = metrics_seconds
         self._back_off = BackOff(base_seconds=back_off_seconds)
         self._job_timeout_seconds = job_timeout_seconds
@@ -66,13 +67,9 @@ class LocalRuntime:
         self._launcher = Launcher()
         self._deployments: dict[str, DeploymentController] = {}
         self._jobs: list[JobController] = []
-        self._autoscalers: list[Autoscaler] = []
-        self._scale_events: list[ScaleEvent] = []
         self._events: list[RuntimeEvent] = []
-        self._installed = False
-        self._next_metrics_at = 0.0
-        self._next_sync_at = 0.0
-        self._next_poll_at: dict[str, float] = {}
+        self._scale_events: list[ScaleEvent] = []
+        self._control: ControlLoop | None = None
 
     # ---- the protocol -------------------------------------------------------------------------------------------
 
@@ -82,19 +79,14 @@ class LocalRuntime:
         Raises InputError for what cannot be honoured, before anything starts, and HarnessError with the end of its log
         for a Job that fails.
         """
-        if self._installed:
+        if self._control is not None:
             raise HarnessError("this runtime has a release installed already; uninstall it first")
         objects = sort_release(release)
-        now = self._clock()
-        self._prepare(objects, release.namespace, now)
-        self._installed = True
+        self._control = self._prepare(objects, release.namespace, self._clock())
+        self._scale_events = self._control.scale_events
         (self._directory / "pods").mkdir(parents=True, exist_ok=True)
         for skipped in objects.skipped:
             self._record("skipped", release.name, skipped)
-        self._next_sync_at = now
-        self._next_poll_at = {each.deployment: now for each in self._autoscalers}
-        # Half a period off the syncs: a cluster's two clocks are independent, so a figure is as old as this on average.
-        self._next_metrics_at = now + self._metrics_seconds / 2
         self.tick()
         self._await_jobs()
 
@@ -121,11 +113,8 @@ class LocalRuntime:
         for deployment in self._deployments.values():
             for pod in deployment.tick(now):
                 self._forget(pod)
-        if self._installed and now >= self._next_metrics_at:
-            self._measure(now)
-        if self._installed and now >= self._next_sync_at:
-            self._sync(now)
-        self._poll(now)
+        if self._control is not None:
+            self._control.tick(now)
 
     def pods(self) -> list[PodState]:
         """Return every Deployment's pods, those that are stopping too."""
@@ -139,7 +128,9 @@ class LocalRuntime:
         """Set a Deployment's replicas by hand; its autoscaler, if any, goes on from there."""
         if replicas < 0:
             raise InputError(f"replicas of {deployment} must be 0 or more, not {replicas}")
-        self._set_replicas(self._deployment(deployment), replicas, "scaled by hand", self._clock())
+        if self._control is None or deployment not in self._deployments:
+            raise InputError(f"there is no Deployment {deployment}; there are: {', '.join(sorted(self._deployments))}")
+        self._control.set_replicas(deployment, replicas, "scaled by hand", self._clock())
 
     def scale_events(self) -> list[ScaleEvent]:
         """Return every change of desired replicas so far."""
@@ -173,13 +164,12 @@ class LocalRuntime:
             self._stop_gracefully()
         finally:
             self._kill_everything()
-            self._deployments, self._jobs, self._autoscalers = {}, [], []
-            self._installed = False
+            self._deployments, self._jobs, self._control = {}, [], None
             self._launcher.close()
 
     # ---- setting up ---------------------------------------------------------------------------------------------
 
-    def _prepare(self, objects: Objects, namespace: str, now: float) -> None:
+    def _prepare(self, objects: Objects, namespace: str, now: float) -> ControlLoop:
         """Read everything and refuse what is wrong, before anything starts."""
         templates = {
             manifest["metadata"]["name"]: PodTemplate.from_workload(
@@ -187,15 +177,25 @@ class LocalRuntime:
             )
             for manifest in (*objects.deployments, *objects.jobs)
         }
-        autoscalers = [Autoscaler(each, controller=self._controller, now=now) for each in objects.autoscalers]
+        controller = ControllerConfig(sync_seconds=self._sync_seconds)
+        autoscalers = [Autoscaler(each, controller=controller, now=now) for each in objects.autoscalers]
         for manifest in objects.deployments:
             name = manifest["metadata"]["name"]
             self._deployments[name] = self._controller_of(manifest, templates[name])
         for autoscaler in autoscalers:
             deployment = self._deployments[autoscaler.deployment]
             deployment.minimum, deployment.maximum = autoscaler.minimum, autoscaler.spec.max_replicas
-        self._autoscalers = autoscalers
         self._jobs = [self._job(manifest, templates[manifest["metadata"]["name"]], now) for manifest in objects.jobs]
+        return ControlLoop(
+            self._deployments,
+            autoscalers,
+            queue_source=self._queue_source,
+            record=self._record,
+            journal_file=self._directory / "autoscaling.jsonl",
+            sync_seconds=self._sync_seconds,
+            metrics_seconds=self._metrics_seconds,
+            now=now,
+        )
 
     def _controller_of(self, manifest: Manifest, template: PodTemplate) -> DeploymentController:
         name = manifest["metadata"]["name"]
@@ -243,53 +243,6 @@ class LocalRuntime:
             if job.state == "failed":
                 raise HarnessError(f"Job {job.name} failed: {job.reason}. The end of its log:\n{job.log_tail()}")
 
-    # ---- metrics and scaling ------------------------------------------------------------------------------------
-
-    def _measure(self, now: float) -> None:
-        self._next_metrics_at = _next(self._next_metrics_at, self._metrics_seconds, now)
-        pods = [pod for deployment in self._deployments.values() for pod in deployment.pods]
-        consumed = metrics.sessions(pid for pod in pods for pid in pod.pids())
-        fresh_seconds = metrics.FRESH_SECONDS * self._metrics_seconds / metrics.RESOLUTION_SECONDS
-        for pod in pods:
-            pod.measure(consumed, now, fresh_seconds=fresh_seconds)
-
-    def _sync(self, now: float) -> None:
-        self._next_sync_at = _next(self._next_sync_at, self._controller.sync_seconds, now)
-        sight = self._look() if any(each.triggers for each in self._autoscalers) else Sight({})
-        for autoscaler in self._autoscalers:
-            deployment = self._deployments[autoscaler.deployment]
-            samples = [pod.sample() for pod in deployment.pods]
-            observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=now)
-            decision = autoscaler.sync(observation, now=now)
-            line = journal.sync_line(deployment.name, observation, decision, now=now)
-            journal.append(self._directory / "autoscaling.jsonl", line)
-            if decision.changed:
-                self._set_replicas(deployment, decision.desired, decision.reason, now)
-
-    def _poll(self, now: float) -> None:
-        """Do what KEDA's operator does itself, each ScaledObject at its own polling interval."""
-        for autoscaler in self._autoscalers:
-            if autoscaler.keda is None or now < self._next_poll_at[autoscaler.deployment]:
-                continue
-            planned, period = self._next_poll_at[autoscaler.deployment], autoscaler.keda.polling_seconds
-            self._next_poll_at[autoscaler.deployment] = _next(planned, period, now)
-            deployment = self._deployments[autoscaler.deployment]
-            outcome = autoscaler.poll(desired=deployment.desired, sight=self._look(), now=now)
-            if outcome.replicas is not None:
-                self._set_replicas(deployment, outcome.replicas, f"KEDA: {outcome.reason}", now)
-
-    def _look(self) -> Sight:
-        sight = look(self._queue_source)
-        if sight.problem:
-            self._record("metrics", "queues", sight.problem)
-        return sight
-
-    def _set_replicas(self, deployment: DeploymentController, replicas: int, reason: str, now: float) -> None:
-        before, deployment.desired = deployment.desired, replicas
-        if before != replicas:
-            self._scale_events.append(ScaleEvent(now, deployment.name, before, replicas, reason))
-        deployment.reconcile(now)
-
     # ---- stopping -----------------------------------------------------------------------------------------------
 
     def _stop_gracefully(self) -> None:
@@ -331,11 +284,6 @@ class LocalRuntime:
         pod.remove_volumes()
         self._record("gone", pod.name)
 
-    def _deployment(self, name: str) -> DeploymentController:
-        if name not in self._deployments:
-            raise InputError(f"there is no Deployment {name}; there are: {', '.join(sorted(self._deployments))}")
-        return self._deployments[name]
-
     def _missing(self) -> str:
         lines = []
         for deployment in self._deployments.values():
@@ -351,9 +299,3 @@ class LocalRuntime:
 
     def _record(self, kind: str, subject: str, message: str = "") -> None:
         self._events.append(RuntimeEvent(self._clock(), kind, subject, message))
-
-
-def _next(planned: float, period_seconds: float, now: float) -> float:
-    """Return the first planned time after now; what was missed is not made up for."""
-    missed = int((now - planned) // period_seconds)
-    return planned + (missed + 1) * period_seconds

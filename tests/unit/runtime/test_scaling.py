@@ -9,6 +9,7 @@ import pytest
 from harness.autoscaling import ControllerConfig, PodSample, parse_milli
 from harness.broker.stats import QueueStats
 from harness.errors import InputError
+from harness.runtime.local.control import next_time
 from harness.runtime.local.journal import sync_line
 from harness.runtime.local.scaling import Autoscaler, Sight, look
 from tests.local.runtime_manifests import hpa, scaled_object
@@ -116,3 +117,8 @@ def test_the_journal_s_line_can_be_replayed() -> None:
     assert line["pods"][1]["usage"] == {"cpu": None, "memory": None}
     assert line["desired"] == 5
     assert "s0-rabbitmq-io" in line["reason"]
+
+
+@pytest.mark.parametrize(("now", "expected"), [(100.0, 115.0), (114.9, 115.0), (115.0, 130.0), (171.0, 175.0)])
+def test_a_missed_time_is_not_made_up_for_and_the_beat_is_kept(now: float, expected: float) -> None:
+    assert next_time(100.0, 15.0, now) == expected

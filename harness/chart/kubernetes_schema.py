@@ -82,8 +82,16 @@ def _with_versions(problem: Problem, concerned: Sequence[str], versions: Sequenc
 
 
 def span(versions: Sequence[str]) -> str:
-    """Return the first and the last of some versions, in words."""
-    return versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
+    """Return some versions in words: `1.29 to 1.37` where none between them is left out.
+
+    >>> span(["1.29"]), span(["1.29", "1.30", "1.31"]), span(["1.29", "1.31"])
+    ('1.29', '1.29 to 1.31', '1.29, 1.31')
+    """
+    known = list(_schema_folders())
+    first, last = known.index(versions[0]), known.index(versions[-1])
+    if len(versions) > 2 and last - first == len(versions) - 1:
+        return f"{versions[0]} to {versions[-1]}"
+    return ", ".join(versions)
 
 
 def _problems(validator: jsonschema.Draft202012Validator, manifest: Mapping[str, Any]) -> Iterator[Problem]:

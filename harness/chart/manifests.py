@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 Manifest = Mapping[str, Any]
@@ -16,11 +16,11 @@ TOPOLOGY_KEY = "topology.json"
 SCALER_KINDS = ("HorizontalPodAutoscaler", "ScaledObject")
 POD_TEMPLATE_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([eE][-+]?[0-9]+)|([KMGTPE]i|[numkMGTPE]))?")
-_SUFFIXES: Mapping[str, Decimal] = {
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
-    **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", start=1)},
-    **{letter: Decimal(1000) ** -power for power, letter in enumerate("mun", start=1)},
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([eE][-+]?[0-9]{1,3})|([KMGTPE]i|[numkMGTPE]))?")
+_SUFFIXES: Mapping[str, Fraction] = {
+    **{f"{letter}i": Fraction(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
+    **{letter: Fraction(1000) ** power for power, letter in enumerate("kMGTPE", start=1)},
+    **{letter: Fraction(1000) ** -power for power, letter in enumerate("mun", start=1)},
 }
 
 
@@ -89,6 +89,12 @@ def mapping(value: Any, *keys: str | int) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def text(value: Any, *keys: str | int) -> str:
+    """Return what stands under nested keys as text, whatever it is: for names that are looked up."""
+    found = get(value, *keys)
+    return found if isinstance(found, str) else repr(found)
+
+
 def name_of(manifest: Manifest) -> str:
     """Return an object's name, `?` when it has none."""
     return str(get(manifest, "metadata", "name", default="?"))
@@ -148,18 +154,16 @@ def environment(container: Mapping[str, Any]) -> dict[str, str | None]:
     return {str(get(variable, "name")): get(variable, "value") for variable in items(container, "env")}
 
 
-def quantity(value: Any) -> Decimal | None:
-    """Return a Kubernetes quantity as a number, None when it is none.
+def quantity(value: Any) -> Fraction | None:
+    """Return a Kubernetes quantity as an exact number, None when it is none.
 
     >>> quantity("200m"), quantity("2Gi"), quantity(1), quantity("1e3"), quantity("x")
-    (Decimal('0.200'), Decimal('2147483648'), Decimal('1'), Decimal('1000'), None)
+    (Fraction(1, 5), Fraction(2147483648, 1), Fraction(1, 1), Fraction(1000, 1), None)
     """
     found = _QUANTITY.fullmatch(str(value))
     if found is None or isinstance(value, bool):
         return None
-    number = Decimal(found[1] + (found[2] or ""))
-    result = number * _SUFFIXES[found[3]] if found[3] else number
-    return result if result != result.to_integral_value() else result.quantize(Decimal(1))
+    return Fraction(found[1] + (found[2] or "")) * _SUFFIXES.get(found[3], Fraction(1))
 
 
 def integer(value: Any) -> int | None:

@@ -21,6 +21,7 @@ from harness.chart.manifests import (
     pod_template,
     quantity,
     ref,
+    text,
 )
 from harness.chart.problems import Problem
 
@@ -123,8 +124,9 @@ def service_accounts(release: Release) -> Iterator[Problem]:
     """Where the release renders a ServiceAccount, its pods use that one (or the namespace's `default`)."""
     rendered = {str(get(manifest, "metadata", "name")) for manifest in release.of_kind("ServiceAccount")}
     for manifest in release.manifests:
-        name = get(pod_spec(manifest), "serviceAccountName")
-        if rendered and name is not None and name not in rendered and name != "default":
+        spec = pod_spec(manifest)
+        name = text(spec, "serviceAccountName")
+        if rendered and "serviceAccountName" in spec and name not in rendered and name != "default":
             known = ", ".join(sorted(rendered))
             yield Problem(f"{ref(manifest)} serviceAccountName", f"is {name}, rendered is {known}", "name that one")
 

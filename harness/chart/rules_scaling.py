@@ -22,6 +22,7 @@ from harness.chart.manifests import (
     ref,
     scale_bounds,
     scale_target,
+    text,
 )
 from harness.chart.problems import WARNING, Problem
 
@@ -180,7 +181,7 @@ def keda_references(release: Release) -> Iterator[Problem]:
             name = get(trigger, "authenticationRef", "name")
             if name and kind == "TriggerAuthentication" and release.find(kind, name) is None:
                 yield Problem(f"{path}.authenticationRef", f"the release has no {kind}/{name}", "correct the name")
-            queue = get(trigger, "metadata", "queueName")
+            queue = text(trigger, "metadata", "queueName")
             if get(trigger, "type") == "rabbitmq" and queue not in known:
                 shown = ", ".join(sorted(known))
                 yield Problem(f"{path}.metadata.queueName", f"there is no queue {queue!r}", f"use one of {shown}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.chart.manifests import TOPOLOGY_KEY, Release, get, integer, items, mapping
+from harness.chart.manifests import TOPOLOGY_KEY, Release, get, integer, items, mapping, text
 from harness.chart.problems import Problem
 from harness.chart.rules_workers import longest_task_seconds
 
@@ -27,7 +27,7 @@ def queues(release: Release) -> Iterator[Problem]:
     topology = release.topology
     known, classes = mapping(topology, "queues"), mapping(topology, "classes")
     for name, worker_class in classes.items():
-        for queue in items(worker_class, "queues"):
+        for queue in map(text, items(worker_class, "queues")):
             if get(known, queue, "class") != name:
                 owner = get(known, queue, "class", default="no class: it has no entry under queues")
                 yield _problem(
@@ -36,19 +36,19 @@ def queues(release: Release) -> Iterator[Problem]:
         if not items(worker_class, "queues"):
             yield _problem(f"classes.{name}.queues", "the class works on no queue", "name one")
     for name, queue in known.items():
-        owner = get(queue, "class")
+        owner = text(queue, "class")
         if name not in items(classes, owner, "queues"):
             yield _problem(f"queues.{name}.class", f"class {owner!r} does not work on it", "list it under its class")
-    if get(topology, "default_queue") not in known:
-        shown = get(topology, "default_queue")
-        yield _problem("default_queue", f"there is no queue {shown!r}", f"use one of {_names(known)}")
+    default = text(topology, "default_queue")
+    if default not in known:
+        yield _problem("default_queue", f"there is no queue {default!r}", f"use one of {_names(known)}")
 
 
 def routes(release: Release) -> Iterator[Problem]:
     """A route leads to a queue of the topology, with a priority that the queue tells apart."""
     known = mapping(release.topology, "queues")
     for index, route in enumerate(items(release.topology, "routes")):
-        path, queue, priority = f"routes[{index}]", get(route, "queue"), get(route, "priority")
+        path, queue, priority = f"routes[{index}]", text(route, "queue"), get(route, "priority")
         if queue not in known:
             yield _problem(f"{path}.queue", f"there is no queue {queue!r}", f"use one of {_names(known)}")
         if priority is not None and not _is_priority(priority):
@@ -80,7 +80,7 @@ def dead_letters(release: Release) -> Iterator[Problem]:
                 f"queues.{name}", f"has {' and '.join(bounded)} but no dead-letter queue, so tasks vanish",
                 "turn deadLetters.enabled on, or take the limits off",
             )  # fmt: skip
-        if dead in known:
+        if text(dead) in known:
             yield _problem(f"queues.{name}.dead_letter_queue", f"{dead!r} is a work queue", "give it a name of its own")
         if dead and not get(release.topology, "dead_letter_exchange"):
             yield _problem("dead_letter_exchange", f"is not set, queue {name} needs it", "name the exchange")
@@ -102,7 +102,7 @@ def consumer_timeouts(release: Release) -> Iterator[Problem]:
     """A task may run longer than RabbitMQ waits for its acknowledgement in no queue: the whole worker would end."""
     for name, queue in mapping(release.topology, "queues").items():
         timeout = integer(get(queue, "consumer_timeout_seconds"))
-        longest = longest_task_seconds(mapping(release.topology, "classes", str(get(queue, "class"))))
+        longest = longest_task_seconds(mapping(release.topology, "classes", text(queue, "class")))
         if timeout is not None and longest is not None and timeout <= longest:
             yield _problem(
                 f"queues.{name}.consumer_timeout_seconds", f"{timeout} s, but a task may run for {longest} s",

@@ -6,7 +6,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,21 @@ _TYPE_NAMES = {
     "integer": "a whole number",
     "number": "a number",
     "null": "null",
+}
+# Rule of the schema -> what is wrong, what to do.
+_RULES: Mapping[str, tuple[str, str]] = {
+    "const": ("is not possible here", "must be {}"),
+    "minimum": ("is too small", "must be {} or more"),
+    "maximum": ("is too large", "must be {} or less"),
+    "exclusiveMinimum": ("is too small", "must be more than {}"),
+    "exclusiveMaximum": ("is too large", "must be less than {}"),
+    "pattern": ("has the wrong form", "must match {}"),
+    "minLength": ("is too short", "give at least {} characters"),
+    "maxLength": ("is too long", "give at most {} characters"),
+    "minItems": ("has too few entries", "give at least {}"),
+    "maxItems": ("has too many entries", "give at most {}"),
+    "minProperties": ("has too few keys", "give at least {}"),
+    "uniqueItems": ("names something twice", "name it once"),
 }
 
 
@@ -118,42 +133,27 @@ def _known_keys(key: str, schema: Any) -> str:
 
 def _message(error: ValidationError) -> tuple[str, str]:
     """Return what is wrong and what to do, for the kinds of rule a values schema has."""
-    wanted = error.validator_value
-    shown = _show(error.instance)
-    rules: Mapping[str, tuple[str, str]] = {
-        "type": (f"{shown} is {_kind(error.instance)}", f"must be {_types(wanted)}"),
-        "enum": (f"{shown} is not a choice here", f"use one of {_choices(wanted)}{_close(error.instance, wanted)}"),
-        "const": (f"{shown} is not possible here", f"must be {_show(wanted)}"),
-        "minimum": (f"{shown} is too small", f"must be {wanted} or more"),
-        "maximum": (f"{shown} is too large", f"must be {wanted} or less"),
-        "exclusiveMinimum": (f"{shown} is too small", f"must be more than {wanted}"),
-        "exclusiveMaximum": (f"{shown} is too large", f"must be less than {wanted}"),
-        "pattern": (f"{shown} has the wrong form", f"must match {wanted}"),
-        "minLength": (f"{shown} is too short", f"give at least {wanted} characters"),
-        "maxLength": (f"{shown} is too long", f"give at most {wanted} characters"),
-        "minItems": (f"{shown} has too few entries", f"give at least {wanted}"),
-        "maxItems": (f"{shown} has too many entries", f"give at most {wanted}"),
-        "minProperties": (f"{shown} has too few keys", f"give at least {wanted}"),
-        "uniqueItems": (f"{shown} names something twice", "name it once"),
-    }
-    if error.schema is False:
-        return f"{shown} cannot be set here", "remove it"
-    message, fix = rules.get(str(error.validator), (error.message, ""))
-    return message, fix
+    shown, wanted = _show(error.instance), error.validator_value
+    if error.validator == "type":
+        return f"{shown} is {_kind(error.instance)}", f"must be {_types(wanted)}"
+    if error.validator == "enum":
+        return f"{shown} is not a choice here", f"use one of {_choices(wanted)}{_close(error.instance, wanted)}"
+    message, fix = _RULES.get(str(error.validator), ("", ""))
+    return f"{shown} {message}" if message else error.message, fix.format(wanted)
 
 
 def _choices(wanted: Any) -> str:
-    return ", ".join(map(_show, wanted)) if isinstance(wanted, Iterable) else _show(wanted)
+    return ", ".join(map(_show, _items(wanted)))
 
 
 def _close(value: Any, wanted: Any) -> str:
-    words = [word for word in wanted if isinstance(word, str)] if isinstance(wanted, list) else []
+    words = [word for word in _items(wanted) if isinstance(word, str)]
     close = difflib.get_close_matches(value, words, n=1) if isinstance(value, str) else []
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _types(wanted: Any) -> str:
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [wanted] if isinstance(wanted, str) else _items(wanted)
     return " or ".join(_TYPE_NAMES.get(name, name) for name in names)
 
 

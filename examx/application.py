@@ -28,6 +28,7 @@ STANDALONE: Mapping[str, Any] = {
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
     "worker_prefetch_multiplier": 1,
+    "broker_transport_options": {"confirm_publish": True},
 }
 """The settings where no `celeryconfig` is mounted (a developer's machine)."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
 
-from examx import schema
+from examx import publishing, schema
 from examx.tasks.base import Job, task
 
 if TYPE_CHECKING:
@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 
 @task
-def process_exam_auto_submit(job: Job, *, exam: int = 1, students: int = 30) -> None:
-    """Submit the papers of all students of an exam."""
-    _submit(job, exam, range(students))
+def process_exam_auto_submit(
+    job: Job, *, exam: int = 1, students: int = 30, students_a_task: int | None = None
+) -> None:
+    """Submit the papers of all students of an exam, here or, with `students_a_task`, in tasks of so many each."""
+    if students_a_task is None:
+        _submit(job, exam, range(students))
+        return
+    for part, first in enumerate(range(0, students, students_a_task)):
+        numbers = list(range(first, min(first + students_a_task, students)))
+        kwargs = {"exam": exam, "student_numbers": numbers}
+        publishing.send("process_exam_auto_submit_for_students", parent_id=job.id, part=part, kwargs=kwargs)
+    _submit(job, exam, ())
 
 
 @task

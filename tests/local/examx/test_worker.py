@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
-from examx import effects, files
+from examx import database, effects, files, schema
 from harness.broker.server import Broker
 from tests.local.examx.running import ROOT, Standins, environment, standins, wait_for
 
@@ -171,6 +172,31 @@ def test_worker_answers_the_guides_command_and_survives_being_killed(
         delivered = running.counts()
     assert set(delivered) == set(mails)  # none lost
     assert sum(delivered.values()) - count <= concurrency  # and at most those in flight twice
+
+
+@pytest.mark.timeout(180)
+def test_a_task_sends_its_parts_and_sends_the_same_ones_when_it_runs_again(
+    vhost_broker: Broker, mounted: str, session_standins: Standins, tmp_path: Path
+):
+    env = outside(session_standins, tmp_path, CELERY_BROKER_URL=vhost_broker.amqp_url, PYTHONPATH=mounted)
+    url = env["EXAMX_DATABASE_URL"]
+    code = (
+        "from examx.publishing import send\n"
+        "for part in (0, 1, 2):\n"  # as a first run does that dies before its marker
+        "    send('process_exam_auto_submit_for_students', parent_id='exam', part=part,"
+        " kwargs={'exam': 1, 'student_numbers': list(range(part * 5, min(part * 5 + 5, 12)))})\n"
+        "from examx import app\n"
+        "app.send_task('process_exam_auto_submit', task_id='exam', kwargs={'students': 12, 'students_a_task': 5})\n"
+    )
+    with worker(env, "--pool=threads", "--concurrency=2", "--loglevel=INFO", log=tmp_path / "log"):
+        subprocess.run([sys.executable, "-c", code], env=env, timeout=60, check=True)
+        wait_for(lambda: len(effects.markers_after(database_url=url)) == 4, "the exam and its parts", limit_seconds=40)
+        log = (tmp_path / "log").read_text
+        wait_for(lambda: log().count("succeeded") == 7, "the redelivered parts", limit_seconds=40)
+    students = database.read(
+        lambda c: list(c.execute(select(schema.submissions.c.student)).scalars()), database_url=url
+    )
+    assert sorted(students) == list(range(12))
 
 
 @pytest.mark.timeout(180)

@@ -28,6 +28,7 @@ class Series:
     dash: str = "solid"
     step: bool = False
     filled: bool = False
+    constant: bool = False  # its name says its value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +76,12 @@ def marks(result: Result) -> list[Mark]:
     """Return scale events and mishaps in order of time, at most MARKS_AT_MOST of each."""
     several = len({event["deployment"] for event in result.scale_events}) > 1
     names = _class_names(result)
-    scaled = [
-        Mark(
-            at_seconds=event["t"],
-            text=(f"{names.get(event['deployment'], event['deployment'])} " if several else "")
-            + f"{event['before']} → {event['after']}",
-        )
-        for event in result.scale_events[:MARKS_AT_MOST]
-    ]
+    steps: dict[float, list[str]] = {}
+    for event in result.scale_events:
+        name = f"{names.get(event['deployment'], event['deployment'])} " if several else ""
+        # Decisions of one sync are made within milliseconds; they share a label.
+        steps.setdefault(round(event["t"]), []).append(f"{name}{event['before']} → {event['after']}")
+    scaled = [Mark(at_seconds=at, text=", ".join(texts)) for at, texts in steps.items()][:MARKS_AT_MOST]
     mishaps = [
         Mark(at_seconds=event["t"], text=event["kind"], bad=True)
         for event in result.events
@@ -130,6 +129,7 @@ def _depths(result: Result, colours: Mapping[str, str]) -> Panel:
     line, limits = result.timeline, result.setup.get("queues", {})
     series: list[Series] = []
     hidden, told = [], []
+    shared = "limit" if len(limits) == 1 else None
     for queue, depth in line.queues.items():
         if queue not in limits and not any(any(filter(None, values)) for values in depth.values()):
             continue
@@ -143,7 +143,8 @@ def _depths(result: Result, colours: Mapping[str, str]) -> Panel:
         limit = (limits.get(queue) or {}).get("max_length_messages")
         if limit and peak >= LIMIT_SHOWN_FROM_SHARE * limit:
             values = [float(limit)] * len(line.seconds)
-            series.append(Series(name=f"{queue} limit {limit:,}", values=values, colour="limit", dash="dash"))
+            name = f"{queue} limit {limit:,}"
+            series.append(Series(name=name, values=values, colour=shared or colour, dash="dash", constant=True))
         elif limit:
             hidden.append(f"{queue} {limit:,}")
     note = "Messages waiting, and messages workers hold unacknowledged; a limit counts only those that wait."

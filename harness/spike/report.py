@@ -106,7 +106,7 @@ def runs(reports: Path) -> list[Run]:
     """Return the runs that have a readable result, newest first."""
     found = []
     for path in reports.glob(f"*/{results.FILE_NAME}"):
-        if path.parent.is_symlink():
+        if path.parent.is_symlink() or path.parent.name.startswith("."):  # `latest`; a run that is still being made
             continue
         with contextlib.suppress(InputError):
             found.append(Run(path.parent, results.read(path)))

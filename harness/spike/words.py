@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from harness.spike.result import Result
 
 NOTABLE_EVENTS = ("killed", "restarted", "exited", "unhealthy")
+TERMINAL_COLUMNS = 100
 NAMED_EVENTS = 6  # of these are told one by one
 BURST_SECONDS = 1.0  # a load that is all due within this is called a burst
 LATE_SECONDS = 1.0  # a load generator later than this shaped a softer spike than planned
@@ -31,9 +33,8 @@ def verdict(result: Result) -> Verdict:
     counts = result.counts
     done = f"{counts.completed:,} of {counts.offered:,} offered tasks were done"
     if result.interrupted:
-        return Verdict(
-            "incomplete", "Stopped early", f"The run was stopped before its end, so it proves nothing: {done}."
-        )
+        sentence = f"The run was ended before everything had come to its end, so it proves nothing: {done}."
+        return Verdict("incomplete", "Not finished", sentence)
     if result.passed:
         return Verdict("passed", "Passed", _passed_sentence(result))
     if counts.lost:
@@ -182,8 +183,9 @@ def _latency(result: Result) -> Iterable[str]:
 def _end(result: Result) -> Iterable[str]:
     if result.drain_seconds is None:
         return
-    ideal = "" if not result.ideal_drain_seconds else f"; the ideal is {seconds(result.ideal_drain_seconds)}"
-    yield f"The last effect was seen {_after_last_due(result)}{ideal}."
+    ideal = result.ideal_drain_seconds
+    best = "" if not ideal else f"; with every pod there from the start it could be {seconds(ideal)}"
+    yield f"The last effect was seen {_after_last_due(result)}{best}."
 
 
 def _oddities(result: Result) -> Iterable[str]:
@@ -221,7 +223,7 @@ def verdict_text(result: Result, *, report: str | None = None) -> str:
     counts = result.counts
     lines = [
         f"{told.headline.upper()}  {result.scenario} on {result.runtime}",
-        told.sentence,
+        *textwrap.wrap(told.sentence, TERMINAL_COLUMNS),
         "",
         *_outcome_lines(result),
         "",
@@ -234,13 +236,13 @@ def verdict_text(result: Result, *, report: str | None = None) -> str:
     ]
     if report:
         lines += ["", f"  report  {report}"]
-    return "\n".join([*lines, f"  next    {next_step(result)}"])
+    return printable("\n".join([*lines, f"  next    {next_step(result)}"]))
 
 
 def next_step(result: Result) -> str:
     """Say what a reader would do now."""
     if result.interrupted:
-        return f"run it to its end: {result.command}"
+        return f"look at the logs beside the report, then run it again: {result.command}"
     if result.passed:
         return "harness report --open shows the timeline"
     if result.counts.lost or result.counts.in_flight or result.faults:
@@ -279,6 +281,11 @@ def seconds(value: float | None) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f} s"
     return f"{value:.1f}".rstrip("0").rstrip(".") + " s"
+
+
+def printable(text: str) -> str:
+    """Replace control characters other than line breaks, so that a name cannot steer the terminal."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from harness.spike import result
@@ -99,6 +100,7 @@ def build(facts: RunFacts, run: Run, objectives: list[Objective]) -> Result:
     )
 
 
+@cache
 def campaign(tasks: int = 10_000) -> Result:
     """The guide's burst of e-mails, which passes."""
     classes = [replace(IO, arrivals=burst(tasks))]
@@ -106,6 +108,7 @@ def campaign(tasks: int = 10_000) -> Result:
     return build(facts("email-campaign", classes, run), run, [LOST, REFUSED, DRAINED])
 
 
+@cache
 def idle_classes(tasks: int = 10_000) -> Result:
     """The burst with the other classes rendered beside it, as on prod."""
     classes = [replace(IO, arrivals=burst(tasks)), CPU, MIXED]
@@ -113,6 +116,7 @@ def idle_classes(tasks: int = 10_000) -> Result:
     return build(facts("email-campaign", classes, run), run, [LOST, REFUSED, DRAINED])
 
 
+@cache
 def surge() -> Result:
     """Five times the normal load on all three classes."""
 
@@ -133,6 +137,7 @@ def surge() -> Result:
     return build(facts("mixed-surge", classes, run, ideal_drain_seconds=2.0, **text), run, [LOST, REFUSED, ratio])
 
 
+@cache
 def broken(tasks: int = 4_000) -> Result:
     """Everything that can go wrong, in one run."""
     classes = [replace(IO, arrivals=burst(tasks), limit_messages=1500, maximum=2)]
@@ -142,6 +147,7 @@ def broken(tasks: int = 4_000) -> Result:
     return build(facts("chaos-burst", classes, run, torn_lines=1), run, [LOST, REFUSED, share, DRAINED])
 
 
+@cache
 def interrupted() -> Result:
     """Stopped by Ctrl-C in the middle."""
     classes = [replace(IO, arrivals=burst(2000))]
@@ -156,6 +162,7 @@ def interrupted() -> Result:
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp;'"
 
 
+@cache
 def hostile(text: str = HOSTILE) -> Result:
     """Every text a run carries is an attempt to become markup."""
     one = Class(name=text, queue=text, task=text, kind=text, arrivals=burst(600, phase=text), limit_messages=300)

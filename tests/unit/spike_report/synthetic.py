@@ -90,6 +90,9 @@ def simulate(classes: Sequence[Class], *, seed: int = 1, faults: Faults = Faults
     for number, one in enumerate(classes):
         _ClassRun(one, random.Random(f"{seed}-{number}"), faults, run, per_second).go()
     run.samples = [per_second[second] for second in sorted(per_second)]
+    for before, after in itertools.pairwise(run.samples):  # a class that has settled stays as it is
+        for name in ("queues", "replicas", "cpu_cores", "memory_bytes"):
+            after[name] = before[name] | after[name]
     run.offers.sort(key=lambda offer: offer.at)
     run.effects.sort(key=lambda effect: effect.at)
     run.effects += [Effect(EPOCH + 1, f"stranger-{n}", "mail") for n in range(faults.unknown_effects)]

@@ -1,0 +1,71 @@
+"""`harness report`: show a run again."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.spike import report, words
+from harness.spike.report import Run
+
+REPORTS = Path("reports")
+
+
+@click.command(name="report")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@click.option("--list", "list_runs", is_flag=True, help="List the runs, newest first, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the result, or with --list the runs.")
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=REPORTS,
+    show_default=True,
+    help="The folder runs are kept in.",
+)
+def command(run: str | None, open_page: bool, list_runs: bool, as_json: bool, reports: Path) -> None:
+    """Render a run's page anew and print its verdict.
+
+    RUN is a folder of `reports`, or the path of one; without it the newest run is shown. Exits 0 whatever the verdict:
+    the run itself has exited 1 if it missed an objective.
+    """
+    if list_runs:
+        _list(report.runs(reports), as_json=as_json)
+        return
+    found = report.find(reports, run)
+    page = report.write(found.result, found.directory)
+    if as_json:
+        click.echo(json.dumps(found.result.as_dict(), allow_nan=False))
+    else:
+        click.echo(words.verdict_text(found.result, report=str(page)))
+    if open_page and not webbrowser.open(page.resolve().as_uri()):
+        click.echo(f"no browser could be opened; the page is {page}", err=True)
+
+
+def _list(found: list[Run], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([_line(run) for run in found]))
+        return
+    if not found:
+        click.echo("no runs yet; `make spike` makes one")
+    width = max((len(run.directory.name) for run in found), default=0)
+    for run in found:
+        line = _line(run)
+        click.echo(words.printable(f"{line['verdict']:<10}  {run.directory.name:<{width}}  {line['sentence']}"))
+
+
+def _line(run: Run) -> dict[str, Any]:
+    told = words.verdict(run.result)
+    return {
+        "run": run.directory.name,
+        "scenario": run.result.scenario,
+        "runtime": run.result.runtime,
+        "started_at": run.result.started_at,
+        "verdict": told.kind,
+        "sentence": told.sentence,
+        "report": str(run.directory / report.FILE_NAME),
+    }

@@ -158,7 +158,21 @@ def _scaling(result: Result) -> Iterable[str]:
             continue
         counts = {value for value in series["desired"] if value is not None}
         if len(counts) == 1:
-            yield f"{name} stayed at {_count(int(counts.pop()), 'pod')}."
+            share = _busiest_share(result, name)
+            used = "" if share is None else f"; its CPU came to at most {share * 100:.0f} % of what it requests"
+            yield f"{name} stayed at {_count(int(counts.pop()), 'pod')}{used}."
+
+
+def _busiest_share(result: Result, name: str) -> float | None:
+    """The most a class used of the CPU its running pods request; None where one of the two is not known."""
+    described = result.setup.get("classes", {}).get(name, {})
+    request = described.get("cpu_request_cores")
+    running = result.timeline.replicas.get(described.get("deployment", ""), {}).get("running", ())
+    used = result.timeline.cpu_cores.get(name, ())
+    shares = [
+        cores / (pods * request) for cores, pods in zip(used, running, strict=False) if cores and pods and request
+    ]
+    return max(shares, default=None)
 
 
 def _mishaps(result: Result) -> Iterable[str]:

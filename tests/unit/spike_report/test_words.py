@@ -33,6 +33,13 @@ def test_its_story(campaign: Result) -> None:
     assert "it could be 20 s" in story
 
 
+def test_a_class_that_stayed_says_how_busy_it_was() -> None:
+    calm = scenes.campaign(400)  # gone before the first sync
+    (told,) = [part for part in words.story(calm) if part.startswith("io stayed")]
+    share = max(cores for cores in calm.timeline.cpu_cores["io"] if cores) / scenes.IO.request_cores
+    assert told == f"io stayed at 1 pod; its CPU came to at most {share * 100:.0f} % of what it requests."
+
+
 def test_a_failed_run_says_the_worst_first() -> None:
     broken = scenes.broken()
     verdict = words.verdict(broken)

@@ -143,6 +143,25 @@ def test_whatever_json_says_is_read_back(data: dict[str, object]) -> None:
     assert yaml_strict.load_text(json.dumps(data, ensure_ascii=False), "values.yaml") == data
 
 
+tricky = st.sampled_from(
+    ["", "~", "null", "y", "NO", "on", "True", "1e3", "0644", "0o7", "1_0", "1:30", "2024-01-02", "=", "<<", ".inf", "- a",
+     "a: b", "#", " lead", "trail ", "a\n", "a\nb", "\n", " \na", "a\t", "\u2028", "\x7f", "'", '"', "{", "*x", "&x", "!x", "%", "@"]
+)  # fmt: skip
+documents = st.dictionaries(
+    tricky | keys, st.recursive(scalars | tricky, lambda i: st.lists(i, max_size=3)), max_size=4
+)
+
+
+@given(st.lists(documents, min_size=1, max_size=3))
+def test_what_is_dumped_is_read_back(data: list[dict[str, object]]) -> None:
+    assert yaml_strict.load_all_text(yaml_strict.dump_all(data), "dump") == data
+
+
+def test_long_text_is_dumped_as_a_block() -> None:
+    text = yaml_strict.dump_all([{"data": {"a.py": "import os\n\nx = 1\n"}}])
+    assert text == "---\ndata:\n  a.py: |\n    import os\n\n    x = 1\n"
+
+
 @given(st.text(max_size=200))
 def test_any_text_gives_a_mapping_or_an_input_error(text: str) -> None:
     outcome = outcome_of(text)

@@ -1,0 +1,103 @@
+"""`harness render` and `harness validate` as a user runs them: output, files and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.chart import yaml_strict
+from harness.chart.values import ROOT
+
+LIMIT_SECONDS = 60
+
+
+def harness(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from harness.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=cwd)
+
+
+def test_render_prints_yaml_that_reads_back_as_the_json() -> None:
+    text = harness("render", "--env", "prod,keda", "--release", "exam", "-n", "school")
+    data = harness("render", "--env", "prod,keda", "--release", "exam", "-n", "school", "--json")
+    assert (text.returncode, data.returncode, text.stderr) == (0, 0, "")
+    document = json.loads(data.stdout)
+    assert yaml_strict.load_all_text(text.stdout, "stdout") == document["manifests"]
+    assert document["values"] == ["values/prod.yaml", "values/keda.yaml"]
+    assert {m["metadata"]["namespace"] for m in document["manifests"]} == {"school"}
+
+
+def test_render_writes_one_file_an_object(tmp_path: Path) -> None:
+    done = harness("render", "--env", "dev", "--set", "workers.io.concurrency=50", "--output-dir", tmp_path / "out")
+    assert done.returncode == 0
+    assert done.stdout == ""
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert "deployment-celery-io-worker.yaml" in files
+    assert f"{len(files)} objects written to" in done.stderr
+    (manifest,) = yaml_strict.load_all_text((tmp_path / "out" / "deployment-celery-io-worker.yaml").read_text(), "file")
+    assert "--concurrency=50" in manifest["spec"]["template"]["spec"]["containers"][0]["args"]
+    blocked = harness("render", "--env", "dev", "--output-dir", tmp_path / "out" / files[0])
+    assert blocked.returncode == 2
+    assert blocked.stderr.startswith("error: --output-dir")
+
+
+def test_validate_in_words_and_as_json(tmp_path: Path) -> None:
+    good = harness("validate", "--env", "prod")
+    assert good.returncode == 0
+    assert good.stdout.splitlines()[-1] == "usable: 0 errors, 0 warnings"
+    assert "12 objects: 1 ConfigMap, 3 Deployment, 3 HorizontalPodAutoscaler" in good.stdout
+    bad_file = tmp_path / "mine.yaml"
+    bad_file.write_text("workers:\n  io:\n    pool: gevnt\n")
+    bad = harness("validate", "--env", "prod", "-f", bad_file)
+    assert bad.returncode == 2
+    first = bad.stdout.splitlines()[0]
+    assert first == f'error workers.io.pool ({bad_file}:3): "gevnt" is not a choice here [values-schema]'
+    assert bad.stdout.splitlines()[-1] == "not usable: 1 error, 0 warnings"
+    document = json.loads(harness("validate", "--env", "prod", "-f", bad_file, "--json").stdout)
+    assert document["ok"] is False
+    assert document["checks"][0]["problems"][0]["source"] == f"{bad_file}:3"
+
+
+@pytest.mark.parametrize("command", ["render", "validate"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--env", "prdo"], "error: unknown environment 'prdo': did you mean prod?"),
+        (["--env", ""], "error: no environment named"),
+        (["--set", "x"], "error: --set x: write KEY=VALUE"),
+        (["--env", "prod", "--release", "Bad Name"], "error: release name 'Bad Name'"),
+        (["--nonsense"], "No such option"),
+    ],
+)
+def test_bad_arguments_are_one_message_and_exit_2(command: str, arguments: list[str], message: str) -> None:
+    done = harness(command, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_render_refuses_bad_values_with_exit_2(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("app: a\napp: b\n")
+    done = harness("render", "-f", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {path}:2: key 'app' is given twice, first on line 1")
+    missing = harness("render", "-f", tmp_path / "nowhere.yaml")
+    assert (missing.returncode, missing.stderr) == (2, f"error: {tmp_path}/nowhere.yaml: no such file\n")
+
+
+def test_relative_files_are_the_users_own_directory(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("workers: {io: {concurrency: 77}}\n")
+    done = harness("render", "--env", "dev", "-f", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "--concurrency=77" in done.stdout
+
+
+def test_help_lists_every_option() -> None:
+    for command in ("render", "validate"):
+        text = harness(command, "--help").stdout
+        for option in ("--env", "--values", "--set", "--release", "--namespace", "--json"):
+            assert option in text

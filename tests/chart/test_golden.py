@@ -1,0 +1,26 @@
+"""The committed golden renders are what the chart renders now, under every helm."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.golden import refresh
+
+
+@pytest.mark.parametrize("name", refresh.cases())
+def test_render_is_as_committed(helm: Path, name: str) -> None:
+    path = refresh.path_of(name)
+    assert path.exists(), "run `make golden` and commit what it writes"
+    assert refresh.golden(refresh.cases()[name], helm=helm) == path.read_text(), "`make golden` shows the difference"
+
+
+def test_there_is_a_golden_file_for_each_values_file_and_no_other() -> None:
+    assert {path.stem for path in refresh.FOLDER.glob("*.yaml")} == set(refresh.cases())
+
+
+def test_only_what_follows_from_the_python_files_is_left_out() -> None:
+    text = "".join(refresh.path_of(name).read_text() for name in refresh.cases())
+    assert "(the text of files/celeryconfig.py)" in text
+    assert "import celery" not in text
+    other = {"kind": "ConfigMap", "data": {"celeryconfig.py": "not the chart's"}}
+    assert refresh.stable(other) == other

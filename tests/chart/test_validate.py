@@ -1,0 +1,132 @@
+"""validate on the real chart: what is shipped is usable; bad input is told where it stands and how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.chart import kubernetes_schema
+from harness.chart.render import environment_files
+from harness.chart.validate import Report, validate
+from tests.golden import refresh
+
+WIDE = (
+    "prod",
+    "dev",
+    "staging",
+    "uat",
+    "baseline",
+    "prod,keda",
+    "uat,keda",
+    "staging,keda",
+    "dev,local",
+    "dev,local,keda",
+)
+
+
+def check(tmp_path: Path, text: str, environments: str = "prod") -> Report:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return validate([*environment_files(environments), path])
+
+
+@pytest.mark.parametrize("environments", sorted({*WIDE, *refresh.cases().values()}))
+def test_what_is_shipped_is_usable_without_a_warning(environments: str) -> None:
+    report = validate(environment_files(environments))
+    assert [problem.text() for problem in report.problems] == []
+    assert report.ok
+    assert {check.status for check in report.checks} == {"passed"}
+
+
+def test_the_report_says_what_was_checked() -> None:
+    report = validate(environment_files("prod,keda"))
+    subjects = {check.name: check.subject for check in report.checks}
+    assert list(subjects) == ["values", "chart rules", "kubernetes", "keda", "invariants"]
+    newest = kubernetes_schema.supported_versions()[-1]
+    assert subjects["kubernetes"].endswith(f"Kubernetes 1.29 to {newest}, strict")
+    assert report.objects["ScaledObject"] == 3
+    document = report.to_dict()
+    assert document["ok"] is True
+    assert document["checks"][0]["problems"] == []
+
+
+BAD: list[tuple[str, str, str, str]] = [
+    # what, values, key path with line, part of message or fix
+    ("unknown key", "workers:\n  io:\n    concurency: 3\n", "workers.io.concurency:3", "did you mean concurrency?"),
+    ("unknown top key", "worker: {}\n", "worker:1", "did you mean workers?"),
+    ("wrong type", "workers:\n  io:\n    concurrency: many\n", "workers.io.concurrency:3", "must be a whole number"),
+    ("unknown pool", "workers: {io: {pool: gevnt}}\n", "workers.io.pool:1", "did you mean gevent?"),
+    ("soft on gevent", "workers:\n  io:\n    timeLimits:\n      soft: 2m\n", "workers.io.timeLimits.soft:4",
+     "a gevent pool has no soft limit"),
+    ("limit on threads", "workers: {mixed: {timeLimits: {hard: 2m}}}\n", "workers.mixed.timeLimits.hard:1",
+     "cannot stop"),
+    ("min > max", "workers:\n  io:\n    replicas: {min: 9}\n", "workers.io.replicas.min:3",
+     "raise max or lower min"),
+    ("unknown queue", "routes:\n  - tasks: [a]\n    queue: fast\n", "routes[0].queue:3", "use one of cpu, io, mixed"),
+    ("short grace", "workers: {io: {terminationGracePeriodSeconds: 30}}\n",
+     "workers.io.terminationGracePeriodSeconds:1", "set at least 330"),
+    ("bad duration", "workers: {io: {timeLimits: {hard: 5 min}}}\n", "workers.io.timeLimits.hard:1", "5 min"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "where", "say"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_bad_values_name_key_file_line_and_fix(tmp_path: Path, text: str, where: str, say: str) -> None:
+    report = check(tmp_path, text)
+    assert not report.ok
+    key, _, line = where.rpartition(":")
+    found = [problem for problem in report.problems if problem.path == key]
+    assert found, [problem.text() for problem in report.problems]
+    assert str(found[0].source).endswith(f"mine.yaml:{line}")
+    assert say in found[0].text()
+
+
+def test_unreadable_yaml_is_a_problem_of_the_report(tmp_path: Path) -> None:
+    report = check(tmp_path, "app: a\napp: b\n")
+    assert not report.ok
+    (problem,) = report.problems
+    assert problem.rule == "yaml"
+    assert "mine.yaml:2: key 'app' is given twice, first on line 1" in problem.message
+    missing = validate([tmp_path / "nowhere.yaml"])
+    assert "no such file" in missing.problems[0].message
+
+
+def test_what_only_the_objects_show_is_found(tmp_path: Path) -> None:
+    """Schema-free corners of the values reach Kubernetes' schemas and the rules across objects."""
+    report = check(
+        tmp_path,
+        "workers:\n  io:\n    volumes: [{name: host, hostPath: {path: /}}]\n"
+        "    tolerations: [{key: a, operatr: Exists}]\n    env: [{name: API_TOKEN, value: abc}]\n",
+    )
+    rules = {problem.rule for problem in report.problems}
+    assert {"pod-security-restricted", "kubernetes-schema", "secrets-by-reference"} <= rules
+    (field,) = [problem for problem in report.problems if problem.rule == "kubernetes-schema"]
+    assert field.path == "Deployment/celery-io-worker spec.template.spec.tolerations[0]"
+    assert "operatr" in field.message
+
+
+def test_a_queue_depth_below_the_concurrency_is_refused(tmp_path: Path) -> None:
+    report = check(tmp_path, "workers: {io: {targets: {queueDepth: 3}}}\n", "prod,keda")
+    (problem,) = report.problems
+    assert (problem.path, problem.fix) == ("workers.io.targets.queueDepth", "set at least 200")
+
+
+def test_a_fourth_class_by_values_alone(tmp_path: Path) -> None:
+    report = check(
+        tmp_path,
+        "workers:\n  reports:\n    pool: prefork\n    concurrency: 2\n    scaler: hpa\n    replicas: {min: 1, max: 3}\n"
+        "    targets: {cpuUtilization: 60}\n    queues: {reports: {maxPriority: 9, maxLength: 100, messageTtl: 1h}}\n"
+        "    timeLimits: {soft: 50s, hard: 1m}\n    resources: {requests: {cpu: 500m, memory: 512Mi}}\n",
+    )
+    assert [problem.text() for problem in report.problems] == []
+    assert report.objects["Deployment"] == 4
+    assert report.objects["HorizontalPodAutoscaler"] == 4
+
+
+def test_a_class_can_be_left_out_with_its_routes() -> None:
+    alone = validate(environment_files("prod"), set_values={"workers.cpu": None, "workers.mixed": None, "routes": []})
+    assert [problem.text() for problem in alone.problems] == []
+    assert alone.objects["Deployment"] == 1
+    routed = validate(environment_files("prod"), set_values={"workers.cpu": None})
+    assert not routed.ok
+    assert {problem.message.partition(";")[0] for problem in routed.problems} == {'no class has a queue "cpu"'}

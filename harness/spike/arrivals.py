@@ -93,7 +93,7 @@ def plan(scenario: Scenario, topology: Topology, *, run_id: str) -> LoadPlan:
         spans.append(PhaseSpan(phase.name, start, start + phase.seconds, len(arrivals) - before))
         start += phase.seconds
     if not arrivals:
-        raise InputError(f"{scenario.source}: phases: the scenario offers no task at all; raise a rate or its seconds")
+        raise InputError(f"{scenario.label}: phases: the scenario offers no task at all; raise a rate or its seconds")
     return LoadPlan(run_id, tuple(sorted(arrivals, key=lambda arrival: arrival.due_seconds)), tuple(spans))
 
 
@@ -185,11 +185,11 @@ def _tasks_of(scenario: Scenario, worker_class: str, topology: Topology) -> list
     if worker_class not in topology["classes"]:
         known = ", ".join(sorted(topology["classes"]))
         raise InputError(
-            f"{scenario.source}: phases: no worker class {worker_class!r} in these values; there are: {known}"
+            f"{scenario.label}: phases: no worker class {worker_class!r} in these values; there are: {known}"
         )
     tasks = [task for task in scenario.tasks if class_of(queue_of(task.task, topology), topology) == worker_class]
     if not tasks:
-        raise InputError(f"{scenario.source}: phases: load on {worker_class!r}, but no task of the mix goes there")
+        raise InputError(f"{scenario.label}: phases: load on {worker_class!r}, but no task of the mix goes there")
     return tasks
 
 
@@ -281,7 +281,7 @@ def check_fits(scenario: Scenario, topology: Topology, *, cores: int, ramps: Map
     allowed = MAX_CPU_SHARE * cores
     if need > allowed:
         raise InputError(
-            f"{scenario.source}: {scenario.name} would need {need:.2f} cores from second {at_seconds:.0f} on, and "
+            f"{scenario.label}: {scenario.name} would need {need:.2f} cores from second {at_seconds:.0f} on, and "
             f"{MAX_CPU_SHARE:.0%} of this machine's {cores} are {allowed:.2f}: it would measure the machine. Run it on "
             f"{math.ceil(need / MAX_CPU_SHARE)} cores or more, offer less, or raise the tasks' latency"
         )

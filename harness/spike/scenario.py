@@ -67,7 +67,10 @@ class Publishing:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A scenario file, read and checked. `services` is the stand-ins' profile, the seed included."""
+    """A scenario file, read and checked. `services` is the stand-ins' profile, the seed included.
+
+    `source` is the file's path, `label` what messages call it.
+    """
 
     name: str
     title: str
@@ -80,6 +83,7 @@ class Scenario:
     publisher: Publishing
     objectives: tuple[Objective, ...]
     source: str = field(compare=False)
+    label: str = field(compare=False)
 
 
 def available() -> list[str]:
@@ -90,7 +94,7 @@ def available() -> list[str]:
 def load_scenario(name_or_path: str | Path) -> Scenario:
     """Read a scenario by its name or its file's path. Raises InputError naming file, line, key and fix."""
     path = _find(name_or_path)
-    scenario = parse_scenario(load_document(path))
+    scenario = parse_scenario(load_document(path), source=path)
     if path.parent == DIRECTORY and scenario.name != path.stem:
         raise InputError(f"{path}: name is {scenario.name!r}, must be that of the file, {path.stem!r}")
     return scenario
@@ -112,7 +116,7 @@ def _find(name_or_path: str | Path) -> Path:
     return DIRECTORY / f"{name}.yaml"
 
 
-def parse_scenario(document: Document) -> Scenario:
+def parse_scenario(document: Document, *, source: Path) -> Scenario:
     """Build the scenario a document describes. Raises InputError."""
     root = Section(document)
     seed = root.whole("seed", least=0)
@@ -127,7 +131,8 @@ def parse_scenario(document: Document) -> Scenario:
         phases=_phases(root),
         publisher=_publishing(root.section("publisher")),
         objectives=parse_objectives(root.list("objectives"), source=document.name),
-        source=document.name,
+        source=str(source.absolute()),
+        label=document.name,
     )
     root.end()
     _check_phase_names(root, scenario)

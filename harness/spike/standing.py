@@ -37,8 +37,8 @@ class Standing:
 
     @property
     def good(self) -> bool:
-        """Whether every planned task did its work."""
-        return self.finished and self.gave_up == 0 and self.failed == 0
+        """Whether there was something to do, and every planned task did it."""
+        return self.planned > 0 and self.finished and self.gave_up == 0 and self.failed == 0
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {count:,}" for name, count in asdict(self).items())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.spike.words import NOTABLE_EVENTS, seconds
+from harness.spike.words import NOTABLE_EVENTS, idle_classes, seconds
 
 if TYPE_CHECKING:
     from harness.spike.result import Result
@@ -16,6 +16,7 @@ CLASS_COLOURS = ("series-1", "series-2", "series-3", "series-4", "series-5", "se
 # A limit far above the curve would flatten it; it is then told in the panel's note.
 LIMIT_SHOWN_FROM_SHARE = 0.2
 MARKS_AT_MOST = 12
+SAME_SYNC_SECONDS = 1.0  # decisions closer than this share a label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +77,13 @@ def marks(result: Result) -> list[Mark]:
     """Return scale events and mishaps in order of time, at most MARKS_AT_MOST of each."""
     several = len({event["deployment"] for event in result.scale_events}) > 1
     names = _class_names(result)
-    steps: dict[float, list[str]] = {}
-    for event in result.scale_events:
+    steps: list[tuple[float, list[str]]] = []
+    for event in sorted(result.scale_events, key=lambda event: event["t"]):
         name = f"{names.get(event['deployment'], event['deployment'])} " if several else ""
-        # Decisions of one sync are made within milliseconds; they share a label.
-        steps.setdefault(round(event["t"]), []).append(f"{name}{event['before']} → {event['after']}")
-    scaled = [Mark(at_seconds=at, text=", ".join(texts)) for at, texts in steps.items()][:MARKS_AT_MOST]
+        if not steps or event["t"] - steps[-1][0] >= SAME_SYNC_SECONDS:
+            steps.append((event["t"], []))
+        steps[-1][1].append(f"{name}{event['before']} → {event['after']}")
+    scaled = [Mark(at_seconds=at, text=", ".join(texts)) for at, texts in steps][:MARKS_AT_MOST]
     mishaps = [
         Mark(at_seconds=event["t"], text=event["kind"], bad=True)
         for event in result.events
@@ -93,7 +95,10 @@ def marks(result: Result) -> list[Mark]:
 def class_colours(result: Result) -> dict[str, str]:
     """Give every worker class its colour, and its deployment and queues the same one."""
     classes = result.setup.get("classes", {})
-    names = [*classes, *(name for name in result.timeline.cpu_cores if name not in classes)]
+    idle = idle_classes(result)  # they are not drawn, so they come last
+    names = sorted(
+        [*classes, *(name for name in result.timeline.cpu_cores if name not in classes)], key=idle.__contains__
+    )
     found: dict[str, str] = {}
     for index, name in enumerate(names):
         colour = CLASS_COLOURS[index % len(CLASS_COLOURS)]
@@ -129,9 +134,9 @@ def _depths(result: Result, colours: Mapping[str, str]) -> Panel:
     line, limits = result.timeline, result.setup.get("queues", {})
     series: list[Series] = []
     hidden, told = [], []
-    shared = "limit" if len(limits) == 1 else None
+    shared = "limit" if len(result.by_queue) == 1 else None
     for queue, depth in line.queues.items():
-        if queue not in limits and not any(any(filter(None, values)) for values in depth.values()):
+        if queue not in result.by_queue and not any(any(filter(None, values)) for values in depth.values()):
             continue
         colour = colours.get(queue, "other")
         series += [
@@ -160,8 +165,11 @@ def _depths(result: Result, colours: Mapping[str, str]) -> Panel:
 
 def _replicas(result: Result, colours: Mapping[str, str]) -> Panel:
     names, series, told = _class_names(result), [], []
+    idle = idle_classes(result)
     for deployment, counts in result.timeline.replicas.items():
         name, colour = names.get(deployment, deployment), colours.get(deployment, "other")
+        if name in idle:
+            continue
         series += [
             Series(name=f"{name} wanted", values=counts["desired"], colour=colour, dash="dot", step=True),
             Series(name=f"{name} ready", values=counts["ready"], colour=colour, step=True),
@@ -206,7 +214,10 @@ def _resource(result: Result, colours: Mapping[str, str], *, key: str, title: st
     request_key = "cpu_request_cores" if key == "cpu" else "memory_request_bytes"
     series: list[Series] = []
     hidden, told = [], []
+    idle = idle_classes(result)
     for name, values in used_by_class.items():
+        if name in idle:
+            continue
         colour = colours.get(name, "other")
         used = _divided(values, divisor)
         series.append(Series(name=f"{name} used", values=used, colour=colour))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -185,23 +185,25 @@ def _figures(result: Result) -> list[dict[str, Any]]:
     ]
 
 
+def _pods(result: Result) -> dict[str, list[int]]:
+    """Ready pods, second by second, of each class that had work."""
+    classes = {each.get("deployment"): name for name, each in result.setup.get("classes", {}).items()}
+    idle = words.idle_classes(result)
+    found = {}
+    for deployment, series in result.timeline.replicas.items():
+        name = classes.get(deployment, deployment)
+        known = [int(value) for value in series["ready"] if value is not None]
+        if known and name not in idle:
+            found[name] = known
+    return found
+
+
 def _most_pods(result: Result) -> str:
-    peaks = [_most(series["ready"]) for series in result.timeline.replicas.values()]
-    return f"{sum(peaks)}" if peaks else "unknown"
+    return f"{sum(max(known) for known in _pods(result).values())}" if _pods(result) else "unknown"
 
 
 def _pod_aside(result: Result) -> str:
-    classes = {each.get("deployment"): name for name, each in result.setup.get("classes", {}).items()}
-    told = []
-    for deployment, series in result.timeline.replicas.items():
-        known = [int(value) for value in series["ready"] if value is not None]
-        if known:
-            told.append(f"{classes.get(deployment, deployment)} {known[0]} → {max(known)}")
-    return ", ".join(told)
-
-
-def _most(values: Sequence[float | None]) -> int:
-    return int(max((value for value in values if value is not None), default=0))
+    return ", ".join(f"{name} {known[0]} → {max(known)}" for name, known in _pods(result).items())
 
 
 def _flow(result: Result) -> list[dict[str, Any]]:

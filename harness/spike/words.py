@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -145,22 +145,42 @@ def _refused(counts: Any) -> str:
     return f"{text}; {later:,} were accepted later and {finally_:,} never{kept}"
 
 
+def idle_classes(result: Result) -> list[str]:
+    """Return the worker classes that this run gave nothing to do and that were not scaled."""
+    scaled = {event["deployment"] for event in result.scale_events}
+    return [
+        name
+        for name, each in result.setup.get("classes", {}).items()
+        if each.get("deployment") not in scaled and not result.by_queue.keys() & set(each.get("queues", ()))
+    ]
+
+
 def _scaling(result: Result) -> Iterable[str]:
-    ready = first_added_ready(result.timeline)
     classes = {each.get("deployment"): name for name, each in result.setup.get("classes", {}).items()}
+    idle = idle_classes(result)
     for deployment, series in result.timeline.replicas.items():
         name = classes.get(deployment, deployment)
         events = [event for event in result.scale_events if event["deployment"] == deployment]
-        steps = "; ".join(f"{e['before']} to {e['after']} pods at {seconds(e['t'])} ({e['reason']})" for e in events)
         if events:
-            first = f" The first added pod was ready at {ready[deployment]} s." if deployment in ready else ""
-            yield f"{name} went from {steps}.{first}"
+            yield _steps(result, name, events)
             continue
         counts = {value for value in series["desired"] if value is not None}
-        if len(counts) == 1:
+        if len(counts) == 1 and name not in idle:
             share = _busiest_share(result, name)
             used = "" if share is None else f"; its CPU came to at most {share * 100:.0f} % of what it requests"
             yield f"{name} stayed at {_count(int(counts.pop()), 'pod')}{used}."
+    if idle:
+        yield f"{' and '.join(idle)} had nothing to do and {'is' if len(idle) == 1 else 'are'} left out of the charts."
+
+
+def _steps(result: Result, name: str, events: Sequence[Mapping[str, Any]]) -> str:
+    first, *others = events
+    steps = [f"from {first['before']} to {first['after']} pods at {seconds(first['t'])}"]
+    steps += [f"to {event['after']} at {seconds(event['t'])}" for event in others]
+    ready = first_added_ready(result.timeline).get(first["deployment"])
+    added = "" if ready is None else f" The first added pod was ready at {ready} s."
+    why = "The reasons stand under Scale decisions." if others else f"The reason: {first['reason']}."
+    return f"{name} went {', '.join(steps)}.{added} {why}"
 
 
 def _busiest_share(result: Result, name: str) -> float | None:

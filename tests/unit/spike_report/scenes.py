@@ -109,6 +109,14 @@ def campaign(tasks: int = 10_000) -> Result:
 
 
 @cache
+def slow(tasks: int = 10_000) -> Result:
+    """The same burst where the provider takes 8 s: a fifth pod comes."""
+    classes = [replace(IO, arrivals=burst(tasks), service_seconds=8.0)]
+    run = simulate(classes)
+    return build(facts("email-slow", classes, run, ideal_drain_seconds=80.0), run, [LOST, REFUSED, DRAINED])
+
+
+@cache
 def idle_classes(tasks: int = 10_000) -> Result:
     """The burst with the other classes rendered beside it, as on prod."""
     classes = [replace(IO, arrivals=burst(tasks)), CPU, MIXED]

@@ -147,6 +147,12 @@ def test_a_limit_far_above_the_curve_is_told_not_drawn() -> None:
     assert "io 5,000" in note
 
 
+def test_classes_without_work_do_not_crowd_the_charts() -> None:
+    names = {series.name.split()[0] for panel in panels(scenes.idle_classes()) for series in panel.series}
+    assert "io" in names
+    assert not names & {"cpu", "mixed"}
+
+
 def test_decisions_of_one_sync_share_a_mark() -> None:
     assert [mark.text for mark in marks(scenes.surge())] == ["io 1 → 4, cpu 1 → 3, mixed 1 → 2"]
     assert [(mark.text, mark.bad) for mark in marks(scenes.broken())] == [("killed", True), ("1 → 2", False)]

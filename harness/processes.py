@@ -83,7 +83,10 @@ def require_free_port(port: int, *, option: str) -> int:
 def wait_until(
     condition: Callable[[], bool], *, timeout_seconds: float, what: str, process: subprocess.Popen[bytes] | None = None
 ) -> None:
-    """Return once `condition` holds; raise HarnessError saying `what` was waited for at the limit, or when `process` ends."""
+    """Return once `condition` holds.
+
+    Raises HarnessError saying `what` was waited for: at the limit, or when `process` ends before.
+    """
     deadline = time.monotonic() + timeout_seconds
     while not condition():
         if process is not None and process.poll() is not None:

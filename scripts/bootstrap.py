@@ -69,8 +69,8 @@ def create_venv() -> None:
     except SetupError as error:
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
             raise SetupError(
-                f"{error}\nInstall Python's venv module: Debian `apt-get install python3-venv`, Fedora `dnf install python3`, "
-                "macOS `brew install python@3.11`."
+                f"{error}\nInstall Python's venv module: Debian `apt-get install python3-venv`, Fedora "
+                "`dnf install python3`, macOS `brew install python@3.11`."
             ) from error
         say("installing python3-venv from the distribution")
         run(["apt-get", "update", "-q"], doing="apt-get update")
@@ -80,7 +80,7 @@ def create_venv() -> None:
 
 
 def install() -> None:
-    """Install the lock with uv (seconds), or with pip (about a minute) where uv cannot be had, and the checkout itself."""
+    """Install the lock with uv (seconds) or, where uv cannot be had, with pip (a minute); then the checkout itself."""
     pip: list[str | Path] = [PYTHON, "-m", "pip", "install", *PIP_QUIET, "--require-hashes", "-r"]
     try:
         run([*pip, "scripts/uv.lock"], doing="installing uv")
@@ -89,13 +89,25 @@ def install() -> None:
     except SetupError as error:
         say(f"uv did not do it ({str(error).splitlines()[0]}); using pip")
         run([*pip, "requirements.lock"], doing="installing the lock with pip")
-    editable: list[str | Path] = [PYTHON, "-m", "pip", "install", *PIP_QUIET, "--no-deps", "--no-build-isolation", "-e", "."]
+    editable: list[str | Path] = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        *PIP_QUIET,
+        "--no-deps",
+        "--no-build-isolation",
+        "-e",
+        ".",
+    ]
     run(editable, doing="installing the checkout")
 
 
 def main() -> int:
     if sys.version_info < MINIMUM:
-        print(f"error: Python 3.11 or newer is needed, this is {sys.version.split()[0]}; set PYTHON=...", file=sys.stderr)
+        print(
+            f"error: Python 3.11 or newer is needed, this is {sys.version.split()[0]}; set PYTHON=...", file=sys.stderr
+        )
         return 2
     stamp = VENV / "made-from"
     with (ROOT / "scripts" / "bootstrap.py").open() as lock:

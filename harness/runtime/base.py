@@ -86,19 +86,26 @@ class Runtime(Protocol):
     def tick(self) -> None:
         """Advance probes, restarts, metrics and scaling to now."""
 
-    def pods(self) -> list[PodState]: ...
+    def pods(self) -> list[PodState]:
+        """Return every pod of the release, those that are stopping too."""
 
-    def scales(self) -> list[ScaleState]: ...
+    def scales(self) -> list[ScaleState]:
+        """Return every Deployment's replica counts."""
 
-    def scale(self, deployment: str, replicas: int) -> None: ...
+    def scale(self, deployment: str, replicas: int) -> None:
+        """Set a Deployment's replicas, as `kubectl scale` does; a scaler may change them again."""
 
-    def scale_events(self) -> list[ScaleEvent]: ...
+    def scale_events(self) -> list[ScaleEvent]:
+        """Return the changes of desired replicas so far, oldest first."""
 
-    def events(self) -> list[RuntimeEvent]: ...
+    def events(self) -> list[RuntimeEvent]:
+        """Return what else happened so far, oldest first."""
 
-    def kill(self, pod: str, signal_number: int) -> None: ...
+    def kill(self, pod: str, signal_number: int) -> None:
+        """Send a signal to a pod's main process. Raises InputError for a pod that is not there."""
 
-    def logs(self, pod: str) -> Path: ...
+    def logs(self, pod: str) -> Path:
+        """Return the file with a pod's output."""
 
     def uninstall(self) -> None:
         """Stop everything this runtime started, gracefully first. Safe to call twice and after a failed install."""

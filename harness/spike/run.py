@@ -220,7 +220,7 @@ class Watch:
         one = watching.sample(seconds=now, runtime=self.runtime, queues=queues, class_of=self._class_of)
         self.samples.append(one)
         self._quiet = self._quiet + 1 if not any(depth.total for depth in queues.values()) else 0
-        self._progress.sample({**one, "t": now - self.samples[0]["t"]}, self._counts.refresh())
+        self._progress.sample({**one, "t": max(now - self.samples[0]["t"], 0)}, self._counts.refresh())
 
 
 def _write(prepared: Prepared, directory: Path, found: evidence.Evidence, watch: Watch, broker: server.Broker) -> None:
@@ -271,7 +271,7 @@ def _files(directory: Path) -> dict[str, str]:
         "topology.json": "topology.json",
         "scenario": "*.yaml",
         "autoscaling decisions": "runtime/autoscaling.jsonl",
-        "publisher journals": "journals/publisher-*.jsonl",
+        "publisher journals": "journals",
         "deliveries": "services/deliveries.jsonl",
         "worker logs": "runtime/pods",
         "Locust's log": "locust.log",

@@ -74,8 +74,11 @@ def sample(
 
 def _by_class(
     pods: Iterable[PodState], class_of: Mapping[str, str], figure: Callable[[PodState], float | None]
-) -> dict[str, float]:
-    totals: dict[str, float] = dict.fromkeys(class_of.values(), 0)
+) -> dict[str, float | None]:
+    """Add the pods' figures by class; None for a class of which no pod was measured yet."""
+    measured: dict[str, list[float]] = {name: [] for name in class_of.values()}
     for pod in pods:
-        totals[class_of[pod.deployment]] += figure(pod) or 0
-    return totals
+        value = figure(pod)
+        if value is not None:
+            measured[class_of[pod.deployment]].append(value)
+    return {name: sum(values) if values else None for name, values in measured.items()}

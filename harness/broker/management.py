@@ -89,6 +89,14 @@ class Management:
         body = {"pattern": pattern, "definition": dict(definition), "priority": priority, "apply-to": apply_to}
         self._call("PUT", f"/api/policies/{self._vhost}/{quote(name, safe='')}", body)
 
+    def connections(self) -> list[str]:
+        """Names of the client connections to this virtual host."""
+        return [document["name"] for document in self._json("GET", f"/api/vhosts/{self._vhost}/connections")]
+
+    def close_connection(self, name: str) -> None:
+        """Have the broker close a client's connection."""
+        self._call("DELETE", f"/api/connections/{quote(name, safe='')}")
+
     def purge(self, queue: str) -> None:
         """Throw away the messages that wait in a queue."""
         self._call("DELETE", f"/api/queues/{self._vhost}/{quote(queue, safe='')}/contents")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -29,3 +30,11 @@ def vhost_broker(broker: Broker) -> Iterator[Broker]:
             yield for_vhost(broker, name)
         finally:
             api.delete_vhost(name)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken but where nobody listens: connecting to it is refused."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        yield one.getsockname()[1]

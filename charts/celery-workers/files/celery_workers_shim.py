@@ -17,6 +17,7 @@ from celery import bootsteps, signals
 from celery.app import defaults
 from celery.app.task import Task
 from celery.app.utils import find_app
+from celery.exceptions import TimeLimitExceeded
 from celery.utils.imports import symbol_by_name
 from celery.utils.threads import bound_open_broker_sockets
 from celery.worker import request, state
@@ -25,6 +26,7 @@ from kombu import Connection
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from billiard.einfo import ExceptionInfo
     from celery import Celery
     from celery.worker import WorkController
     from celery.worker.consumer import Consumer
@@ -75,8 +77,14 @@ class Request(request.Request):
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Note a hard limit before Celery handles it."""
-        self.out_of_time = not soft
+        self.out_of_time = self.out_of_time or not soft
         super().on_timeout(soft, timeout)
+
+    def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """Note a hard limit that the prefork pool reports as a failure, which it does first."""
+        error = exc_info.exception
+        self.out_of_time = self.out_of_time or isinstance(getattr(error, "exc", error), TimeLimitExceeded)
+        super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def reject(self, requeue: bool = False) -> None:
         """Requeue a task that ran out of time only when the worker's own end was the reason."""

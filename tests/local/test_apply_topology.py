@@ -1,0 +1,138 @@
+"""The topology Job against a real broker."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import workers
+from harness.broker.management import Management
+from harness.broker.server import Broker
+from harness.broker.stats import version_numbers
+from tests.local.worker_release import ReleaseUnderTest, eventually, load_file
+
+pytestmark = pytest.mark.timeout(90)
+
+
+def make_topology() -> workers.Topology:
+    return workers.make_topology(
+        app="user",
+        classes={"io": workers.make_class("gevent", 200, "io", "plain")},
+        queues={
+            "io": workers.make_queue("io"),
+            "cpu": workers.make_queue(
+                "cpu", max_length_messages=1000, overflow="reject-publish-dlx", message_ttl_seconds=7200
+            ),
+            "plain": workers.make_queue(
+                "io",
+                max_priority=None,
+                max_length_messages=None,
+                overflow=None,
+                message_ttl_seconds=None,
+                dead_letter_queue=None,
+                consumer_timeout_seconds=None,
+            ),
+        },
+    )
+
+
+def broker_state(release: ReleaseUnderTest) -> object:
+    with Management(release.broker.management_url) as api:
+        queues = {one["name"]: (one["arguments"], one["durable"], one.get("policy")) for one in api.queue_documents()}
+        return queues, api.policies()
+
+
+def test_policies_read_back_as_the_topology_says(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology())
+    with Management(vhost_broker.management_url) as api:
+        policies = api.policies()
+        queues = {one["name"]: one for one in api.queue_documents()}
+    assert queues.keys() == {"io", "io.dead", "cpu", "cpu.dead", "plain"}
+    assert policies.keys() == {"celery-io", "celery-cpu"}  # one a queue, none where nothing is limited
+    for name in ("io", "cpu"):
+        queue = release.topology["queues"][name]
+        definition = policies[f"celery-{name}"]["definition"]
+        timeout = definition.pop("consumer-timeout", None)
+        assert (timeout is not None) == (version_numbers(vhost_broker.version) >= (4, 0))
+        assert definition == {
+            "max-length": queue["max_length_messages"],
+            "overflow": queue["overflow"],
+            "message-ttl": queue["message_ttl_seconds"] * 1000,
+            "dead-letter-exchange": "celery.dlx",
+            "dead-letter-routing-key": f"{name}.dead",
+        }
+        assert queues[name]["arguments"] == {"x-queue-type": "classic", "x-max-priority": 9}
+        assert queues[name]["policy"] == f"celery-{name}"
+
+
+def test_applying_again_changes_nothing(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology())
+    release.publisher().send_task("anything", queue="io")
+    before = broker_state(release)
+    assert release.apply().returncode == 0
+    assert broker_state(release) == before
+    assert eventually(lambda: release.depth("io") == 1)
+
+
+def test_limits_change_and_vanish_on_a_queue_with_tasks(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology())
+    release.publisher().send_task("anything", queue="cpu")
+    topology = make_topology()
+    topology["queues"]["io"]["max_length_messages"] = 7
+    topology["queues"]["cpu"] = {**topology["queues"]["plain"], "max_priority": 9}
+    (release.config / "topology.json").write_text(json.dumps(topology))
+    assert release.apply().returncode == 0
+    with Management(vhost_broker.management_url) as api:
+        policies = api.policies()
+    assert policies["celery-io"]["definition"]["max-length"] == 7
+    assert "celery-cpu" not in policies
+    assert eventually(lambda: release.depth("cpu") == 1)
+
+
+def test_queue_with_other_arguments_is_a_clear_error(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology())
+    topology = make_topology()
+    topology["queues"]["io"]["max_priority"] = 5
+    (release.config / "topology.json").write_text(json.dumps(topology))
+    done = release.apply()
+    assert done.returncode == 1
+    for part in ("'io' exists", '"x-max-priority": 9', '"x-max-priority": 5'):
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "guest" not in done.stderr
+
+
+def test_stronger_policy_of_someone_else_is_a_clear_error(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology())
+    _shorten_settling(release.config / "apply_topology.py")
+    with Management(vhost_broker.management_url) as api:
+        api.put_policy("everything", pattern=".*", definition={"max-length": 1}, priority=500)
+    assert eventually(lambda: _policy_of(release, "io") == "everything")
+    done = release.apply()
+    assert done.returncode == 1
+    assert "'everything'" in done.stderr
+
+
+def _policy_of(release: ReleaseUnderTest, queue: str) -> str | None:
+    with Management(release.broker.management_url) as api:
+        return next(one.get("policy") for one in api.queue_documents() if one["name"] == queue)
+
+
+def _shorten_settling(path: Path) -> None:
+    text = path.read_text()
+    assert "SETTLE_SECONDS = 15.0" in text
+    path.write_text(text.replace("SETTLE_SECONDS = 15.0", "SETTLE_SECONDS = 1.0"))
+
+
+def test_broker_that_stays_away_is_waited_for_and_named(tmp_path: Path, closed_port: int) -> None:
+    config = workers.write_config(tmp_path / "config", make_topology())
+    module = load_file(config / "apply_topology.py")
+    module.PAUSE_SECONDS = 0.1
+    started = time.monotonic()
+    with pytest.raises(module.TopologyError, match=f"does not answer at http://127.0.0.1:{closed_port}") as caught:
+        module.apply_topology(module.Api(f"http://u:geheim@127.0.0.1:{closed_port}"), make_topology(), wait_seconds=0.5)
+    assert time.monotonic() - started >= 0.5
+    assert "geheim" not in str(caught.value)

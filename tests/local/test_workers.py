@@ -1,0 +1,231 @@
+"""The shim runs applications unchanged, on every pool, and keeps their tasks."""
+
+from __future__ import annotations
+
+import collections
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from celery.exceptions import OperationalError, QueueNotFound
+
+from benchmarks import workers
+from harness import processes
+from harness.broker.management import Management, dead_letters
+from harness.broker.server import Broker
+from tests.local.silent_proxy import SilentProxy
+from tests.local.worker_release import ReleaseUnderTest, eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+APP = "tests.local.user_apps.plain:app"
+POOLS = {"prefork": 2, "gevent": 20, "threads": 4}
+ROUTES = [
+    {"task": "send_mail", "queue": "main", "priority": 8},
+    {"task": "reports.*", "queue": "side", "priority": 2},
+]
+
+
+def make_topology(pool: str, *, app: str = APP, **changes: object) -> workers.Topology:
+    """One class of the pool with two queues; `changes` are the class's."""
+    concurrency = changes.pop("concurrency", POOLS[pool])
+    assert isinstance(concurrency, int)
+    return workers.make_topology(
+        app=app,
+        classes={"work": workers.make_class(pool, concurrency, "main", "side", **changes)},
+        queues={name: workers.make_queue("work", dead_letter_queue=f"{name}.dead") for name in ("main", "side")},
+        routes=ROUTES,
+    )
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_unchanged_application(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
+    publisher = release.publisher()
+    with release.worker("work") as worker:
+        mail = publisher.send_task("tests.local.user_apps.plain.send_mail").id
+        report = publisher.send_task("reports.monthly.build").id
+        registered = publisher.send_task("registered").id
+        failed = publisher.send_task("tests.local.user_apps.plain.fail").id
+        assert eventually(lambda: {note["id"] for note in release.effects()} == {mail, report, registered, failed})
+        (note,) = release.effects(mail)
+        assert (note["queue"], note["priority"], note["acks_late"]) == ("main", 8, True)
+        assert release.effects(report)[0]["queue"] == "side"
+        (note,) = release.effects(registered)
+        assert (note["acks_late"], note["acks_on_failure"]) == (True, False)
+
+        assert eventually(lambda: bool(dead_letters(vhost_broker.amqp_url, "main.dead")))
+        (letter,) = dead_letters(vhost_broker.amqp_url, "main.dead")
+        assert (letter.id, letter.reason, letter.queue) == (failed, "rejected", "main")
+
+        heartbeat = worker.state / "heartbeat"
+        touched = heartbeat.stat().st_mtime
+        assert eventually(lambda: heartbeat.stat().st_mtime > touched, seconds=10)
+
+        running = publisher.send_task("tests.local.user_apps.plain.hang", kwargs={"seconds": 2}).id
+        assert eventually(lambda: bool(release.effects(running)))
+        worker.process.send_signal(signal.SIGTERM)
+        assert eventually(lambda: not worker.is_ready(), seconds=1.9)
+        assert worker.process.poll() is None
+        assert worker.process.wait(30) == 0
+        assert len(release.effects(running)) == 1
+    assert eventually(lambda: release.depth("main") == release.depth("side") == 0)
+
+
+def test_settings_under_a_prefix_stay_unless_they_lose_tasks(vhost_broker: Broker, tmp_path: Path) -> None:
+    topology = make_topology("threads", app="tests.local.user_apps.namespaced")
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
+    with release.worker("work"):
+        task = release.publisher().send_task("tests.local.user_apps.namespaced.send_mail").id
+        assert eventually(lambda: bool(release.effects(task)))
+    (note,) = release.effects(task)
+    assert (note["acks_late"], note["timezone"]) == (True, "Asia/Kolkata")
+
+
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_hard_time_limit_leads_to_the_dead_letter_queue(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, hard_time_limit_seconds=1))
+    with release.worker("work"):
+        task = release.publisher().send_task("tests.local.user_apps.plain.hang", kwargs={"seconds": 60}).id
+        assert eventually(lambda: bool(dead_letters(vhost_broker.amqp_url, "main.dead")))
+        assert [letter.id for letter in dead_letters(vhost_broker.amqp_url, "main.dead")] == [task]
+        assert len(release.effects(task)) == 1
+        assert eventually(lambda: release.depth("main") == 0)
+
+
+def test_task_that_kills_its_child_ends_in_the_dead_letter_queue(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
+    with release.worker("work"):
+        task = release.publisher().send_task("tests.local.user_apps.plain.exhaust_memory").id
+        assert eventually(lambda: bool(dead_letters(vhost_broker.amqp_url, "main.dead")), seconds=40)
+        assert [letter.id for letter in dead_letters(vhost_broker.amqp_url, "main.dead")] == [task]
+        assert len(release.effects(task)) == 2  # the first run and max_retries more
+        mail = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
+        assert eventually(lambda: bool(release.effects(mail)))
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_killed_workers_tasks_run_elsewhere(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
+    publisher = release.publisher()
+    with release.worker("work", pod="pod-0") as first, release.worker("work", pod="pod-1"):
+        sent = {
+            publisher.send_task("tests.local.user_apps.plain.send_mail", kwargs={"seconds": 0.5}).id
+            for _ in range(2 * POOLS[pool] + 6)
+        }
+        assert eventually(lambda: bool(release.effects()))
+        processes.kill_group(first.process)
+        assert eventually(lambda: {note["id"] for note in release.effects()} == sent)
+        assert eventually(lambda: release.depth("main") == 0)
+    runs = collections.Counter(note["id"] for note in release.effects())
+    assert runs.keys() == sent  # lost 0
+    assert sum(runs.values()) - len(runs) <= POOLS[pool]  # twice at most what was in flight
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_ready_again_after_the_broker_closed_the_connection(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
+    with release.worker("work") as worker, Management(vhost_broker.management_url) as api:
+        ready = worker.state / "ready"
+        before = ready.stat().st_mtime_ns
+        assert eventually(lambda: bool(api.connections()))
+        for name in api.connections():
+            api.close_connection(name)
+        assert eventually(lambda: ready.exists() and ready.stat().st_mtime_ns > before)
+        task = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
+        assert eventually(lambda: bool(release.effects(task)))
+        assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_silently_dead_connection_is_noticed(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
+    _shorten(release.config / "celeryconfig.py", "HEARTBEAT_SECONDS = 30", "HEARTBEAT_SECONDS = 2")
+    _shorten(release.config / "celery_workers_shim.py", "CLOSE_SECONDS = 5.0", "CLOSE_SECONDS = 0.5")
+    with SilentProxy.to(vhost_broker.amqp_url) as proxy, release.worker("work", amqp_url=proxy.url) as worker:
+        proxy.go_silent()
+        task = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
+        assert eventually(lambda: bool(release.effects(task)), seconds=45)
+        assert worker.process.poll() is None
+        assert "Connection to broker lost" in worker.log.read_text()
+
+
+def _shorten(path: Path, figure: str, shorter: str) -> None:
+    text = path.read_text()
+    assert figure in text
+    path.write_text(text.replace(figure, shorter))
+
+
+def test_startup_probe_asks_this_worker(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
+
+    def probe(environment: dict[str, str]) -> int:
+        command = [sys.executable, str(release.config / "celery_workers_health.py"), "startup"]
+        return subprocess.run(command, env=environment, timeout=30, check=False, capture_output=True).returncode
+
+    with release.worker("work") as worker:
+        assert probe(worker.environment) == 0
+        assert probe({**worker.environment, "POD_NAME": "another"}) == 1
+
+
+def test_users_commands_see_the_queues(vhost_broker: Broker, tmp_path: Path) -> None:
+    """`celery -A <app> inspect active_queues`, with the release's settings as a publisher has them."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
+    with release.worker("work"):
+        queues = release.publisher().control.inspect(timeout=5).active_queues()
+    assert {queue["name"] for queue in queues["work@pod-0"]} == {"main", "side"}
+
+
+def test_full_queue_and_unknown_queue_are_errors_for_the_publisher(vhost_broker: Broker, tmp_path: Path) -> None:
+    topology = make_topology("gevent")
+    topology["queues"]["main"]["max_length_messages"] = 2
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
+    publisher = release.publisher()
+    outcomes = []
+    for _ in range(4):
+        try:
+            publisher.send_task("tests.local.user_apps.plain.send_mail")
+            outcomes.append("accepted")
+        except OperationalError:
+            outcomes.append("refused")
+    assert outcomes == ["accepted", "accepted", "refused", "refused"]
+    with pytest.raises(QueueNotFound, match="elsewhere"):
+        publisher.send_task("send_mail", queue="elsewhere")
+
+
+def test_higher_priority_runs_first(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("threads", concurrency=1))
+    publisher = release.publisher()
+    for priority in (1, 9, 5):
+        publisher.send_task("tests.local.user_apps.plain.send_mail", priority=priority)
+    with release.worker("work"):
+        assert eventually(lambda: len(release.effects()) == 3)
+    assert [note["priority"] for note in release.effects()] == [9, 5, 1]
+
+
+def test_expired_task_is_a_dead_letter(vhost_broker: Broker, tmp_path: Path) -> None:
+    topology = make_topology("gevent")
+    topology["queues"]["main"]["message_ttl_seconds"] = 0.2
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
+    task = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
+    assert eventually(lambda: bool(dead_letters(vhost_broker.amqp_url, "main.dead")))
+    (letter,) = dead_letters(vhost_broker.amqp_url, "main.dead")
+    assert (letter.id, letter.reason) == (task, "expired")
+
+
+def test_gevent_finishes_everything_it_has_begun(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
+    publisher = release.publisher()
+    with release.worker("work") as worker:
+        sent = [
+            publisher.send_task("tests.local.user_apps.plain.send_mail", kwargs={"seconds": 3}).id for _ in range(30)
+        ]
+        time.sleep(1)
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+    runs = collections.Counter(note["id"] for note in release.effects())
+    assert set(runs.values()) == {1}
+    assert eventually(lambda: release.depth("main") == len(sent) - len(runs))  # the others wait, nothing is lost

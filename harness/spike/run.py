@@ -24,6 +24,7 @@ from harness.runtime.local import LocalRuntime
 from harness.spike import arrivals, evidence, facts, report, result, watching
 from harness.spike.load import Load, locust
 from harness.spike.progress import Progress
+from harness.spike.ramps import fastest_ramps
 from harness.spike.scenario import Scenario, load_scenario
 from harness.spike.services import Services, stand_ins
 
@@ -102,7 +103,8 @@ def prepare(request: Request) -> Prepared:
         processes.require_free_port(request.broker_port, option="--broker-port")
     manifests = render.render(values, release=request.release)
     topology = render.topology(manifests)
-    arrivals.check_fits(scenario, topology, cores=int(facts.machine()["cores"] or 1))
+    ramps = fastest_ramps(manifests, until_seconds=scenario.limit_seconds)
+    arrivals.check_fits(scenario, topology, cores=int(facts.machine()["cores"] or 1), ramps=ramps)
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.name}-{uuid.uuid4().hex[:6]}"
     return Prepared(
         request=request,

@@ -23,6 +23,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TOPOLOGY_VERSION = 1
 EXCHANGE = "celery"
 WAIT_SECONDS = 240.0  # for the broker to answer at all; a RabbitMQ that starts with the release takes a minute or two
 PAUSE_SECONDS = 2.0
@@ -212,6 +213,8 @@ def reason(error: HTTPError) -> str:
 
 def apply_topology(api: Api, topology: Mapping[str, Any], wait_seconds: float = WAIT_SECONDS) -> None:
     """Bring the broker to `topology`; TopologyError says what stands in the way."""
+    if topology["version"] != TOPOLOGY_VERSION:
+        raise TopologyError(f"topology.json has version {topology['version']}, this program reads {TOPOLOGY_VERSION}")
     deadline = time.monotonic() + wait_seconds
     version = version_numbers(api.patient("GET", "overview", deadline=deadline)["rabbitmq_version"])
     for exchange in filter(None, (topology["dead_letter_exchange"], EXCHANGE)):

@@ -19,6 +19,7 @@ from kombu import Exchange, Queue
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+TOPOLOGY_VERSION = 1
 EXCHANGE = "celery"  # one direct exchange; the routing key is the queue's name
 
 # Both ends notice a dead connection after two to three intervals. Stock Celery asks for 120 s.
@@ -31,8 +32,11 @@ TCP_SETTINGS = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_
 
 
 def load_topology() -> dict[str, Any]:
-    """Return the topology.json beside this file."""
-    return json.loads(Path(__file__).with_name("topology.json").read_text(encoding="utf-8"))
+    """Return the topology.json beside this file; ValueError for a version this file does not know."""
+    topology = json.loads(Path(__file__).with_name("topology.json").read_text(encoding="utf-8"))
+    if topology["version"] != TOPOLOGY_VERSION:
+        raise ValueError(f"topology.json has version {topology['version']}, celeryconfig.py reads {TOPOLOGY_VERSION}")
+    return topology
 
 
 def make_router(topology: Mapping[str, Any]) -> Callable[..., dict[str, Any]]:

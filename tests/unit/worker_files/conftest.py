@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import workers
+
+
+@pytest.fixture
+def topology() -> workers.Topology:
+    """A topology with one class a pool."""
+    return workers.make_topology(
+        app="user",
+        classes={
+            "io": workers.make_class("gevent", 200, "io"),
+            "cpu": workers.make_class(
+                "prefork",
+                4,
+                "cpu",
+                soft_time_limit_seconds=3500,
+                hard_time_limit_seconds=3600,
+                max_tasks_per_child=100,
+                max_memory_per_child_kib=500_000,
+            ),
+            "mixed": workers.make_class("threads", 16, "mixed"),
+        },
+        queues={name: workers.make_queue(name) for name in ("io", "cpu", "mixed")},
+        routes=[
+            {"task": "forgot_password_mail", "queue": "io", "priority": 8},
+            {"task": "bulk_*", "queue": "cpu", "priority": 4},
+            {"task": "*", "queue": "mixed", "priority": 1},
+        ],
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path, topology: workers.Topology) -> Path:
+    """The release's configuration directory."""
+    return workers.write_config(tmp_path / "config", topology)

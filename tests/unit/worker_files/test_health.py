@@ -1,0 +1,117 @@
+"""The liveness step: a worker is restarted only when it stands still while its broker is in reach."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.local.worker_release import load_file
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def health(config: Path) -> ModuleType:
+    return load_file(config / "celery_workers_health.py")
+
+
+@pytest.fixture
+def broker_url() -> Iterator[str]:
+    """Something that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"amqp://u:p@127.0.0.1:{server.getsockname()[1]}//"
+
+
+@pytest.fixture
+def dead_url() -> Iterator[str]:
+    """An address where nobody listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        yield f"amqp://u:p@127.0.0.1:{one.getsockname()[1]}//"
+
+
+def touched(directory: Path, at: float) -> Path:
+    """Leave a heartbeat file of that time."""
+    heartbeat = directory / "heartbeat"
+    heartbeat.touch()
+    os.utime(heartbeat, (at, at))
+    return directory
+
+
+def test_fresh_worker_is_live(health: ModuleType, tmp_path: Path, broker_url: str) -> None:
+    assert health.is_live(touched(tmp_path, NOW - 80), broker_url, NOW)
+
+
+def test_worker_that_has_not_come_so_far_is_live(health: ModuleType, tmp_path: Path, broker_url: str) -> None:
+    assert health.is_live(tmp_path, broker_url, NOW)
+
+
+def test_stale_worker_fails_after_its_broker_answered_long_enough(
+    health: ModuleType, tmp_path: Path, broker_url: str
+) -> None:
+    touched(tmp_path, NOW - 100)
+    verdicts = [health.is_live(tmp_path, broker_url, NOW + second) for second in (0, 30, 60, 89, 90, 120)]
+    assert verdicts == [True, True, True, True, False, False]
+
+
+def test_stale_worker_is_live_while_its_broker_is_away(health: ModuleType, tmp_path: Path, dead_url: str) -> None:
+    touched(tmp_path, NOW - 100)
+    assert all(health.is_live(tmp_path, dead_url, NOW + second) for second in range(0, 600, 30))
+
+
+def test_brokers_return_starts_the_count_anew(
+    health: ModuleType, tmp_path: Path, broker_url: str, dead_url: str
+) -> None:
+    touched(tmp_path, NOW - 100)
+    assert health.is_live(tmp_path, broker_url, NOW)
+    assert health.is_live(tmp_path, dead_url, NOW + 60)
+    assert health.is_live(tmp_path, broker_url, NOW + 100)
+    assert health.is_live(tmp_path, broker_url, NOW + 189)
+    assert not health.is_live(tmp_path, broker_url, NOW + 190)
+
+
+def test_workers_recovery_starts_the_count_anew(health: ModuleType, tmp_path: Path, broker_url: str) -> None:
+    touched(tmp_path, NOW - 100)
+    assert health.is_live(tmp_path, broker_url, NOW)
+    touched(tmp_path, NOW + 50)
+    assert health.is_live(tmp_path, broker_url, NOW + 60)
+    assert health.is_live(tmp_path, broker_url, NOW + 150)
+
+
+@pytest.mark.parametrize(
+    ("url", "addresses"),
+    [
+        ("amqp://u:p@h//", [("h", 5672)]),
+        ("amqps://u:p@h/v", [("h", 5671)]),
+        ("amqp://u:p@a:1//;amqp://u:p@b:2//", [("a", 1), ("b", 2)]),
+        ("amqp://u:p@a//;b", [("a", 5672), ("b", 5672)]),
+    ],
+)
+def test_addresses_of_broker_urls(health: ModuleType, url: str, addresses: list[tuple[str, int]]) -> None:
+    assert health.broker_addresses(url) == addresses
+
+
+def test_one_of_several_brokers_in_reach_counts(
+    health: ModuleType, tmp_path: Path, broker_url: str, dead_url: str
+) -> None:
+    touched(tmp_path, NOW - 100)
+    url = f"{dead_url};{broker_url}"
+    assert health.is_live(tmp_path, url, NOW)
+    assert not health.is_live(tmp_path, url, NOW + 90)
+
+
+def test_exit_codes(health: ModuleType, tmp_path: Path, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    environment = {"CELERY_WORKERS_STATE_DIR": str(tmp_path), "CELERY_BROKER_URL": broker_url}
+    assert health.main(["live"], environment) == 0
+    touched(tmp_path, 0.0)
+    since = tmp_path / health.REACHABLE_SINCE
+    since.touch()
+    os.utime(since, (0, 0))
+    assert health.main(["live"], environment) == 1
+    assert "stood still" in capsys.readouterr().err
+    assert health.main(["sleep"], environment) == 2

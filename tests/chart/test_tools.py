@@ -107,7 +107,7 @@ FAKE_GO = """
 case "$1" in
   version) echo go version go1.99.0 linux/amd64;;
   build) shift; while [ "$1" != -o ]; do shift; done
-    echo building >> "$FAKE_GO_LOG"; sleep 0.5; echo made > "$2"; chmod +x "$2";;
+    made="$2/$(basename "$3")"; echo building >> "$FAKE_GO_LOG"; sleep 0.5; echo made > "$made"; chmod +x "$made";;
 esac
 """
 

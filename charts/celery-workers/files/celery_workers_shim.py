@@ -8,7 +8,7 @@ timer, and `ready`, present while it consumes. Needs Celery 5.7, no more.
 from __future__ import annotations
 
 import os
-from functools import partial
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 TOUCH_SECONDS = 5.0
 CLOSE_SECONDS = 5.0  # as long as Celery gives its main connection
-DRAIN_SECONDS = 0.001
+READ_EVERY_SECONDS = 1.0  # often enough for heartbeats that come every few seconds
+READ_SECONDS = 0.001  # not 0: py-amqp answers "nothing there" on a socket that does not wait by trying again for ever
 TASK_SETTINGS = ("task_acks_", "task_reject_", "task_retry_")
 
 
@@ -58,16 +59,27 @@ class EventConnectionMixin:
     """
 
     def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Connection:
-        """Connect for events: without confirms, and reading only what is there already."""
+        """Connect for events: without confirms, and read now and then what has come in."""
         connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
         connection.transport_options = {**connection.transport_options, "confirm_publish": False}
-        connection.drain_events = partial(drain_at_once, connection)
+        connection.drain_events = OccasionalRead(connection)
         return self.ensure_connected(connection)
 
 
-def drain_at_once(connection: Connection, timeout: float | None = None) -> None:
-    """Read what has come in, whatever the time the caller would spend waiting for more."""
-    Connection.drain_events(connection, timeout=DRAIN_SECONDS)
+class OccasionalRead:
+    """Stands in for a connection's `drain_events` where the caller asks at every turn of a busy loop."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Read `connection`, at once the first time."""
+        self.connection = connection
+        self.next_at = 0.0
+
+    def __call__(self, timeout: float | None = None) -> None:
+        """Take in what is there, unless it was done a moment ago; never wait for more."""
+        now = time.monotonic()
+        if now >= self.next_at:
+            self.next_at = now + READ_EVERY_SECONDS
+            Connection.drain_events(self.connection, timeout=READ_SECONDS)
 
 
 class Request(request.Request):

@@ -78,19 +78,20 @@ def run(request: Request, *, progress: Progress) -> Path:
         HarnessError: something that the run needs did not work; the message names the logs.
     """
     prepared = prepare(request)
-    request.reports.mkdir(parents=True, exist_ok=True)
-    directory = request.reports / f".{prepared.run_id}.partial"
+    reports = request.reports.resolve()  # the processes of a run have other working directories
+    reports.mkdir(parents=True, exist_ok=True)
+    directory = reports / f".{prepared.run_id}.partial"
     directory.mkdir()
     try:
         _perform(prepared, directory, progress)
-        finished = directory.rename(request.reports / prepared.run_id)
+        finished = directory.rename(reports / prepared.run_id)
         report.point_latest(finished)
         return finished
     except KeyboardInterrupt:
         shutil.rmtree(directory, ignore_errors=True)
         raise
     except HarnessError as error:
-        kept = directory.rename(request.reports / f"failed-{prepared.run_id}")
+        kept = directory.rename(reports / f"failed-{prepared.run_id}")
         text = str(error).replace(str(directory), str(kept))
         raise type(error)(f"{text}\nThe run's logs: {kept}") from error
 

@@ -62,8 +62,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def begin(*arguments: str | Path) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            command(*arguments, "--reports", tmp_path / "reports"),
-            cwd=ROOT,
+            command(*arguments, "--reports", "reports"),
+            cwd=tmp_path,  # a relative path must do
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

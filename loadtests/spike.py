@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -57,6 +59,7 @@ class Spike:
         self.report: Report | None = None  # a worker's last word of a run that has ended
         self.ends_at = 0.0
         self._runs = 0
+        self._ending = threading.Lock()
 
     def scenario(self) -> Scenario:
         """Read the scenario chosen on the command line or in the UI."""
@@ -86,14 +89,20 @@ class Spike:
             return self.session.over
         return self.roster is not None and (self.roster.over or time.monotonic() > self.ends_at)
 
-    def end(self) -> tuple[Standing, bool]:
-        """End the run; return where it stands, and whether every part was heard of."""
-        session, roster, self.session, self.roster = self.session, self.roster, None, None
-        if session is not None:
-            session.stop()
-            self.report = session.report(over=True)
-            return self.report.standing, True
-        return (Standing(), False) if roster is None else (roster.standing(), roster.complete)
+    def end(self) -> tuple[Standing, bool] | None:
+        """End the run; return where it stands and whether every part was heard of, None when there is no run.
+
+        Locust may stop a run twice at once, on a signal; the second caller waits for the first.
+        """
+        with self._ending:
+            session, roster = self.session, self.roster
+            if session is not None:
+                session.stop()
+                self.report = session.report(over=True)
+                self.session = None
+                return self.report.standing, True
+            self.roster = None
+            return None if roster is None else (roster.standing(), roster.complete)
 
 
 SPIKE = Spike()
@@ -131,6 +140,8 @@ def check_input(environment: Any, **_: Any) -> None:
     """Find what is wrong with the input before anything starts."""
     SPIKE.environment = environment
     environment.runner.register_message(SHARE_MESSAGE, take_share)
+    # Without a UI Locust heeds SIGTERM only once the shape has ended; until then it would kill us with journals open.
+    gevent.signal_handler(signal.SIGTERM, environment.runner.quit)
     try:
         SPIKE.settings = settings.from_environment(os.environ)
         if not isinstance(environment.runner, WorkerRunner):  # a worker gets the scenario's name from its master
@@ -166,7 +177,10 @@ def begin(environment: Any, **_: Any) -> None:
 @events.test_stop.add_listener
 def end(environment: Any, **_: Any) -> None:
     """End the run; the process ends with 0 only if every task did its work."""
-    standing, complete = SPIKE.end()
+    ended = SPIKE.end()
+    if ended is None:
+        return
+    standing, complete = ended
     good = standing.good and complete
     environment.process_exit_code = 0 if good else EXIT_MISSED
     _log.info("%s: %s", "every task did its work" if good else "NOT every task did its work", standing)

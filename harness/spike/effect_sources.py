@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -99,7 +100,8 @@ class Markers:
 class CeleryEvents:
     """The workers' own word, for a load on an application whose effects are not known. Needs workers with -E.
 
-    `run` receives until it is stopped and belongs in a greenlet or thread of its own.
+    `run` receives until it is stopped and belongs in a greenlet or thread of its own. Events sent before `ready` is
+    set, or while the connection is away, are not seen.
     """
 
     def __init__(self, app: Celery, *, clock: Callable[[], float] = time.time) -> None:
@@ -107,6 +109,7 @@ class CeleryEvents:
         self._clock = clock
         self._seen: deque[Sighting] = deque()
         self.received = 0
+        self.ready = threading.Event()
 
     def poll(self) -> list[Sighting]:
         """Return the tasks that ended since the last call."""
@@ -118,10 +121,15 @@ class CeleryEvents:
         while True:
             try:
                 with self._app.connection_for_read() as connection:
-                    self._app.events.Receiver(connection, handlers=handlers).capture(wakeup=False)
+                    receiver = self._app.events.Receiver(connection, handlers=handlers)
+                    receiver.on_consume_ready = self._listens
+                    receiver.capture(wakeup=False)
             except (*connection.connection_errors, *connection.channel_errors) as error:
                 _log.warning("no Celery events: %s", error)
                 time.sleep(RECONNECT_SECONDS)
+
+    def _listens(self, *_: Any, **__: Any) -> None:
+        self.ready.set()
 
     def _succeeded(self, event: Mapping[str, Any]) -> None:
         self._note(event, "")

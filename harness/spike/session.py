@@ -12,7 +12,7 @@ from gevent.queue import Channel, Empty
 
 from celery_workers import Publisher, Topology
 from harness.spike.arrivals import plan
-from harness.spike.dispatch import Dispatcher
+from harness.spike.dispatch import Dispatcher, Offer
 from harness.spike.effect_sources import CeleryEvents, EffectSource, parse_effects
 from harness.spike.offering import NoJournal, Offering, PublisherJournal, Record
 from harness.spike.publisher_app import publisher_app
@@ -24,6 +24,7 @@ from harness.spike.tracking import Tracker
 POLL_SECONDS = 1.0
 USER_WAIT_SECONDS = 1.0
 SHORTEST_PAUSE_SECONDS = 0.001
+LISTEN_SECONDS = 10.0
 SILENCE_SECONDS = 15.0
 _log = logging.getLogger(__name__)
 
@@ -54,19 +55,28 @@ class Session:
             publishers=part.count,
         )
         self._tracker = Tracker()
-        self._journal = _journal(settings.journals, part)
+        self._offering = Offering(
+            self._dispatcher,
+            self._publisher,
+            _journal(settings.journals, part),
+            self._tracker,
+            record,
+            now=self._now,
+        )
         self._offers = Channel()
+        self._handed: dict[str, Offer] = {}  # on their way to a user; one that is killed just then drops its attempt
         self._greenlets: list[gevent.Greenlet] = []
         self._started = time.monotonic()
 
     def start(self) -> None:
-        """Begin to hand out attempts; the scenario's clock starts now."""
+        """Begin to hand out attempts once effects can be seen; the scenario's clock starts then."""
+        listeners = [source for source in self._sources if isinstance(source, CeleryEvents)]
+        self._greenlets = [gevent.spawn(listener.run) for listener in listeners]
+        for listener in listeners:
+            if not listener.ready.wait(LISTEN_SECONDS):
+                _log.warning("no Celery events can be received after %g s; going on without", LISTEN_SECONDS)
         self._started = time.monotonic()
-        self._offering = Offering(
-            self._dispatcher, self._publisher, self._journal, self._tracker, self._record, now=self._now
-        )
-        loops = [self._pace, self._follow, *(source.run for source in self._sources if hasattr(source, "run"))]
-        self._greenlets = [gevent.spawn(loop) for loop in loops]
+        self._greenlets += [gevent.spawn(loop) for loop in (self._pace, self._follow)]
 
     def work(self) -> None:
         """Wait a moment for an attempt and make it."""
@@ -74,6 +84,7 @@ class Session:
             offer = self._offers.get(timeout=USER_WAIT_SECONDS)
         except Empty:
             return
+        del self._handed[offer.arrival.id]
         self._offering.make(offer)
 
     @property
@@ -103,6 +114,8 @@ class Session:
     def stop(self) -> None:
         """End the run once its users are gone: what still waits is given up, the journal closed."""
         gevent.killall(self._greenlets)
+        for offer in self._handed.values():
+            self._offering.put_back(offer)
         self._look()
         self._offering.end()
         self._publisher.close()
@@ -116,11 +129,8 @@ class Session:
             if offer is None:
                 gevent.sleep(max(pause_seconds, SHORTEST_PAUSE_SECONDS))
                 continue
-            try:
-                self._offers.put(offer)  # returns when a user has taken it
-            except gevent.GreenletExit:
-                self._offering.put_back(offer)
-                raise
+            self._handed[offer.arrival.id] = offer
+            self._offers.put(offer)  # returns when a user has taken it
 
     def _follow(self) -> None:
         silent = False

@@ -167,8 +167,8 @@ def queue_conflict(api: Api, name: str, arguments: Mapping[str, Any], error: HTT
 
 def apply_policy(
     api: Api, topology: Mapping[str, Any], queue: str, definition: Mapping[str, Any], deadline: float
-) -> None:
-    """Set the queue's one policy, or remove ours where nothing is limited."""
+) -> str | None:
+    """Set the queue's one policy and return its name, or remove ours where nothing is limited."""
     name = f"{topology['release']}-{queue}"
     path = ("policies", api.vhost, name)
     if definition:
@@ -179,13 +179,13 @@ def apply_policy(
             "apply-to": "queues",
         }
         api.patient("PUT", *path, body=body, deadline=deadline)
-        check_policy_holds(api, queue, name)
-        return
+        return name
     try:
         api.patient("DELETE", *path, deadline=deadline)
     except HTTPError as error:
         if error.code != 404:
             raise
+    return None
 
 
 def check_policy_holds(api: Api, queue: str, policy: str) -> None:
@@ -219,13 +219,18 @@ def apply_topology(api: Api, topology: Mapping[str, Any], wait_seconds: float = 
     version = version_numbers(api.patient("GET", "overview", deadline=deadline)["rabbitmq_version"])
     for exchange in filter(None, (topology["dead_letter_exchange"], EXCHANGE)):
         declare_exchange(api, exchange, deadline)
+    policies: dict[str, str | None] = {}
     for name, queue in sorted(topology["queues"].items()):
         dead = queue.get("dead_letter_queue")
         if dead:  # first: a message that dies before its dead-letter queue exists is gone
             declare_queue(api, dead, topology["dead_letter_exchange"], {"x-queue-type": queue["type"]}, deadline)
-            apply_policy(api, topology, dead, dead_letter_definition(queue, version), deadline)
+            policies[dead] = apply_policy(api, topology, dead, dead_letter_definition(queue, version), deadline)
         declare_queue(api, name, EXCHANGE, queue_arguments(queue), deadline)
-        apply_policy(api, topology, name, policy_definition(topology, queue, version), deadline)
+        policies[name] = apply_policy(api, topology, name, policy_definition(topology, queue, version), deadline)
+    # Last: a queue shows its policy only with its next statistics, seconds later, and all of them do so together.
+    for name, policy in policies.items():
+        if policy is not None:
+            check_policy_holds(api, name, policy)
 
 
 def main(environment: Mapping[str, str]) -> int:

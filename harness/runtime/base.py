@@ -95,6 +95,9 @@ class Runtime(Protocol):
     def scale(self, deployment: str, replicas: int) -> None:
         """Set a Deployment's replicas, as `kubectl scale` does; a scaler may change them again."""
 
+    def next_sync_at(self) -> float | None:
+        """Return when the autoscaler decides next, on the runtime's clock; None where that is not known."""
+
     def scale_events(self) -> list[ScaleEvent]:
         """Return the changes of desired replicas so far, oldest first."""
 

@@ -29,6 +29,7 @@ class Load:
     run_id: str
     journals: Path
     effects: Mapping[str, str]
+    start_at: float | None = None  # seconds since the epoch; None: as soon as Locust is up
 
     def environment(self) -> dict[str, str]:
         """Return the complete environment of the Locust process."""
@@ -41,6 +42,7 @@ class Load:
             "SPIKE_RUN_ID": self.run_id,
             "SPIKE_JOURNAL_DIR": str(self.journals),
             "SPIKE_EFFECTS": json.dumps(dict(self.effects)),
+            **({} if self.start_at is None else {"SPIKE_START_AT": str(self.start_at)}),
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ from harness.spike.services import Services, stand_ins
 ROOT = Path(__file__).resolve().parents[2]
 READY_TIMEOUT_SECONDS = 120.0
 LOOP_SECONDS = 0.1
+SYNC_SECONDS = 15.0  # the HorizontalPodAutoscaler controller's period
+AFTER_SYNC_SECONDS = 0.5
+LOCUST_START_SECONDS = 5.0  # Locust takes three to come up
 SAMPLE_SECONDS = 1.0
 # Between two queues of a chain a task is in none for a moment.
 QUIET_SAMPLES = 2
@@ -127,12 +130,15 @@ def _perform(prepared: Prepared, directory: Path, progress: Progress) -> None:
         services = stack.enter_context(stand_ins(directory / "services", scenario.services))
         management = stack.enter_context(Management(broker.management_url))
         load = _load(prepared, directory, services, broker.amqp_url)
-        runtime: Runtime = LocalRuntime(directory=directory / "runtime", queue_source=management.queues)
+        runtime: Runtime = LocalRuntime(
+            directory=directory / "runtime", queue_source=management.queues, sync_seconds=SYNC_SECONDS
+        )
         stack.callback(runtime.uninstall)
         progress.step(f"installing {', '.join(path.name for path in prepared.values)} as processes")
         runtime.install(_release(prepared, broker, services))
         progress.step("waiting for the workers to be ready")
         runtime.wait_ready(timeout_seconds=READY_TIMEOUT_SECONDS)
+        load = replace(load, start_at=start_after_sync(runtime.next_sync_at(), now=time.time()))
         progress.step(f"{scenario.title}: {len(prepared.plan.arrivals):,} tasks")
         watch = Watch(prepared, runtime=runtime, management=management, load=load, services=services, progress=progress)
         with locust(load, log=directory / "locust.log") as generator:
@@ -141,6 +147,20 @@ def _perform(prepared: Prepared, directory: Path, progress: Progress) -> None:
         found = evidence.collect(plan=prepared.plan, load=load, services=services, topology=prepared.topology)
         progress.step("stopping")
     _write(prepared, directory, found, watch, broker)
+
+
+def start_after_sync(next_sync_at: float | None, *, now: float) -> float | None:
+    """Return when the load begins: just after the autoscaler has decided, so that every run waits the longest time.
+
+    Load that begins at a chance moment would meet the next decision after anything between nothing and a whole
+    period, and two runs could not be compared.
+    """
+    if next_sync_at is None:
+        return None
+    at = next_sync_at + AFTER_SYNC_SECONDS
+    while at < now + LOCUST_START_SECONDS:
+        at += SYNC_SECONDS
+    return at
 
 
 def _load(prepared: Prepared, directory: Path, services: Services, broker_url: str) -> Load:

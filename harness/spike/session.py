@@ -39,6 +39,7 @@ class Session:
         self.part = part
         self._record = record
         self._limit_seconds = scenario.limit_seconds
+        self._start_at = settings.start_at
         self._sources: list[EffectSource] = (
             [CeleryEvents(app)] if settings.effects is None else parse_effects(settings.effects)
         )
@@ -75,6 +76,7 @@ class Session:
         for listener in listeners:
             if not listener.ready.wait(LISTEN_SECONDS):
                 _log.warning("no Celery events can be received after %g s; going on without", LISTEN_SECONDS)
+        gevent.sleep(max((self._start_at or 0) - time.time(), 0))
         self._started = time.monotonic()
         self._greenlets += [gevent.spawn(loop) for loop in (self._pace, self._follow)]
 

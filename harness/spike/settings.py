@@ -15,17 +15,22 @@ from harness.errors import InputError
 
 DEFAULT_SCENARIO = "email-campaign"
 DEFAULT_VALUES = "prod"
+LONGEST_WAIT_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpikeSettings:
-    """`effects` is SPIKE_EFFECTS as given, None when tasks are followed by Celery's events."""
+    """`effects` is SPIKE_EFFECTS as given, None when tasks are followed by Celery's events.
+
+    `start_at` is when the load begins, in seconds since the epoch; None: at once.
+    """
 
     broker_url: str
     topology: Mapping[str, Any]
     run_id: str
     journals: Path | None
     effects: str | None
+    start_at: float | None = None
 
 
 def from_environment(environment: Mapping[str, str]) -> SpikeSettings:
@@ -37,7 +42,21 @@ def from_environment(environment: Mapping[str, str]) -> SpikeSettings:
         run_id=environment.get("SPIKE_RUN_ID") or new_run_id(),
         journals=Path(journals) if journals else None,
         effects=environment.get("SPIKE_EFFECTS") or None,
+        start_at=_start_at(environment.get("SPIKE_START_AT")),
     )
+
+
+def _start_at(text: str | None) -> float | None:
+    if not text:
+        return None
+    try:
+        at = float(text)
+    except ValueError as error:
+        raise InputError(f"SPIKE_START_AT is {text!r}, expected seconds since the epoch") from error
+    ahead = at - time.time()
+    if not ahead <= LONGEST_WAIT_SECONDS:  # also catches not-a-number
+        raise InputError(f"SPIKE_START_AT is {ahead:.0f} s ahead, at most {LONGEST_WAIT_SECONDS:.0f} s are waited for")
+    return at
 
 
 def new_run_id() -> str:

@@ -36,7 +36,7 @@ class ControlLoop:
         self._journal_file = journal_file
         self._sync_seconds = sync_seconds
         self._metrics_seconds = metrics_seconds
-        self._next_sync_at = now
+        self.next_sync_at = now
         # Half a period off the syncs: a cluster's two clocks are independent, so a figure is that old on average.
         self._next_metrics_at = now + metrics_seconds / 2
         self._next_poll_at = {each.deployment: now for each in autoscalers if each.keda is not None}
@@ -46,8 +46,8 @@ class ControlLoop:
         if now >= self._next_metrics_at:
             self._next_metrics_at = next_time(self._next_metrics_at, self._metrics_seconds, now)
             self._measure(now)
-        if now >= self._next_sync_at:
-            self._next_sync_at = next_time(self._next_sync_at, self._sync_seconds, now)
+        if now >= self.next_sync_at:
+            self.next_sync_at = next_time(self.next_sync_at, self._sync_seconds, now)
             self._sync(now)
         for autoscaler in self._autoscalers:
             if autoscaler.keda is not None and now >= self._next_poll_at[autoscaler.deployment]:

@@ -132,6 +132,10 @@ class LocalRuntime:
             raise InputError(f"there is no Deployment {deployment}; there are: {', '.join(sorted(self._deployments))}")
         self._control.set_replicas(deployment, replicas, "scaled by hand", self._clock())
 
+    def next_sync_at(self) -> float | None:
+        """Return when the autoscalers decide next, None before a release is installed."""
+        return None if self._control is None else self._control.next_sync_at
+
     def scale_events(self) -> list[ScaleEvent]:
         """Return every change of desired replicas so far."""
         return list(self._scale_events)

@@ -84,32 +84,31 @@ def plan(scenario: Scenario, topology: Topology, *, run_id: str) -> LoadPlan:
     """Lay out the scenario's tasks. Raises InputError when it names a class or queue that the topology has not."""
     arrivals: list[Arrival] = []
     spans: list[PhaseSpan] = []
+    queues = {task.task: queue_of(task.task, topology) for task in scenario.tasks}
+    classes = {queue: class_of(queue, topology) for queue in queues.values()}
     start = 0.0
     for phase in scenario.phases:
         before = len(arrivals)
         for due, task in _phase_tasks(scenario, phase, topology):
-            index = len(arrivals)
-            arrivals.append(_arrival(task, phase, topology, start + due, f"{run_id}/{scenario.name}/{index}"))
+            queue = queues[task.task]
+            arrivals.append(
+                Arrival(
+                    id=str(uuid.uuid5(_NAMESPACE, f"{run_id}/{scenario.name}/{len(arrivals)}")),
+                    due_seconds=start + due,
+                    task=task.task,
+                    phase=phase.name,
+                    kwargs=task.kwargs,
+                    queue=queue,
+                    worker_class=classes[queue],
+                    service_seconds=task.service_seconds,
+                    cpu_seconds=task.cpu_seconds,
+                )
+            )
         spans.append(PhaseSpan(phase.name, start, start + phase.seconds, len(arrivals) - before))
         start += phase.seconds
     if not arrivals:
         raise InputError(f"{scenario.label}: phases: the scenario offers no task at all; raise a rate or its seconds")
     return LoadPlan(run_id, tuple(sorted(arrivals, key=lambda arrival: arrival.due_seconds)), tuple(spans))
-
-
-def _arrival(task: TaskMix, phase: Phase, topology: Topology, due_seconds: float, name: str) -> Arrival:
-    queue = queue_of(task.task, topology)
-    return Arrival(
-        id=str(uuid.uuid5(_NAMESPACE, name)),
-        due_seconds=due_seconds,
-        task=task.task,
-        phase=phase.name,
-        kwargs=task.kwargs,
-        queue=queue,
-        worker_class=class_of(queue, topology),
-        service_seconds=task.service_seconds,
-        cpu_seconds=task.cpu_seconds,
-    )
 
 
 def _phase_tasks(scenario: Scenario, phase: Phase, topology: Topology) -> list[tuple[float, TaskMix]]:

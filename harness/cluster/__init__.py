@@ -1,0 +1,1 @@
+"""A kind cluster to run the chart on: made with a container registry, or from packages alone."""

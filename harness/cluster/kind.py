@@ -1,0 +1,159 @@
+"""Making, filling and deleting a cluster with kind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import tools
+from harness.chart import yaml_strict
+from harness.cluster import kindconfig, shell
+from harness.cluster.engine import Engine
+from harness.cluster.kindconfig import Shape
+from harness.cluster.versions import Versions
+from harness.errors import HarnessError
+
+CREATE_SECONDS = 300.0
+LOAD_SECONDS = 180.0
+READY_SECONDS = 120.0
+ANSWER_SECONDS = 30.0
+NETWORK = "kind"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """kind's command line, for one cluster on one engine."""
+
+    program: Path
+    engine: Engine
+    name: str = kindconfig.CLUSTER
+
+    @property
+    def home(self) -> Path:
+        """Where this cluster's own files are: configuration, kubeconfig, the directory its nodes share."""
+        return tools.cache_home() / "cluster" / self.name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The cluster's own kubeconfig; the user's is left alone."""
+        return self.home / "kubeconfig"
+
+    @property
+    def shared(self) -> Path:
+        """The directory every node sees at kindconfig.SHARED_DIRECTORY."""
+        return self.home / "shared"
+
+    def exists(self) -> bool:
+        """Whether kind knows a cluster of this name."""
+        return self.name in self._run("get", "clusters", doing="asking kind for its clusters").split()
+
+    def nodes(self) -> list[str]:
+        """Return the names of the cluster's node containers."""
+        return self._run("get", "nodes", "--name", self.name, doing="asking kind for the nodes").split()
+
+    def create(self, versions: Versions, *, image: str, packaged: bool, workers: int) -> None:
+        """Create the cluster and wait for its control plane. Raises HarnessError with the nodes' last words."""
+        self._write_files(versions, packaged=packaged, workers=workers)
+        try:
+            self._run(
+                *create_arguments(self.name, image, self.home), doing="creating the cluster", seconds=CREATE_SECONDS
+            )
+        except HarnessError as error:
+            words = "\n".join(f"--- {node}\n{self._last_words(node)}" for node in self._containers())
+            self.delete()
+            raise HarnessError(f"{error}\n{words}") from error
+
+    def delete(self) -> None:
+        """Delete the cluster's nodes and its files; safe where there is none."""
+        self._run(
+            "delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig,
+            doing="deleting the cluster", seconds=120.0,
+        )  # fmt: skip
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def load(self, archives: Iterable[Path]) -> list[Path]:
+        """Import image archives on the worker nodes that do not have them yet; returns those that were imported."""
+        workers = [node for node in self.nodes() if "control-plane" not in node]
+        missing = [archive for archive in archives if not self._loaded_file(archive).exists()]
+        for archive in missing:
+            arguments: list[str | Path] = [
+                "load",
+                "image-archive",
+                archive,
+                "--name",
+                self.name,
+                "--nodes",
+                ",".join(workers),
+            ]
+            self._run(*arguments, doing=f"loading {archive.name}", seconds=LOAD_SECONDS)
+            self._loaded_file(archive).parent.mkdir(exist_ok=True)
+            self._loaded_file(archive).touch()
+        return missing
+
+    def memory_bytes(self) -> int:
+        """Return the memory all nodes use together, caches aside."""
+        listed = self.engine.run(
+            "stats", "--no-stream", "--format", "json", *self.nodes(), doing="asking for the nodes' memory"
+        )
+        return sum(_bytes(str(one.get("mem_usage", "0B")).split("/")[0]) for one in json.loads(listed))
+
+    def _loaded_file(self, archive: Path) -> Path:
+        return self.home / "loaded" / archive.name
+
+    def _write_files(self, versions: Versions, *, packaged: bool, workers: int) -> None:
+        network = self.home / "network"
+        for directory in (network, self.shared):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.shared.chmod(0o777)  # pods write there under uids of their own
+        (network / "network.env").write_text(kindconfig.network_environment())
+        shape = Shape(
+            name=self.name,
+            workers=workers,
+            shared_directory=str(self.shared),
+            network_directory=str(network) if packaged else "",
+        )
+        text = yaml_strict.dump_all([kindconfig.configuration(shape, versions)])
+        (self.home / "kind.yaml").write_text(text)
+
+    def _containers(self) -> list[str]:
+        listed = self.engine.run(
+            "ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={self.name}", "--format", "{{.Names}}",
+            doing="listing the nodes",
+        )  # fmt: skip
+        return listed.split()
+
+    def _last_words(self, node: str) -> str:
+        try:
+            return self.engine.run("logs", "--tail", "40", node, doing=f"reading {node}'s log")
+        except HarnessError as error:
+            return str(error)
+
+    def _run(self, *arguments: str | Path, doing: str, seconds: float = ANSWER_SECONDS) -> str:
+        return shell.run(
+            [self.program, *arguments], doing=doing, timeout_seconds=seconds, environment=self.engine.environment
+        )
+
+
+def create_arguments(name: str, image: str, home: Path) -> Sequence[str | Path]:
+    """Return the arguments of `kind` that create a cluster from the files in its home."""
+    return [
+        "create", "cluster", "--retain", "--name", name, "--image", image, "--config", home / "kind.yaml",
+        "--kubeconfig", home / "kubeconfig", "--wait", f"{READY_SECONDS:.0f}s",
+    ]  # fmt: skip
+
+
+def _bytes(text: str) -> int:
+    """Return what an engine's `1.5GB` or `300MiB` means.
+
+    >>> _bytes("1.5kB"), _bytes("2MiB "), _bytes("--")
+    (1500, 2097152, 0)
+    """
+    units = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+    number = text.strip().rstrip("BkKMGi")
+    try:
+        return int(float(number) * units[text.strip()[len(number) :]])
+    except (ValueError, KeyError):
+        return 0

@@ -1,0 +1,61 @@
+"""The part of requirements.lock that the worker image needs. Pure, but for asking what is installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+Requires = Callable[[str], Sequence[str]]
+
+
+def locked_part(lock: str, names: Iterable[str]) -> str:
+    """Return the lock's entries, with their hashes, of these distributions. Raises KeyError for one it lacks."""
+    entries = {_name(entry): entry for entry in _entries(lock)}
+    return "".join(entries[canonicalize_name(name)] for name in sorted(set(names)))
+
+
+def closure(roots: Iterable[str], *, requires: Requires) -> set[str]:
+    """Return the names of everything the roots need on this Python, themselves included.
+
+    `requires` gives a distribution's own requirements (`Requires-Dist`).
+    """
+    waiting = [Requirement(root) for root in roots]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        for extra in ("", *requirement.extras):
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                waiting += _needed(requires(name), extra)
+    return {name for name, _ in seen}
+
+
+def installed_requires(name: str) -> Sequence[str]:
+    """Return what an installed distribution says it requires."""
+    return importlib.metadata.requires(name) or ()
+
+
+def _needed(requirements: Sequence[str], extra: str) -> list[Requirement]:
+    parsed = [Requirement(text) for text in requirements]
+    return [one for one in parsed if _applies(one, extra)]
+
+
+def _applies(requirement: Requirement, extra: str) -> bool:
+    if requirement.marker is None:
+        return not extra
+    if extra:
+        return requirement.marker.evaluate({"extra": extra}) and not requirement.marker.evaluate({"extra": ""})
+    return requirement.marker.evaluate({"extra": ""})
+
+
+def _name(entry: str) -> str:
+    return canonicalize_name(re.split(r"[^\w.-]", entry, maxsplit=1)[0])
+
+
+def _entries(lock: str) -> list[str]:
+    return re.findall(r"^[A-Za-z0-9][^\n]*\n(?:[ \t]+[^\n]*\n)*", lock, re.MULTILINE)

@@ -1,0 +1,3 @@
+module celery-workers.example/tools/pause
+
+go 1.26.8

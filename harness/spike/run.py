@@ -166,11 +166,12 @@ def start_after_sync(next_sync_at: float | None, *, now: float) -> float | None:
 def _load(prepared: Prepared, directory: Path, services: Services, broker_url: str) -> Load:
     topology = directory / "topology.json"
     topology.write_text(json.dumps(prepared.topology, indent=1))
-    scenario = shutil.copyfile(prepared.scenario.source, directory / f"{prepared.scenario.name}.yaml")
+    source = Path(prepared.scenario.source)
+    shutil.copyfile(source, directory / f"{prepared.scenario.name}.yaml")  # to read beside the report
     return Load(
         broker_url=broker_url,
         topology=topology,
-        scenario=scenario,
+        scenario=source,
         run_id=prepared.run_id,
         journals=directory / "journals",
         effects={"standins_url": services.http_url, "database_url": services.database_url},

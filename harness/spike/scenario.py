@@ -15,6 +15,10 @@ from harness.spike.objectives import parse as parse_objectives
 from harness.spike.sections import Section, closest
 
 DIRECTORY = Path(__file__).parents[2] / "loadtests" / "scenarios"
+ATTEMPTS_PER_SECOND = 900.0
+"""10,000 first attempts in 11 s, which leaves half of a two-core machine to the workers."""
+ATTEMPT_CPU_SECONDS = 0.0004
+"""What one attempt costs publisher and broker, measured on two cores."""
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -119,6 +123,7 @@ def _find(name_or_path: str | Path) -> Path:
 def parse_scenario(document: Document, *, source: Path) -> Scenario:
     """Build the scenario a document describes. Raises InputError."""
     root = Section(document)
+    base = _base(root, source)
     seed = root.whole("seed", least=0)
     scenario = Scenario(
         name=root.text("name"),
@@ -126,17 +131,41 @@ def parse_scenario(document: Document, *, source: Path) -> Scenario:
         description=root.text("description"),
         limit_seconds=root.number("limit_seconds", above=0),
         seed=seed,
-        services={"seed": seed, **_services(root)},
-        tasks=_tasks(root),
+        services={"seed": seed, **_services(_holder("services", root, base))},
+        tasks=_tasks(_holder("tasks", root, base)),
         phases=_phases(root),
-        publisher=_publishing(root.section("publisher")),
+        publisher=_publishing(_holder("publisher", root, base).section("publisher")),
         objectives=parse_objectives(root.list("objectives"), source=document.name),
         source=str(source.absolute()),
         label=document.name,
     )
-    root.end()
+    for section in (root, base):
+        if section is not None:
+            section.end()
     _check_phase_names(root, scenario)
     return scenario
+
+
+def _base(root: Section, source: Path) -> Section | None:
+    """Open the file a scenario extends: services, tasks and publisher that several scenarios share."""
+    if not root.has("extends"):
+        return None
+    name = root.text("extends")
+    directory = source.absolute().parent
+    path = (directory / name).resolve()
+    if path.suffix not in _SUFFIXES or not path.is_relative_to(directory.resolve()):
+        root.fail(f"is {name!r}, expected a .yaml file in or below the scenario's folder", "extends")
+    if not path.is_file():
+        root.fail(f"{name}: no such file in {directory}", "extends")
+    return Section(load_document(path))
+
+
+def _holder(key: str, root: Section, base: Section | None) -> Section:
+    """Return the section that gives a key: the scenario's own stands over its base's."""
+    if base is None:
+        return root
+    base.take(key, None)  # known there, used or not
+    return root if root.has(key) or not base.has(key) else base
 
 
 def _services(root: Section) -> dict[str, Any]:
@@ -203,9 +232,9 @@ def _publishing(section: Section) -> Publishing:
     found = Publishing(
         deadline_seconds=section.number("deadline_seconds", above=0),
         connections=section.whole("connections", 8, least=1),
-        attempts_per_second=section.number("attempts_per_second", 1000.0, above=0),
+        attempts_per_second=section.number("attempts_per_second", ATTEMPTS_PER_SECOND, above=0),
         hold_seconds=section.number("hold_seconds", 0.5, above=0),
-        cpu_seconds=section.number("cpu_seconds", above=0),
+        cpu_seconds=section.number("cpu_seconds", ATTEMPT_CPU_SECONDS, above=0),
         backoff=_backoff(section.section("backoff")),
     )
     section.end()

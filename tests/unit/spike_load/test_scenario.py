@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from examx.catalogue import TASKS
 from examx.standins import profile
 from harness.chart.yaml_strict import parse
 from harness.errors import InputError
+from harness.spike.arrivals import plan
 from harness.spike.scenario import DIRECTORY, available, load_scenario, parse_scenario
 from tests.unit.spike_load.conftest import SCENARIO, make
 
@@ -124,13 +127,66 @@ def test_each_scenario_fits_the_reference_application(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "classes"), [("io-alone", {"io"}), ("cpu-alone", {"cpu"}), ("mixed-alone", {"mixed"})]
+    ("name", "classes"),
+    [
+        ("io-alone", {"io"}),
+        ("cpu-alone", {"cpu"}),
+        ("mixed-alone", {"mixed"}),
+        ("mixed-surge", {"io", "cpu", "mixed"}),
+        ("spike-10x", {"io", "cpu", "mixed"}),
+    ],
 )
-def test_the_scenario_of_a_class_has_all_its_tasks_and_no_other(name: str, classes: set[str]) -> None:
+def test_a_scenario_offers_all_tasks_of_its_classes_and_no_other(
+    name: str, classes: set[str], topology: dict[str, Any]
+) -> None:
+    routes = [{"task": task, "queue": spec.worker_class} for task, spec in TASKS.items()]
+    concurrency = {"io": 200, "cpu": 4, "mixed": 16}
+    workers = {key: {"concurrency": value, "replicas": {"min": 1, "max": 3}} for key, value in concurrency.items()}
+    load = plan(load_scenario(name), {**topology, "routes": routes, "classes": workers}, run_id="run")
     expected = {task for task, spec in TASKS.items() if spec.worker_class in classes}
-    assert {task.task for task in load_scenario(name).tasks} == expected
+    assert {arrival.task for arrival in load.arrivals} == expected
 
 
-@pytest.mark.parametrize("name", ["mixed-surge", "spike-10x"])
-def test_the_scenarios_of_all_classes_have_all_tasks(name: str) -> None:
-    assert {task.task for task in load_scenario(name).tasks} == set(TASKS)
+@pytest.fixture
+def extended(tmp_path: Path) -> Path:
+    """A scenario that takes its tasks and publisher from a file below its folder."""
+    own, shared = [], []
+    for block in re.split(r"\n(?=\S)", SCENARIO):
+        (shared if block.startswith(("services:", "tasks:", "publisher:")) else own).append(block)
+    (tmp_path / "mixes").mkdir()
+    (tmp_path / "mixes" / "shared.yaml").write_text("\n".join(shared) + "\n")
+    path = tmp_path / "small.yaml"
+    path.write_text("extends: mixes/shared.yaml\n" + "\n".join(own))
+    return path
+
+
+def test_a_scenario_that_extends_a_file_is_the_same_as_one_that_states_all(extended: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(SCENARIO)
+    assert load_scenario(extended) == load_scenario(whole)
+
+
+def test_a_scenarios_own_key_stands_over_the_one_it_extends(extended: Path) -> None:
+    extended.write_text(extended.read_text() + "services:\n  smtp: {latency_seconds: 9}\n")
+    assert load_scenario(extended).services["smtp"] == {"latency_seconds": 9}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ("../shared.yaml", "in or below the scenario's folder"),
+        ("/etc/passwd", "in or below the scenario's folder"),
+        ("mixes/none.yaml", "no such file"),
+    ],
+)
+def test_a_file_to_extend_must_be_there_and_below(extended: Path, wrong: str, complaint: str) -> None:
+    extended.write_text(extended.read_text().replace("mixes/shared.yaml", wrong))
+    with pytest.raises(InputError, match=complaint):
+        load_scenario(extended)
+
+
+def test_an_unknown_key_of_the_extended_file_is_named_with_its_line(extended: Path) -> None:
+    shared = extended.parent / "mixes" / "shared.yaml"
+    shared.write_text(shared.read_text() + "phases: []\n")
+    with pytest.raises(InputError, match=r"shared\.yaml:\d+: phases: unknown key"):
+        load_scenario(extended)

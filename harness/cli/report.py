@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.spike import report, words
+from harness.spike import report, table, words
 from harness.spike.report import Run
 
 REPORTS = Path("reports")
@@ -19,6 +19,7 @@ REPORTS = Path("reports")
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs, newest first, and change nothing.")
+@click.option("--table", "as_table", is_flag=True, help="Print all runs side by side, in Markdown, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the result, or with --list the runs.")
 @click.option(
     "--reports",
@@ -27,12 +28,15 @@ REPORTS = Path("reports")
     show_default=True,
     help="The folder runs are kept in.",
 )
-def command(run: str | None, open_page: bool, list_runs: bool, as_json: bool, reports: Path) -> None:
+def command(run: str | None, open_page: bool, list_runs: bool, as_table: bool, as_json: bool, reports: Path) -> None:
     """Render a run's page anew and print its verdict.
 
     RUN is a folder of `reports`, or the path of one; without it the newest run is shown. Exits 0 whatever the verdict:
     the run itself has exited 1 if it missed an objective.
     """
+    if as_table:
+        click.echo(table.markdown(one.result for one in report.runs(reports)))
+        return
     if list_runs:
         _list(report.runs(reports), as_json=as_json)
         return

@@ -1,0 +1,76 @@
+"""Runs side by side, as a Markdown table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from statistics import median
+
+from harness.spike.result import Result
+from harness.spike.words import printable
+
+HEADER = ("scenario", "values", "runs", "verdict", "done / offered", "lost", "refused, then accepted", "drain", "ideal")
+MORE = ("p95", "pods", "missed")
+Key = tuple[str, str, str]
+
+
+def markdown(results: Iterable[Result]) -> str:
+    """Return one line for each scenario on the same values and runtime; several runs give median and range."""
+    groups: dict[Key, list[Result]] = {}
+    for one in results:
+        groups.setdefault(_key(one), []).append(one)
+    rows = [_row(key, groups[key]) for key in sorted(groups)]
+    header = [*HEADER, *MORE]
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines)
+
+
+def _cell(text: str) -> str:
+    """Return the text so that it stays in its cell: names come from files."""
+    return " ".join(printable(text).split()).replace("|", "\\|")
+
+
+def _key(result: Result) -> Key:
+    files = [PurePath(name).stem for name in result.setup.get("values_files", [])]
+    return result.scenario, " + ".join(files), result.runtime
+
+
+def _row(key: Key, runs: Sequence[Result]) -> list[str]:
+    newest = max(runs, key=lambda run: run.started_at)
+    passed = sum(run.passed for run in runs)
+    return [
+        key[0],
+        key[1],
+        str(len(runs)),
+        "met" if passed == len(runs) else "missed" if not passed else f"met {passed} of {len(runs)}",
+        f"{sum(run.counts.completed for run in runs):,} / {sum(run.counts.offered for run in runs):,}",
+        f"{sum(run.counts.lost for run in runs):,}",
+        _spread([run.counts.refused_then_accepted for run in runs], "", digits=0),
+        _spread([run.drain_seconds for run in runs], " s"),
+        _spread([newest.ideal_drain_seconds], " s"),
+        _spread([run.latency_seconds.get("p95") for run in runs], " s"),
+        steps(newest) or "no change",
+        "; ".join(f"{miss.title}: {miss.measured_words} ({miss.target} wanted)" for miss in newest.missed) or "-",
+    ]
+
+
+def _spread(values: Iterable[float | None], unit: str, *, digits: int = 1) -> str:
+    """Return the median and, for several values, their range."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    middle = f"{median(known):,.{digits}f}{unit}"
+    return middle if len(known) == 1 else f"{middle} ({min(known):,.{digits}f}-{max(known):,.{digits}f})"
+
+
+def steps(result: Result) -> str:
+    """Return each scaled Deployment's replica counts in order, such as "io 1-4-5"."""
+    names = {each["deployment"]: name for name, each in result.setup.get("classes", {}).items()}
+    told: dict[str, list[int]] = {}
+    for event in result.scale_events:
+        if event["t"] >= 0:
+            told.setdefault(event["deployment"], [event["before"]]).append(event["after"])
+    return ", ".join(
+        f"{names.get(deployment, deployment)} {'-'.join(map(str, counts))}"
+        for deployment, counts in sorted(told.items())
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import collections
+import functools
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from celery.exceptions import OperationalError, QueueNotFound
+from kombu import pools
 
 from benchmarks import workers
 from harness import processes
@@ -41,6 +44,14 @@ def make_topology(pool: str, *, app: str = APP, **changes: object) -> workers.To
     )
 
 
+def close_connections(broker: Broker) -> None:
+    """Have the broker close every connection to the virtual host, as it does when it restarts."""
+    with Management(broker.management_url) as api:
+        assert eventually(lambda: len(api.connections()) >= 2)
+        for name in api.connections():
+            api.close_connection(name)
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_unchanged_application(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
@@ -65,6 +76,13 @@ def test_unchanged_application(pool: str, vhost_broker: Broker, tmp_path: Path) 
         touched = heartbeat.stat().st_mtime
         assert eventually(lambda: heartbeat.stat().st_mtime > touched, seconds=10)
 
+        ready = worker.state / "ready"
+        ready_at = ready.stat().st_mtime_ns
+        close_connections(vhost_broker)
+        assert eventually(lambda: ready.exists() and ready.stat().st_mtime_ns > ready_at)
+
+        pools.reset()  # its connection was closed too
+        publisher = release.publisher()
         running = publisher.send_task("tests.local.user_apps.plain.hang", kwargs={"seconds": 2}).id
         assert eventually(lambda: bool(release.effects(running)))
         worker.process.send_signal(signal.SIGTERM)
@@ -107,7 +125,7 @@ def test_task_that_kills_its_child_ends_in_the_dead_letter_queue(vhost_broker: B
         assert eventually(lambda: bool(release.effects(mail)))
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
 def test_killed_workers_tasks_run_elsewhere(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     publisher = release.publisher()
@@ -125,22 +143,7 @@ def test_killed_workers_tasks_run_elsewhere(pool: str, vhost_broker: Broker, tmp
     assert sum(runs.values()) - len(runs) <= POOLS[pool]  # twice at most what was in flight
 
 
-@pytest.mark.parametrize("pool", POOLS)
-def test_ready_again_after_the_broker_closed_the_connection(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
-    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
-    with release.worker("work") as worker, Management(vhost_broker.management_url) as api:
-        ready = worker.state / "ready"
-        before = ready.stat().st_mtime_ns
-        assert eventually(lambda: bool(api.connections()))
-        for name in api.connections():
-            api.close_connection(name)
-        assert eventually(lambda: ready.exists() and ready.stat().st_mtime_ns > before)
-        task = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
-        assert eventually(lambda: bool(release.effects(task)))
-        assert worker.process.poll() is None
-
-
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])  # threads run prefork's loop
 def test_silently_dead_connection_is_noticed(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     _shorten(release.config / "celeryconfig.py", "HEARTBEAT_SECONDS = 30", "HEARTBEAT_SECONDS = 2")
@@ -159,7 +162,7 @@ def _shorten(path: Path, figure: str, shorter: str) -> None:
     path.write_text(text.replace(figure, shorter))
 
 
-def test_startup_probe_asks_this_worker(vhost_broker: Broker, tmp_path: Path) -> None:
+def test_startup_probe_and_users_commands_reach_the_worker(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
 
     def probe(environment: dict[str, str]) -> int:
@@ -169,12 +172,7 @@ def test_startup_probe_asks_this_worker(vhost_broker: Broker, tmp_path: Path) ->
     with release.worker("work") as worker:
         assert probe(worker.environment) == 0
         assert probe({**worker.environment, "POD_NAME": "another"}) == 1
-
-
-def test_users_commands_see_the_queues(vhost_broker: Broker, tmp_path: Path) -> None:
-    """`celery -A <app> inspect active_queues`, with the release's settings as a publisher has them."""
-    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
-    with release.worker("work"):
+        # `celery -A <app> inspect active_queues`, with the release's settings as a publisher has them
         queues = release.publisher().control.inspect(timeout=5).active_queues()
     assert {queue["name"] for queue in queues["work@pod-0"]} == {"main", "side"}
 
@@ -229,3 +227,26 @@ def test_gevent_finishes_everything_it_has_begun(vhost_broker: Broker, tmp_path:
     runs = collections.Counter(note["id"] for note in release.effects())
     assert set(runs.values()) == {1}
     assert eventually(lambda: release.depth("main") == len(sent) - len(runs))  # the others wait, nothing is lost
+
+
+def test_every_event_of_a_gevent_worker_arrives(vhost_broker: Broker, tmp_path: Path) -> None:
+    """The shim buffers them; those of the tasks that end with the worker come too."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
+    publisher = release.publisher()
+    seen: collections.Counter[str] = collections.Counter()
+    with publisher.connection_for_read() as connection, release.worker("work") as worker:
+        receiver = publisher.events.Receiver(
+            connection, handlers={"task-succeeded": lambda event: seen.update([event["uuid"]])}
+        )
+        reader = threading.Thread(target=receiver.capture, kwargs={"wakeup": False}, daemon=True)
+        reader.start()
+        time.sleep(0.5)  # events of before the reader's queue exists go nowhere
+        send = functools.partial(publisher.send_task, "tests.local.user_apps.plain.send_mail")
+        sent = {send(kwargs={"seconds": seconds}).id for seconds in [0.0] * 30 + [3.0]}
+        assert eventually(lambda: len(seen) == 30)
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+        assert eventually(lambda: seen.keys() == sent)
+        receiver.should_stop = True
+        reader.join(10)
+    assert set(seen.values()) == {1}

@@ -79,7 +79,7 @@ class ReleaseUnderTest:
         amqp_url: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[workers.Worker]:
-        """Run one worker and wait until it is ready."""
+        """Run one worker, once it is ready. What is left of it at the block's end is killed, to save time."""
         with workers.run_worker(
             self.config,
             amqp_url or self.broker.amqp_url,
@@ -88,6 +88,7 @@ class ReleaseUnderTest:
             pod=pod,
             python_path=(workers.ROOT,),
             environment={"EFFECTS_FILE": str(self.effects_file), **(environment or {})},
+            grace_seconds=0.0,
         ) as worker:
             worker.wait_ready()
             yield worker

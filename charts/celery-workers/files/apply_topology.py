@@ -27,7 +27,6 @@ TOPOLOGY_VERSION = 1
 EXCHANGE = "celery"
 WAIT_SECONDS = 240.0  # for the broker to answer at all; a RabbitMQ that starts with the release takes a minute or two
 PAUSE_SECONDS = 2.0
-SETTLE_SECONDS = 15.0  # until a queue shows the policy it has been given
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 POLICY_PRIORITY = 100  # above a cluster's own catch-all policies: only one policy at a time holds for a queue
 CONSUMER_TIMEOUT_SINCE = (4, 0)  # RabbitMQ before it refuses a whole policy that names consumer-timeout
@@ -167,10 +166,9 @@ def queue_conflict(api: Api, name: str, arguments: Mapping[str, Any], error: HTT
 
 def apply_policy(
     api: Api, topology: Mapping[str, Any], queue: str, definition: Mapping[str, Any], deadline: float
-) -> str | None:
-    """Set the queue's one policy and return its name, or remove ours where nothing is limited."""
-    name = f"{topology['release']}-{queue}"
-    path = ("policies", api.vhost, name)
+) -> None:
+    """Set the queue's one policy, or remove ours where nothing is limited."""
+    path = ("policies", api.vhost, policy_name(topology, queue))
     if definition:
         body = {
             "pattern": f"^{re.escape(queue)}$",
@@ -179,28 +177,41 @@ def apply_policy(
             "apply-to": "queues",
         }
         api.patient("PUT", *path, body=body, deadline=deadline)
-        return name
+        return
     try:
         api.patient("DELETE", *path, deadline=deadline)
     except HTTPError as error:
         if error.code != 404:
             raise
-    return None
 
 
-def check_policy_holds(api: Api, queue: str, policy: str) -> None:
-    """Raise TopologyError when another policy wins for the queue: its limits would silently not exist."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        holds = api.patient("GET", "queues", api.vhost, queue, deadline=deadline).get("policy")
-        if holds == policy:
-            return
-        if time.monotonic() >= deadline:
-            raise TopologyError(
-                f"policy {policy!r} (priority {POLICY_PRIORITY}) does not hold for queue {queue!r}, {holds!r} does: "
-                "lower that policy's priority or narrow its pattern"
-            )
-        time.sleep(0.2)
+def check_policies_hold(api: Api, topology: Mapping[str, Any], deadline: float) -> None:
+    """Raise TopologyError when someone else's policy wins for a queue: ours would silently not hold."""
+    policies = api.patient("GET", "policies", api.vhost, deadline=deadline)
+    ours = {policy["name"] for policy in policies}
+    for name, queue in sorted(topology["queues"].items()):
+        if policy_name(topology, name) in ours:
+            for policy in policies:
+                if policy["name"] != policy_name(topology, name) and wins(policy, name, queue["type"]):
+                    raise TopologyError(
+                        f"policy {policy['name']!r} (priority {policy['priority']}) wins over the release's (priority "
+                        f"{POLICY_PRIORITY}) for queue {name!r}: lower its priority or narrow its pattern"
+                    )
+
+
+def wins(policy: Mapping[str, Any], queue: str, queue_type: str) -> bool:
+    """Whether RabbitMQ may let this policy hold for a queue instead of one with POLICY_PRIORITY."""
+    if policy["priority"] < POLICY_PRIORITY or policy["apply-to"] not in ("all", "queues", f"{queue_type}_queues"):
+        return False
+    try:
+        return re.search(policy["pattern"], queue) is not None
+    except re.error:  # one of the patterns that Erlang reads and Python does not
+        return False
+
+
+def policy_name(topology: Mapping[str, Any], queue: str) -> str:
+    """Return the name of a queue's policy."""
+    return f"{topology['release']}-{queue}"
 
 
 def reason(error: HTTPError) -> str:
@@ -219,18 +230,14 @@ def apply_topology(api: Api, topology: Mapping[str, Any], wait_seconds: float = 
     version = version_numbers(api.patient("GET", "overview", deadline=deadline)["rabbitmq_version"])
     for exchange in filter(None, (topology["dead_letter_exchange"], EXCHANGE)):
         declare_exchange(api, exchange, deadline)
-    policies: dict[str, str | None] = {}
     for name, queue in sorted(topology["queues"].items()):
         dead = queue.get("dead_letter_queue")
         if dead:  # first: a message that dies before its dead-letter queue exists is gone
             declare_queue(api, dead, topology["dead_letter_exchange"], {"x-queue-type": queue["type"]}, deadline)
-            policies[dead] = apply_policy(api, topology, dead, dead_letter_definition(queue, version), deadline)
+            apply_policy(api, topology, dead, dead_letter_definition(queue, version), deadline)
         declare_queue(api, name, EXCHANGE, queue_arguments(queue), deadline)
-        policies[name] = apply_policy(api, topology, name, policy_definition(topology, queue, version), deadline)
-    # Last: a queue shows its policy only with its next statistics, seconds later, and all of them do so together.
-    for name, policy in policies.items():
-        if policy is not None:
-            check_policy_holds(api, name, policy)
+        apply_policy(api, topology, name, policy_definition(topology, queue, version), deadline)
+    check_policies_hold(api, topology, deadline)
 
 
 def main(environment: Mapping[str, str]) -> int:

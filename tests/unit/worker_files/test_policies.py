@@ -67,3 +67,20 @@ def test_virtual_host_is_the_urls_path(job: ModuleType) -> None:
     assert job.Api("http://u:p@h:15672").vhost == "/"
     assert job.Api("http://u:p@h:15672/exam%2Fx").vhost == "exam/x"
     assert job.Api("http://u:p@h:15672/v").base == "http://h:15672/api"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"priority": 99}, False),
+        ({"pattern": "^cpu$"}, False),
+        ({"apply-to": "exchanges"}, False),
+        ({"apply-to": "quorum_queues"}, False),
+        ({"apply-to": "classic_queues"}, True),
+        ({"pattern": "(?|a|b)"}, False),
+    ],
+)
+def test_which_policies_of_others_win(job: ModuleType, changes: dict[str, Any], expected: bool) -> None:
+    policy = {"name": "other", "pattern": ".*", "priority": 100, "apply-to": "all", **changes}
+    assert job.wins(policy, "io", "classic") is expected

@@ -61,6 +61,14 @@ class Engine:
         self.run("save", "--output", target, *references, doing="saving an image", timeout_seconds=BUILD_SECONDS)
 
 
+def own_podman() -> Engine | None:
+    """Return podman as `packaged_podman` set it up earlier, None where it never did."""
+    configuration = _configuration_file()
+    if not configuration.exists() or shutil.which("podman") is None:
+        return None
+    return Engine("podman", {"CONTAINERS_CONF": str(configuration), "KIND_EXPERIMENTAL_PROVIDER": "podman"})
+
+
 def packaged_podman(*, say: shell.Say) -> Engine:
     """Return podman from the distribution, installed when missing, with a configuration of its own.
 
@@ -70,12 +78,18 @@ def packaged_podman(*, say: shell.Say) -> Engine:
     modules = Path("/lib/modules")
     if not modules.exists() and os.geteuid() == 0:
         modules.mkdir(parents=True)  # kind mounts it into every node
-    configuration = tools.cache_home() / "cluster" / "containers.conf"
+    configuration = _configuration_file()
     configuration.parent.mkdir(parents=True, exist_ok=True)
-    configuration.write_text(CONTAINERS_CONF)
-    engine = Engine("podman", {"CONTAINERS_CONF": str(configuration), "KIND_EXPERIMENTAL_PROVIDER": "podman"})
+    tools.write_atomically(configuration, CONTAINERS_CONF)
+    engine = own_podman()
+    if engine is None:
+        raise HarnessError("podman was installed but is not on PATH; add its directory (usually /usr/bin)")
     engine.run("info", doing="asking podman for its state")
     return engine
+
+
+def _configuration_file() -> Path:
+    return tools.cache_home() / "cluster" / "containers.conf"
 
 
 def running_engine() -> Engine | None:

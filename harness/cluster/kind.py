@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ class Kind:
 
     def create(self, versions: Versions, *, image: str, packaged: bool, workers: int) -> None:
         """Create the cluster and wait for its control plane. Raises HarnessError with the nodes' last words."""
-        self._write_files(versions, packaged=packaged, workers=workers)
+        self.write_files(versions, packaged=packaged, workers=workers)
         try:
             self._run(
                 *create_arguments(self.name, image, self.home), doing="creating the cluster", seconds=CREATE_SECONDS
@@ -94,16 +93,18 @@ class Kind:
         return missing
 
     def memory_bytes(self) -> int:
-        """Return the memory all nodes use together, caches aside."""
-        listed = self.engine.run(
-            "stats", "--no-stream", "--format", "json", *self.nodes(), doing="asking for the nodes' memory"
-        )
-        return sum(_bytes(str(one.get("mem_usage", "0B")).split("/")[0]) for one in json.loads(listed))
+        """Return the memory the processes of all nodes hold together; what files take in caches is not counted."""
+        return sum(resident_bytes(self._memory_statistics(node)) for node in self.nodes())
+
+    def _memory_statistics(self, node: str) -> str:
+        read = "cat /sys/fs/cgroup/memory/memory.stat 2>/dev/null || cat /sys/fs/cgroup/memory.stat"
+        return self.engine.run("exec", node, "sh", "-c", read, doing=f"asking {node} for its memory")
 
     def _loaded_file(self, archive: Path) -> Path:
         return self.home / "loaded" / archive.name
 
-    def _write_files(self, versions: Versions, *, packaged: bool, workers: int) -> None:
+    def write_files(self, versions: Versions, *, packaged: bool, workers: int) -> None:
+        """Write kind's configuration and the directories its nodes mount."""
         network = self.home / "network"
         for directory in (network, self.shared):
             directory.mkdir(parents=True, exist_ok=True)
@@ -145,15 +146,11 @@ def create_arguments(name: str, image: str, home: Path) -> Sequence[str | Path]:
     ]  # fmt: skip
 
 
-def _bytes(text: str) -> int:
-    """Return what an engine's `1.5GB` or `300MiB` means.
+def resident_bytes(statistics: str) -> int:
+    """Return the anonymous memory a cgroup's memory.stat counts, its children's included; cgroup v1 or v2.
 
-    >>> _bytes("1.5kB"), _bytes("2MiB "), _bytes("--")
-    (1500, 2097152, 0)
+    >>> resident_bytes("cache 9\\nrss 1\\ntotal_rss 5\\n"), resident_bytes("anon 7\\nfile 2\\n")
+    (5, 7)
     """
-    units = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-    number = text.strip().rstrip("BkKMGi")
-    try:
-        return int(float(number) * units[text.strip()[len(number) :]])
-    except (ValueError, KeyError):
-        return 0
+    found = dict(line.split(maxsplit=1) for line in statistics.splitlines() if " " in line)
+    return int(found.get("total_rss", found.get("anon", 0)))

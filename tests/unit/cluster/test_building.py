@@ -1,0 +1,124 @@
+"""Recipes, requirements and the machine's settings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from harness.cluster import distribution, pipconf, recipes, requirements
+from harness.cluster.kind import resident_bytes
+from harness.cluster.kubectl import api_service_problem
+from harness.cluster.setup import application_reference
+
+LOCK = """\
+amqp==1 \
+    --hash=sha256:a \
+    --hash=sha256:b
+Celery==2 \
+    --hash=sha256:c
+zope.event==3 \
+    --hash=sha256:d
+"""
+RECIPE = recipes.Recipe("program", "localhost/x/name:1", stage=lambda context: None, inputs=("a",))
+
+
+def test_the_lock_is_cut_by_whole_entries():
+    part = requirements.locked_part(LOCK, ["celery", "zope-event"])
+    assert part == LOCK[LOCK.index("Celery") :]
+
+
+def test_a_name_the_lock_lacks_is_an_error():
+    with pytest.raises(KeyError):
+        requirements.locked_part(LOCK, ["kombu"])
+
+
+def test_the_closure_follows_extras_and_markers():
+    known = {
+        "app": ["lib[fast]>=1", "windows-only; sys_platform == 'win32'", "dev; extra == 'test'"],
+        "lib": ["base", "speedups; extra == 'fast'", "docs; extra == 'docs'"],
+    }
+    assert requirements.closure(["app"], requires=lambda name: known.get(name, ())) == {
+        "app",
+        "lib",
+        "base",
+        "speedups",
+    }
+
+
+def test_the_application_gets_its_own_needs_with_hashes_and_no_more():
+    text = recipes.application_requirements()
+    names = {line.split("==")[0] for line in text.splitlines() if not line.startswith(" ")}
+    assert {"celery", "gevent", "sqlalchemy", "urllib3", "kombu"} <= names
+    assert names.isdisjoint({"locust", "pytest", "plotly", "celery-workers"})
+    assert text.count("--hash=sha256:") >= len(names)
+
+
+def test_an_image_is_found_again_only_with_the_same_inputs():
+    other = [
+        dataclasses.replace(RECIPE, inputs=("b",)),
+        dataclasses.replace(RECIPE, reference="localhost/x/name:2"),
+        dataclasses.replace(RECIPE, folder="worker"),
+        dataclasses.replace(RECIPE, arguments={"A": "1"}),
+        dataclasses.replace(RECIPE, root="node"),
+    ]
+    assert RECIPE.fingerprint() == dataclasses.replace(RECIPE).fingerprint()
+    assert len({RECIPE.fingerprint(), *(one.fingerprint() for one in other)}) == len(other) + 1
+
+
+def test_content_counts_bytes_modes_and_names(tmp_path):
+    file = tmp_path / "a"
+    file.write_text("x")
+    hashes = [recipes.content_hash(tmp_path)]
+    file.chmod(0o755)
+    hashes.append(recipes.content_hash(tmp_path))
+    file.write_text("y")
+    hashes.append(recipes.content_hash(tmp_path))
+    file.rename(tmp_path / "b")
+    hashes.append(recipes.content_hash(tmp_path))
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_the_workers_image_has_the_name_the_chart_asks_for():
+    assert application_reference() == "docker.io/library/examx:0.1.0"
+
+
+def test_debians_own_archive_is_taken_not_its_updates_elsewhere():
+    listed = "Debian Debian-Security http://s.example/x/\nUbuntu Ubuntu http://u.example/\nDebian Debian http://d.example/debian/\n"
+    assert distribution.mirror_of(listed) == "http://d.example/debian"
+    assert distribution.mirror_of("Ubuntu Ubuntu http://u.example/\n") is None
+
+
+def test_pip_settings_of_the_environment_win_and_local_directories_stay_out():
+    listed = "global.index-url='https://a.example/simple'\n:env:.index-url='https://b.example/simple'\n:env:.find-links='/wheels'\n"
+    assert pipconf.settings(listed) == {"index-url": "https://b.example/simple"}
+    assert pipconf.render({"proxy": "p"}, certificates=True) == "[global]\nproxy = p\ncert = /run/ca-bundle.pem\n"
+
+
+def test_secrets_are_files_that_go_away():
+    with pipconf.secrets() as secrets:
+        assert secrets["pip-conf"].read_text().startswith("[global]\n")
+    assert not any(path.exists() for path in secrets.values())
+
+
+def test_certificates_are_those_the_environment_names(tmp_path):
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("x")
+    assert pipconf.ca_bundle({"SSL_CERT_FILE": str(bundle)}) == bundle
+
+
+def test_memory_is_read_on_either_cgroup_version():
+    assert resident_bytes("cache 9\nrss 1\ntotal_rss 5\n") == 5
+    assert resident_bytes("anon 7\nfile 2\n") == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        ({}, "no answer yet"),
+        ({"conditions": [{"type": "Available", "status": "True"}]}, None),
+        ({"conditions": [{"type": "Available", "status": "False", "message": "no endpoints"}]}, "no endpoints"),
+    ],
+)
+def test_an_aggregated_api_says_what_is_wrong(status, problem):
+    assert api_service_problem({"status": status}) == problem

@@ -1,0 +1,82 @@
+"""The way to a cluster, and the commands of the ordinary one."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from harness.cluster import ordinary, way
+from harness.cluster.versions import versions
+from harness.errors import InputError
+
+PLACES = ordinary.Places(
+    kind=Path("kind"),
+    kubectl=Path("kubectl"),
+    engine="docker",
+    home=Path("/home/c"),
+    context=Path("/context"),
+    pip_configuration=Path("/s/pip.conf"),
+    certificates=Path("/s/ca.pem"),
+)
+
+
+@pytest.mark.parametrize(
+    ("forced", "engine", "reached", "kind", "reason"),
+    [
+        ("auto", "docker", True, "registry", "docker answers and reaches"),
+        ("auto", "podman", False, "packages", "podman answers, but the registry"),
+        ("auto", None, False, "packages", "neither docker nor podman"),
+        ("packages", "docker", True, "packages", "--way packages"),
+        ("registry", "podman", False, "registry", "--way registry, with podman"),
+    ],
+)
+def test_the_way_is_chosen_and_says_why(forced, engine, reached, kind, reason):
+    chosen = way.choose(forced=forced, find_engine=lambda: engine, reaches_registry=lambda _: reached)
+    assert chosen.kind == kind
+    assert reason in str(chosen)
+    assert chosen.engine == (engine if kind == "registry" else None)
+
+
+def test_nothing_is_looked_for_when_packages_are_forced():
+    def fail(*_arguments: object) -> None:
+        raise AssertionError("asked")
+
+    assert way.choose(forced="packages", find_engine=fail, reaches_registry=fail).kind == "packages"
+
+
+def test_the_registry_cannot_be_forced_without_an_engine():
+    with pytest.raises(InputError, match="needs docker or podman"):
+        way.choose(forced="registry", find_engine=lambda: None, reaches_registry=lambda _: True)
+
+
+def test_a_kubeconfig_names_a_cluster_that_is_there():
+    assert way.given({"KUBECONFIG": "/k"}).kind == "given"
+    assert way.given({"KUBECONFIG": ""}) is None
+
+
+def test_the_ordinary_commands_in_order():
+    commands = [step.command for step in ordinary.steps(PLACES, versions(), name="c", application="examx:1")]
+    node, base = versions().node_image, versions().public_images["worker"]
+    assert commands == [
+        ("kind", "create", "cluster", "--retain", "--name", "c", "--image", node, "--config", "/home/c/kind.yaml",
+         "--kubeconfig", "/home/c/kubeconfig", "--wait", "120s"),
+        ("docker", "build", "--network", "host", "--tag", "examx:1", "--file", "/context/Containerfile",
+         "--build-arg", f"BASE={base}", "--secret", "id=pip-conf,src=/s/pip.conf",
+         "--secret", "id=ca-bundle,src=/s/ca.pem", "/context"),
+        ("docker", "save", "--output", "/home/c/application.tar", "examx:1"),
+        ("kind", "load", "image-archive", "/home/c/application.tar", "--name", "c"),
+        *(
+            ("kubectl", "--kubeconfig", "/home/c/kubeconfig", "apply", "--server-side", "--force-conflicts",
+             "--field-manager=celery-workers-harness", "--filename", f"/home/c/{part}.yaml")
+            for part in ("keda-definitions", "metrics-server", "keda")
+        ),
+    ]  # fmt: skip
+
+
+def test_every_step_is_limited_and_the_engine_is_the_chosen_one():
+    steps = ordinary.steps(dataclasses.replace(PLACES, engine="podman"), versions(), name="c", application="examx:1")
+    assert all(0 < step.timeout_seconds <= 900 for step in steps)
+    assert {step.command[0] for step in steps} == {"kind", "podman", "kubectl"}
+    assert ordinary.shown(steps).count("\n# ") == len(steps) - 1

@@ -169,7 +169,7 @@ def begin(environment: Any, **_: Any) -> None:
             SPIKE.publish(SPIKE.share)
         else:
             _log.error("the master has given this worker no part of the run: both must run this file")
-    except HarnessError as error:  # a scenario chosen in the UI
+    except HarnessError as error:  # a scenario that these values cannot take, chosen in the UI
         _log.error("%s", error)
         gevent.spawn(runner.stop)
 
@@ -208,9 +208,14 @@ class SpikeShape(LoadTestShape):
         """Return users and users a second, None to end the test."""
         if SPIKE.over():
             return None
-        workers = len(getattr(self.runner, "clients", ())) or 1
-        users = max(SPIKE.scenario().publisher.connections, workers)
-        return users, float(users)
+        if SPIKE.session is None and SPIKE.roster is None:  # about to start
+            try:
+                connections = SPIKE.scenario().publisher.connections
+            except HarnessError as error:  # chosen in the UI
+                _log.error("%s", error)
+                return None
+            self.users = max(connections, len(getattr(self.runner, "clients", ())))
+        return self.users, float(self.users)
 
 
 class PublisherUser(User):

@@ -41,7 +41,7 @@ app.conf.task_queues = [Queue("io", queue_arguments={"x-queue-type": "classic", 
 
 @app.task(name="work")
 def work(fail=False):
-    time.sleep(0.02)
+    time.sleep(0.1)
     if fail:
         raise ValueError("told to")
 """
@@ -62,7 +62,7 @@ description: A burst that the queue cannot hold.
 limit_seconds: 60
 seed: 3
 tasks:
-  - {task: work, service_seconds: 0.02, cpu_seconds: 0.001}
+  - {task: work, service_seconds: 0.1, cpu_seconds: 0.001}
 phases:
   - {name: burst, count: 60}
 publisher:
@@ -259,16 +259,26 @@ def test_a_run_can_be_started_twice_in_the_ui(load: Load, worker: Callable[[], N
         except OSError:
             return False
 
+    def swarm(scenario: str) -> None:
+        form = urllib.parse.urlencode({"scenario": scenario}).encode()
+        with opener.open(f"{ui}/swarm", data=form, timeout=10) as answer:
+            assert json.load(answer)["success"], load.log().read_text()
+
     try:
         processes.wait_until(answers, timeout_seconds=60, what="Locust's UI", process=process)
         with opener.open(ui, timeout=5) as page:
             html = page.read().decode()
         assert "email-campaign" in html  # the scenarios can be chosen
+        swarm("email-campain")
+        processes.wait_until(
+            lambda: "unknown scenario 'email-campain'" in load.log().read_text(),
+            timeout_seconds=20,
+            what="word of the wrong scenario",
+            process=process,
+        )
         offered = []
         for number in (1, 2):
-            form = urllib.parse.urlencode({"scenario": str(load.scenario)}).encode()
-            with opener.open(f"{ui}/swarm", data=form, timeout=10) as answer:
-                assert json.load(answer)["success"], load.log().read_text()
+            swarm(str(load.scenario))
             processes.wait_until(
                 lambda number=number: load.log().read_text().count("every task did its work: planned 12") == number,
                 timeout_seconds=60,
@@ -301,8 +311,8 @@ def test_a_run_that_is_ended_from_outside_leaves_a_whole_journal(load: Load) -> 
         processes.stop(process, grace_seconds=2)
     last = Counter(one[-1] for one in load.events().values())
     assert last["accepted"] == ROOM
-    assert last["gave_up"] >= 60 - ROOM - 4  # the four publishers may have been stopped in the middle of an attempt
     assert set(last) <= {"accepted", "gave_up", "unconfirmed"}
+    assert last["unconfirmed"] <= 4  # its four publishers may be stopped in the middle of an attempt
 
 
 def test_effects_are_read_from_the_stand_ins_and_the_database(load: Load) -> None:
@@ -312,7 +322,7 @@ def test_effects_are_read_from_the_stand_ins_and_the_database(load: Load) -> Non
   - {task: forgot_password_mail, service_seconds: 0.1, cpu_seconds: 0.001}
   - {task: save_question_index, service_seconds: 0.1, cpu_seconds: 0.001}
 """
-    wanted = SCENARIO.replace("  - {task: work, service_seconds: 0.02, cpu_seconds: 0.001}\n", tasks)
+    wanted = SCENARIO.replace("  - {task: work, service_seconds: 0.1, cpu_seconds: 0.001}\n", tasks)
     load.scenario.write_text(wanted.replace("count: 60", "count: 20"))
     with stand_ins(load.directory / "services", {"smtp": {"latency_seconds": 0.1}}) as services:
         load.more = {

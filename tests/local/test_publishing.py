@@ -21,6 +21,7 @@ from celery import Celery
 from kombu import Queue
 
 from celery_workers import Backoff, Publisher, PublishError, QueueFull, Topology, Unconfirmed, Unreachable, Unroutable
+from harness.broker.node import find_server
 from harness.broker.server import Broker
 
 LIMIT = 5
@@ -268,6 +269,34 @@ def test_a_broker_stopped_in_the_middle_does_not_hang_the_publisher(vhost_broker
     publisher.publish("t", task_id="sure", deadline_seconds=20)
     taken = {take(app, "io") for _ in range(depth(app, "io"))}
     assert "sure" in taken
+
+
+def rabbitmqctl(broker: Broker, *arguments: str) -> None:
+    """Run rabbitmqctl on the node of this test session, with the node's own environment."""
+    server = find_server()
+    if broker.pid is None or server is None:
+        pytest.skip("the broker is not ours to command")
+    environment = psutil.Process(broker.pid).environ()
+    command = [str(server.with_name("rabbitmqctl")), "-n", environment["RABBITMQ_NODENAME"], *arguments]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+
+
+def test_a_memory_alarm_does_not_hang_the_publisher(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io={})
+    publisher = Publisher(app, timeout_seconds=SHORT_SECONDS)
+    rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "absolute", "1000000")
+    try:
+        outcomes, longest, ends_at = ["accepted"], 0.0, time.monotonic() + 20
+        while outcomes[-1] == "accepted" and time.monotonic() < ends_at:  # the node looks at its memory now and then
+            started = time.monotonic()
+            outcomes.append(outcome(publisher))
+            longest = max(longest, time.monotonic() - started)
+            time.sleep(0.1)
+    finally:
+        rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "0.4")
+    assert outcomes[-1] == "Unconfirmed"
+    assert longest < SHORT_SECONDS * 3
+    publisher.publish("t", deadline_seconds=20)
 
 
 def test_threads_share_the_connections_and_each_hears_its_own_verdict(vhost_broker: Broker) -> None:

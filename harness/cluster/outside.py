@@ -1,0 +1,157 @@
+"""The reference application's outside world in a cluster: stand-in services, and a volume for its effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NAME = "services"
+CLAIM = "effects"
+MOUNT = "/effects"
+SECRET = "examx-services"  # noqa: S105 - the name of a Secret, values.yaml's default
+UID = 10001
+SMTP_PORT, HTTP_PORT = 1025, 8025
+LABELS: Mapping[str, str] = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "celery-workers-fixture"}
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Stand-ins and effects of one namespace. `volume_path` is a directory that every node sees, as on kind."""
+
+    namespace: str
+    image: str
+    volume_path: str
+    profile: str = "{}"  # JSON: latency, errors and refusals of each service
+
+
+def worker_values() -> dict[str, Any]:
+    """Return values that mount the effects' volume into every worker."""
+    volume = {"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM}}
+    return {"workerDefaults": {"volumes": [volume], "volumeMounts": [{"name": CLAIM, "mountPath": MOUNT}]}}
+
+
+def volume_name(namespace: str) -> str:
+    """Return the name of the namespace's PersistentVolume; it outlives the namespace, so delete it too."""
+    return f"{namespace}-{CLAIM}"
+
+
+def manifests(outside: Outside) -> list[dict[str, Any]]:
+    """Return the objects, all of them in the namespace but the volume, which bears its name."""
+    namespaced = [_claim(outside), _secret(outside), _profile(outside), _service(), _deployment(outside)]
+    for document in namespaced:
+        document["metadata"] = {"namespace": outside.namespace, "labels": dict(LABELS), **document["metadata"]}
+    return [_volume(outside), *namespaced]
+
+
+def _volume(outside: Outside) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": volume_name(outside.namespace), "labels": dict(LABELS)},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "storageClassName": "",
+            "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"namespace": outside.namespace, "name": CLAIM},
+            "hostPath": {"path": outside.volume_path, "type": "Directory"},
+        },
+    }
+
+
+def _claim(outside: Outside) -> dict[str, Any]:
+    spec = {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        "storageClassName": "",
+        "volumeName": volume_name(outside.namespace),
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": spec}
+
+
+def _secret(outside: Outside) -> dict[str, Any]:
+    host = f"{NAME}.{outside.namespace}"
+    data = {
+        "EXAMX_SMTP_URL": f"smtp://{host}:{SMTP_PORT}",
+        "EXAMX_SERVICES_URL": f"http://{host}:{HTTP_PORT}",
+        "EXAMX_DATABASE_URL": f"sqlite:///{MOUNT}/examx.sqlite3",
+        "EXAMX_FILES_DIR": f"{MOUNT}/files",
+    }
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "type": "Opaque", "stringData": data}
+
+
+def _profile(outside: Outside) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": NAME},
+        "data": {"profile.json": outside.profile},
+    }
+
+
+def _service() -> dict[str, Any]:
+    ports = [{"name": "smtp", "port": SMTP_PORT}, {"name": "http", "port": HTTP_PORT}]
+    spec = {"selector": {"app.kubernetes.io/name": NAME}, "ports": ports}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": spec}
+
+
+def _deployment(outside: Outside) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME},
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},  # two would write one journal
+            "selector": {"matchLabels": {"app.kubernetes.io/name": NAME}},
+            "template": {"metadata": {"labels": dict(LABELS)}, "spec": _pod(outside)},
+        },
+    }
+
+
+def _pod(outside: Outside) -> dict[str, Any]:
+    listen = ["--host", "0.0.0.0", "--smtp-port", str(SMTP_PORT), "--http-port", str(HTTP_PORT)]  # noqa: S104 - a pod
+    container = {
+        "name": NAME,
+        "image": outside.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [
+            "python",
+            "-m",
+            "examx.standins",
+            *listen,
+            "--directory",
+            MOUNT,
+            "--profile",
+            "/profile/profile.json",
+        ],
+        "readinessProbe": {"tcpSocket": {"port": HTTP_PORT}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "384Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": CLAIM, "mountPath": MOUNT},
+            {"name": "profile", "mountPath": "/profile"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the container
+        ],
+    }
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [
+            {"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM}},
+            {"name": "profile", "configMap": {"name": NAME}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }

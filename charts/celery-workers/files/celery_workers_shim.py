@@ -213,6 +213,9 @@ def load_app(name: str, settings: Mapping[str, Any]) -> Celery:
     for key, value in settings.items():  # one by one: `update` misses applications with settings in the old spelling
         app.conf[key] = value
     app.conf["broker_transport_options"] = {**own_options, **settings["broker_transport_options"]}
+    if not app.conf.result_backend:
+        # Otherwise Celery makes a "no results" object for each thread, on gevent for each task: a quarter of its cost.
+        app.conf["result_backend_thread_safe"] = True
     vars(app).pop("amqp", None)  # queues and routes may have been read already
     return app
 

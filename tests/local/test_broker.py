@@ -125,3 +125,8 @@ def test_dead_letters_are_read_and_stay(vhost_broker: Broker) -> None:
             assert [letter.id for letter in letters] == ["id-0", "id-1", "id-2"]
             assert {(letter.task, letter.reason, letter.queue) for letter in letters} == {("mail", "expired", "io")}
     assert dead_letters(vhost_broker.amqp_url, "no.such.queue") == []
+
+
+def test_closing_a_connection_that_has_gone_is_no_error(broker: Broker) -> None:
+    with Management(broker.management_url) as api:
+        api.close_connection("127.0.0.1:1 -> 127.0.0.1:2")

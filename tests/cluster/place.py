@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness import tools
 from harness.broker.management import Management
 from harness.chart import yaml_strict
+from harness.chart.render import render
 from harness.chart.values import CHART, environment_files
 from harness.cluster import fixture, kindconfig, outside, programs, setup
+from harness.cluster.fit import require_fit
 from harness.cluster.forward import port_forward
-from harness.cluster.kind import Kind
 from harness.cluster.kubectl import Kubectl
 from harness.cluster.versions import versions
 from harness.errors import HarnessError
@@ -28,11 +31,10 @@ READY_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Place:
-    """A cluster; `kind` is None where the user brought it."""
+    """A cluster; `node_directory` is what all nodes share, on kind only."""
 
     kubectl: Kubectl
     node_directory: Path | None
-    cluster: Kind | None = None
 
     @classmethod
     def given(cls, kubeconfig: Path) -> Place:
@@ -41,7 +43,7 @@ class Place:
     @classmethod
     def kind(cls, name: str) -> Place:
         home = tools.cache_home() / "cluster" / name
-        return cls(Kubectl(programs.find_kubectl(), home / "kubeconfig"), home / "shared", None)
+        return cls(Kubectl(programs.find_kubectl(), home / "kubeconfig"), home / "shared")
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Space:
         """Run the stand-in services and make the Secret and the volume of the application."""
         path = self.shared("effects")
         if path is None:
-            raise HarnessError("the effects' volume needs a directory all nodes share, which only kind has here")
+            pytest.skip("the effects' volume needs a directory all nodes share, which only kind has here")
         one = outside.Outside(self.name, setup.application_reference(), path, json.dumps(profile))
         self.kubectl.apply(outside.manifests(one), doing="applying the stand-in services")
         self.rollout("deployment/services")
@@ -118,6 +120,7 @@ class Space:
             extra = self.directory / "extra-values.yaml"
             extra.write_text(yaml_strict.dump_all([values]))
             files.append(extra)
+        require_fit(self.kubectl, render(files, namespace=self.name), one_machine=self.place.node_directory is not None)
         self.helm("install", release, CHART, *(part for path in files for part in ("--values", path)))
         for deployment in self.names("deployments", "app.kubernetes.io/instance=celery"):
             self.rollout(f"deployment/{deployment}")

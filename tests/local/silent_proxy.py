@@ -22,6 +22,7 @@ class SilentProxy:
         self.url = parts._replace(netloc=f"{credentials}@127.0.0.1:{port}").geturl()
         self._peers: dict[socket.socket, socket.socket] = {}
         self._silent: set[socket.socket] = set()
+        self._answered_at_most: int | None = None
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ)
@@ -53,6 +54,17 @@ class SilentProxy:
                     self._selector.unregister(one)
                     self._silent.add(one)
 
+    def answer(self, *, at_most: int | None) -> None:
+        """Let that many connections work, counting those there are, and have others find silence; None: no limit."""
+        with self._lock:
+            self._answered_at_most = at_most
+
+    @property
+    def connections(self) -> int:
+        """Connections made so far and still open."""
+        with self._lock:
+            return len(self._peers) // 2
+
     def _forward_all(self) -> None:
         while not self._ended.is_set():
             for key, _ in self._selector.select(timeout=0.1):
@@ -63,8 +75,12 @@ class SilentProxy:
 
     def _accept(self) -> None:
         near, _ = self._server.accept()
+        ignored = self._answered_at_most is not None and len(self._peers) // 2 >= self._answered_at_most
         far = socket.create_connection(self._target)
         self._peers[near], self._peers[far] = far, near
+        if ignored:
+            self._silent |= {near, far}
+            return
         for one in (near, far):
             self._selector.register(one, selectors.EVENT_READ)
 

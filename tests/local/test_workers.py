@@ -156,6 +156,22 @@ def test_silently_dead_connection_is_noticed(pool: str, vhost_broker: Broker, tm
         assert "Connection to broker lost" in worker.log.read_text()
 
 
+def test_silence_while_connecting_does_not_last(vhost_broker: Broker, tmp_path: Path) -> None:
+    """A gevent worker's third connection, for remote control, meets silence; then the others do too."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
+    _shorten(release.config / "celeryconfig.py", "HEARTBEAT_SECONDS = 30", "HEARTBEAT_SECONDS = 2")
+    _shorten(release.config / "celery_workers_shim.py", "CLOSE_SECONDS = 5.0", "CLOSE_SECONDS = 0.5")
+    _shorten(release.config / "celery_workers_shim.py", "CONNECT_SECONDS = 10.0", "CONNECT_SECONDS = 1.0")
+    with SilentProxy.to(vhost_broker.amqp_url) as proxy:
+        proxy.answer(at_most=2)
+        with release.worker("work", amqp_url=proxy.url):
+            assert eventually(lambda: proxy.connections >= 3)
+            proxy.go_silent()
+            proxy.answer(at_most=None)
+            task = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
+            assert eventually(lambda: bool(release.effects(task)), seconds=45)
+
+
 def _shorten(path: Path, figure: str, shorter: str) -> None:
     text = path.read_text()
     assert figure in text

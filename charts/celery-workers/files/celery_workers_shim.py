@@ -1,8 +1,8 @@
 """Starts any Celery application unchanged as a worker of one class: `celery -A celery_workers_shim:app worker ...`.
 
 CELERY_WORKERS_APP names the application as `celery -A` would. Its own settings stay, those of celeryconfig go on top.
-With CELERY_WORKERS_STATE_DIR set the worker keeps two files there for its probes: `heartbeat`, touched by the worker's
-timer, and `ready`, present while it consumes. Needs Celery 5.7, no more.
+With CELERY_WORKERS_STATE_DIR set the worker keeps two files there for its probes: `heartbeat`, touched by the
+consumer's loop, and `ready`, present while it consumes. Needs Celery 5.7, no more.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from celery.worker.consumer import Consumer
 
 TOUCH_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0  # as long as Celery gives its main connection
 FLUSH_SECONDS = 0.5  # how late an event may be; it carries the time at which it happened
 READ_EVERY_SECONDS = 1.0  # often enough for heartbeats that come every few seconds
@@ -50,7 +51,7 @@ class BoundedConnection(Connection):
     close = release
 
 
-class EventConnectionMixin:
+class SafeConnections:
     """Consumer mixin: the connection for events must not hold up the one for tasks.
 
     Celery 5.7 makes both alike. With publisher confirms the worker's loop then waits for the broker at each event, so
@@ -58,6 +59,11 @@ class EventConnectionMixin:
     the event connection for up to 0.1 s at every turn, to take in heartbeats: some ten tasks a second, whatever the
     concurrency, and sooner or later it takes the confirm for which another greenlet waits.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Have a limit for connecting on gevent too, where Celery removes it because of a gevent of long ago."""
+        super().__init__(*arguments, **options)
+        self.app.conf.broker_connection_timeout = CONNECT_SECONDS
 
     def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Connection:
         """Connect for events: without confirms, and read now and then what has come in."""
@@ -101,11 +107,14 @@ class Request(request.Request):
 
     def reject(self, requeue: bool = False) -> None:
         """Requeue a task that ran out of time only when the worker's own end was the reason."""
-        super().reject(requeue=requeue and (not self.out_of_time or bool(state.should_terminate)))
+        super().reject(requeue=requeue and (not self.out_of_time or is_set(state.should_terminate)))
 
 
 class HeartbeatFile(bootsteps.StartStopStep):
-    """Worker step: the worker's timer touches a file, so that it goes stale when the worker's loop stands still."""
+    """Worker step: the consumer's loop touches a file every few seconds, so that it goes stale when the loop hangs.
+
+    The timer only asks for it: on gevent the timer goes on while the loop stands still.
+    """
 
     requires = ("celery.worker.components:Timer",)
 
@@ -113,18 +122,29 @@ class HeartbeatFile(bootsteps.StartStopStep):
         """Say where the file is; without a state directory the step stays out."""
         self.path = state_file("heartbeat")
         self.enabled = self.path is not None
-        self.timer_entry = None
+        self.asked = False
         super().__init__(worker, **options)
 
     def start(self, worker: WorkController) -> None:
         """Touch now and from now on."""
         touch(self.path)
-        self.timer_entry = worker.timer.call_repeatedly(TOUCH_SECONDS, touch, (self.path,))
+        worker.timer.call_repeatedly(TOUCH_SECONDS, self.ask, (worker,))
+
+    def ask(self, worker: WorkController) -> None:
+        """Have the loop touch the file; while the worker ends there is no loop, and only its grace period counts."""
+        if is_ending():
+            touch(self.path)
+        elif not self.asked:
+            self.asked = True
+            worker.consumer.call_soon(self.answer)
+
+    def answer(self) -> None:
+        """Touch the file, in the loop."""
+        self.asked = False
+        touch(self.path)
 
     def stop(self, worker: WorkController) -> None:
-        """Stop touching."""
-        if self.timer_entry is not None:
-            self.timer_entry.cancel()
+        """Leave the timer to its own step."""
 
 
 class ReadyFile(bootsteps.StartStopStep):
@@ -188,6 +208,16 @@ class EventBuffer(bootsteps.StartStopStep):
         self.flush(consumer)
 
 
+def is_ending() -> bool:
+    """Whether the worker has been asked to end."""
+    return is_set(state.should_stop) or is_set(state.should_terminate)
+
+
+def is_set(flag: int | bool | None) -> bool:
+    """Whether one of Celery's flags to end is set: it then holds the exit code, which may be 0."""
+    return flag is not None and flag is not False
+
+
 def state_file(name: str) -> Path | None:
     """Return the path of a file in the state directory, None without one."""
     directory = os.environ.get("CELERY_WORKERS_STATE_DIR")
@@ -232,7 +262,7 @@ def make_connections_safe(app: Celery) -> None:
     """Make the application's connections, and those of its consumer (stock or its own), survive a broker that hangs."""
     app.amqp.Connection = BoundedConnection
     consumer = symbol_by_name(app.conf.worker_consumer)
-    app.conf.worker_consumer = type("Consumer", (EventConnectionMixin, consumer), {})
+    app.conf.worker_consumer = type("Consumer", (SafeConnections, consumer), {})
 
 
 def make_app(environment: Mapping[str, str]) -> Celery:

@@ -56,6 +56,8 @@ class Kind:
     def create(self, versions: Versions, *, image: str, packaged: bool, workers: int) -> None:
         """Create the cluster and wait for its control plane. Raises HarnessError with the nodes' last words."""
         self.write_files(versions, packaged=packaged, workers=workers)
+        if not self._network_there():
+            self._network_mark.touch()
         try:
             self._run(
                 *create_arguments(self.name, image, self.home), doing="creating the cluster", seconds=CREATE_SECONDS
@@ -72,6 +74,7 @@ class Kind:
             doing="deleting the cluster", seconds=120.0,
         )  # fmt: skip
         shutil.rmtree(self.home, ignore_errors=True)
+        self._remove_network()
 
     def load(self, archives: Iterable[Path]) -> list[Path]:
         """Import image archives on the worker nodes that do not have them yet; returns those that were imported."""
@@ -118,6 +121,27 @@ class Kind:
         )
         text = yaml_strict.dump_all([kindconfig.configuration(shape, versions)])
         (self.home / "kind.yaml").write_text(text)
+
+    @property
+    def _network_mark(self) -> Path:
+        """Present where kind's network was not there before us; it is shared by all clusters of an engine."""
+        return self.home.parent / f"network-of-{self.engine.program}"
+
+    def _network_there(self) -> bool:
+        return shell.succeeds(
+            [self.engine.program, "network", "inspect", NETWORK],
+            timeout_seconds=ANSWER_SECONDS,
+            environment=self.engine.environment,
+        )
+
+    def _remove_network(self) -> None:
+        """Remove kind's network if we brought it about and no other cluster is on it: the engine refuses then."""
+        if self._network_mark.exists() and shell.succeeds(
+            [self.engine.program, "network", "rm", NETWORK],
+            timeout_seconds=ANSWER_SECONDS,
+            environment=self.engine.environment,
+        ):
+            self._network_mark.unlink()
 
     def _containers(self) -> list[str]:
         listed = self.engine.run(

@@ -10,7 +10,7 @@ RELEASE ?= celery
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make spike takes SCENARIO= (email-campaign), ENV= (prod,keda: files of values/, in order), RUNTIME= (local), OPEN=1"
 
@@ -49,6 +49,18 @@ lint: venv ## Lint, types, layers
 format: venv ## Format the Python code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+.PHONY: cluster
+cluster: venv ## Make a kind cluster, from a registry or from packages alone; says which and why
+	@$(BIN)/harness cluster up
+
+.PHONY: cluster-delete
+cluster-delete: venv ## Remove that cluster, and nothing else
+	@$(BIN)/harness cluster down
+
+.PHONY: e2e
+e2e: setup ## The tests on a real cluster: the one of KUBECONFIG, else kind
+	@$(BIN)/pytest -n 0 -v --timeout=1800 --durations=0 --cluster tests/cluster
 
 .PHONY: bench
 bench: venv ## Benchmarks: ratios measured in one run

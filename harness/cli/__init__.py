@@ -16,6 +16,7 @@ COMMANDS = {
     "validate": "harness.cli.validate",
     "spike": "harness.cli.spike",
     "report": "harness.cli.report",
+    "cluster": "harness.cli.cluster",
     "setup": "harness.cli.setup",
 }
 EXIT_BAD_INPUT = 2

@@ -20,6 +20,7 @@ from harness.chart import yaml_strict
 from harness.chart.render import render
 from harness.chart.values import CHART, environment_files
 from harness.cluster import fixture, kindconfig, outside, programs, setup
+from harness.cluster.engine import Engine, own_podman, running_engine
 from harness.cluster.fit import require_fit
 from harness.cluster.forward import port_forward
 from harness.cluster.kubectl import Kubectl
@@ -31,10 +32,11 @@ READY_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Place:
-    """A cluster; `node_directory` is what all nodes share, on kind only."""
+    """A cluster; `node_directory` is what all nodes share, `engine` what they run on: on kind only."""
 
     kubectl: Kubectl
     node_directory: Path | None
+    engine: Engine | None = None
 
     @classmethod
     def given(cls, kubeconfig: Path) -> Place:
@@ -43,7 +45,12 @@ class Place:
     @classmethod
     def kind(cls, name: str) -> Place:
         home = tools.cache_home() / "cluster" / name
-        return cls(Kubectl(programs.find_kubectl(), home / "kubeconfig"), home / "shared")
+        engines = [own_podman(), running_engine()]
+        return cls(
+            Kubectl(programs.find_kubectl(), home / "kubeconfig"),
+            home / "shared",
+            next((one for one in engines if one is not None), None),
+        )
 
 
 @dataclass

@@ -63,9 +63,22 @@ def drain_node(space: Space) -> None:
         space.kubectl.run("uncordon", node, doing=f"opening {node} again")
 
 
+def restart_node(space: Space) -> None:
+    """A node goes down with all its pods, at once, and comes back; on kind only."""
+    if space.place.engine is None:
+        return
+    pods = space.get("pods", "--selector", "celery-workers/class=io")["items"]
+    node = pods[0]["spec"]["nodeName"]
+    space.place.engine.run("restart", "--time", "5", node, doing=f"restarting {node}", timeout_seconds=90)
+    # Until the kubelet reports again the API still shows what was there before.
+    eventually(lambda: _restarts(space) > 0, seconds=120, what=f"the kubelet of {node} to report its pods' restart")
+    for what in ("statefulset/rabbitmq", "deployment/services"):
+        space.rollout(what)
+
+
 @pytest.mark.timeout(900)
 def test_every_accepted_task_is_done_whatever_happens_to_pods_broker_and_nodes(busy: Space) -> None:
-    faults: list[Callable[[Space], None]] = [delete_pod, kill_pod, delete_broker, roll_out, drain_node]
+    faults: list[Callable[[Space], None]] = [delete_pod, kill_pod, delete_broker, roll_out, drain_node, restart_node]
     duplicates = {}
     for fault in faults:
         ids = set(busy.publish({"forgot_password_mail": MAILS, "bulk_upload_questions_task": UPLOADS}))

@@ -1,8 +1,10 @@
-"""Progress of a run in a terminal: one live line a second there, a plain line every few seconds elsewhere."""
+"""Progress of a run in a terminal: live figures a second there, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
@@ -11,7 +13,7 @@ PLAIN_EVERY_SECONDS = 5.0
 
 
 class TerminalProgress:
-    """Writes to `stream`: rewrites its last line on a terminal, adds lines elsewhere."""
+    """Writes to `stream`: rewrites its last lines on a terminal, adds lines elsewhere."""
 
     def __init__(self, stream: TextIO = sys.stderr, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -19,7 +21,7 @@ class TerminalProgress:
         self._started = clock()
         self._last_sample = -PLAIN_EVERY_SECONDS
         self._live = stream.isatty()
-        self._open_line = False
+        self._live_lines = 0  # that stand on the terminal and are to be written over
 
     def step(self, text: str) -> None:
         """Say what begins now, with the seconds since the start."""
@@ -30,8 +32,7 @@ class TerminalProgress:
         """Show where the run stands."""
         now = self._clock()
         if self._live:
-            print(f"\r\x1b[2K{_line(sample, counts)}", end="", file=self._stream, flush=True)
-            self._open_line = True
+            self._rewrite(_line(sample, counts))
         elif now - self._last_sample >= PLAIN_EVERY_SECONDS:
             print(_line(sample, counts), file=self._stream, flush=True)
             self._last_sample = now
@@ -41,9 +42,16 @@ class TerminalProgress:
         self._end_line()
 
     def _end_line(self) -> None:
-        if self._open_line:
+        if self._live_lines:
             print(file=self._stream, flush=True)
-            self._open_line = False
+            self._live_lines = 0
+
+    def _rewrite(self, text: str) -> None:
+        """Show `text` over what was shown last; lines the terminal broke itself could not be taken back."""
+        lines = textwrap.wrap(text, shutil.get_terminal_size().columns - 1, subsequent_indent=" " * 10)
+        up = f"\x1b[{self._live_lines - 1}A" if self._live_lines > 1 else ""
+        print(f"{up}\r\x1b[J" + "\n".join(lines), end="", file=self._stream, flush=True)
+        self._live_lines = len(lines)
 
 
 def _line(sample: Mapping[str, Any], counts: Mapping[str, int]) -> str:

@@ -13,7 +13,10 @@ class Progress(Protocol):
         """Say what begins now."""
 
     def sample(self, sample: Mapping[str, Any], counts: Mapping[str, int]) -> None:
-        """Show a timeline sample and the running counts (offered, accepted, refused, completed)."""
+        """Show a timeline sample and the running counts (offered, accepted, refusals, completed)."""
+
+    def close(self) -> None:
+        """End what is shown: the run is over, well or not."""
 
 
 class SilentProgress:
@@ -24,3 +27,6 @@ class SilentProgress:
 
     def sample(self, sample: Mapping[str, Any], counts: Mapping[str, int]) -> None:
         """Ignore the sample."""
+
+    def close(self) -> None:
+        """Do nothing."""

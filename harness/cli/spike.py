@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import webbrowser
@@ -23,11 +24,17 @@ EXIT_MISSED = 1
 @click.argument("name", default="email-campaign", metavar="[SCENARIO]")
 @click.option("--env", "environment", default="prod,keda", show_default=True, help="Files of values/, in this order.")
 @click.option("--runtime", type=click.Choice(["local"]), default="local", show_default=True, help="Where it runs.")
-@click.option("--reports", type=click.Path(path_type=Path), default=Path("reports"), show_default=True)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="The folder runs are kept in.",
+)
 @click.option("--broker-port", type=click.IntRange(1, 65535), help="AMQP port of the RabbitMQ that is started.")
 @click.option("--list", "list_only", is_flag=True, help="List the scenarios and stop.")
 @click.option("--open", "open_page", is_flag=True, help="Open the report in a browser.")
-@click.option("--json", "as_json", is_flag=True, help="Print result.json, no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json, no progress; with --list the scenarios.")
 def command(
     name: str,
     environment: str,
@@ -43,19 +50,32 @@ def command(
     $BROKER_URL (with $BROKER_MANAGEMENT_URL) makes it use your RabbitMQ. Exit code 1 when an objective is missed.
     """
     if list_only:
-        for known in scenario.available():
-            click.echo(f"{known:16} {scenario.load_scenario(known).title}")
+        _list(as_json=as_json)
         return
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
+            signal.signal(ending, _interrupt)
     request = run.Request(scenario=name, environment=environment, reports=reports, broker_port=broker_port)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
-    directory = run.run(request, progress=progress)
+    try:
+        directory = run.run(request, progress=progress)
+    finally:
+        progress.close()
     outcome = result.read(directory)
     page = directory / PAGE_NAME
     click.echo((directory / result.FILE_NAME).read_text() if as_json else verdict_text(outcome, report=str(page)))
     if open_page:
         webbrowser.open(page.resolve().as_uri())
     sys.exit(0 if outcome.passed else EXIT_MISSED)
+
+
+def _list(*, as_json: bool) -> None:
+    titles = {name: scenario.load_scenario(name).title for name in scenario.available()}
+    if as_json:
+        click.echo(json.dumps(titles, indent=2))
+        return
+    for name, title in titles.items():
+        click.echo(f"{name:16} {title}")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ from examx import effects
 from examx.catalogue import TASKS
 from harness.broker.management import dead_letters
 from harness.broker.stats import DeadLetter
+from harness.errors import HarnessError
 from harness.spike import journals
 from harness.spike.arrivals import LoadPlan
 from harness.spike.ledger import Ledger, Offer, account
@@ -34,6 +35,7 @@ def collect(*, plan: LoadPlan, load: Load, services: Services, topology: Mapping
         HarnessError: a journal is damaged, the broker does not answer, or the numbers do not add up.
     """
     offers = journals.read_offers(load.journals)
+    started_at = load_started_at(plan, offers.entries)
     deliveries = journals.read_deliveries(services.deliveries)
     ledger = account(
         offers=offers.entries,
@@ -50,14 +52,20 @@ def collect(*, plan: LoadPlan, load: Load, services: Services, topology: Mapping
         ledger=ledger,
         calls=journals.calls_of(deliveries.entries),
         torn_lines=offers.torn + deliveries.torn,
-        started_at=load_started_at(plan, offers.entries),
+        started_at=started_at,
     )
 
 
 def load_started_at(plan: LoadPlan, offers: Iterable[Offer]) -> float:
-    """Return the moment that the plan's zero fell on: no first attempt can have been earlier than it was due."""
+    """Return the moment that the plan's zero fell on: no first attempt can have been earlier than it was due.
+
+    Raises HarnessError when nothing of the plan was offered.
+    """
     due = {arrival.id: arrival.due_seconds for arrival in plan.arrivals}
-    return min(offer.at - due[offer.id] for offer in offers if offer.id in due)
+    starts = [offer.at - due[offer.id] for offer in offers if offer.id in due]
+    if not starts:
+        raise HarnessError("the load generator offered no task: see locust.log")
+    return min(starts)
 
 
 def _markers(database_url: str) -> Iterable[effects.Marker]:

@@ -15,6 +15,7 @@ from harness import processes
 
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtests" / "spike.py"
 STOP_GRACE_SECONDS = 5.0
+ENDED_BY_ITSELF = (0, 1)  # every task did its work, or not; the ledger says which did not
 # What a load generator inherits from the caller: nothing that could point it at another broker or another run.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
 

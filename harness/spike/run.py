@@ -18,11 +18,11 @@ from harness import processes, tools
 from harness.broker import server
 from harness.broker.management import Management
 from harness.chart import render, yaml_strict
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.runtime.base import Release, Runtime
 from harness.runtime.local import LocalRuntime
 from harness.spike import arrivals, evidence, facts, report, result, watching
-from harness.spike.load import Load, locust
+from harness.spike.load import ENDED_BY_ITSELF, Load, locust
 from harness.spike.progress import Progress
 from harness.spike.ramps import fastest_ramps
 from harness.spike.scenario import Scenario, load_scenario
@@ -74,7 +74,7 @@ def run(request: Request, *, progress: Progress) -> Path:
     """Run a scenario on the local runtime and return the directory of its report.
 
     Everything is written into a hidden directory that gets its name when the report is complete; a run that fails
-    keeps its logs under `failed-...`, an interrupted one leaves nothing.
+    keeps its logs under `failed-...`, one that is interrupted or whose input is wrong leaves nothing.
 
     Raises:
         InputError: the scenario or the values are wrong, or do not fit this machine.
@@ -82,19 +82,24 @@ def run(request: Request, *, progress: Progress) -> Path:
     """
     prepared = prepare(request)
     reports = request.reports.resolve()  # the processes of a run have other working directories
-    reports.mkdir(parents=True, exist_ok=True)
     directory = reports / f".{prepared.run_id}.partial"
-    directory.mkdir()
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"--reports {request.reports}: {error.strerror}; name a directory you may write to") from error
     try:
         _perform(prepared, directory, progress)
         finished = directory.rename(reports / prepared.run_id)
         report.point_latest(finished)
         return finished
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, InputError):
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    except HarnessError as error:
+    except Exception as error:
         kept = directory.rename(reports / f"failed-{prepared.run_id}")
+        if not isinstance(error, HarnessError):
+            error.add_note(f"The run's logs: {kept}")
+            raise
         text = str(error).replace(str(directory), str(kept))
         raise type(error)(f"{text}\nThe run's logs: {kept}") from error
 
@@ -205,6 +210,7 @@ class Watch:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limit_seconds = prepared.scenario.limit_seconds
+        self._load_starts_at = load.start_at or 0.0
         self._work_queues = frozenset(prepared.topology["queues"])
         classes = facts.classes_of(prepared.manifests, prepared.topology)
         self._class_of = {description["deployment"]: name for name, description in classes.items()}
@@ -220,15 +226,18 @@ class Watch:
     def until_done(self, generator: subprocess.Popen[bytes]) -> None:
         """Return when the load generator has ended and the queues are empty, or at the scenario's limit.
 
-        Raises HarnessError when the load generator fails.
+        The limit counts from the load's first moment. Raises HarnessError when the load generator fails.
         """
-        started = self._clock()
+        started = max(self._clock(), self._load_starts_at)
         while True:
             self.runtime.tick()
             now = self._clock()
             if not self.samples or now - self.samples[-1]["t"] >= SAMPLE_SECONDS:
                 self._sample(now)
-            if generator.poll() is not None and self._quiet >= QUIET_SAMPLES:
+            code = generator.poll()
+            if code not in (None, *ENDED_BY_ITSELF):
+                raise HarnessError(f"the load generator ended with code {code}: see locust.log")
+            if code is not None and self._quiet >= QUIET_SAMPLES:
                 break
             if now - started > self._limit_seconds:
                 self.timed_out = True

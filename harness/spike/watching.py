@@ -23,7 +23,6 @@ class LiveCounts:
         self._events: Counter[str] = Counter()
         self._marker = 0
         self._done = 0
-        self.started_at: float | None = None
 
     def refresh(self) -> dict[str, int]:
         """Read what is new and return offered, accepted, refusals and completed."""
@@ -49,10 +48,7 @@ class LiveCounts:
                 if not line.endswith(b"\n"):
                     break
                 self._offsets[path] += len(line)
-                event = json.loads(line)
-                self._events[event["event"]] += 1
-                if event["event"] == "offered":
-                    self.started_at = min(self.started_at or event["t"], event["t"])
+                self._events[json.loads(line)["event"]] += 1
 
 
 def sample(

@@ -187,6 +187,11 @@ def test_a_broker_that_is_not_there_is_refused(scenario: Path, tmp_path: Path) -
     message = refused(scenario, "--reports", tmp_path, environment={"BROKER_URL": url})
     assert "BROKER_URL" in message
     assert "secret-word" not in message
+    assert list(tmp_path.iterdir()) == [scenario]
+
+
+def test_a_folder_that_cannot_be_written_is_refused(scenario: Path) -> None:
+    assert "--reports" in refused(scenario, "--reports", scenario)
 
 
 def test_a_port_that_is_taken_is_refused(scenario: Path, tmp_path: Path, taken_port: int) -> None:
@@ -210,3 +215,5 @@ def test_the_scenarios_are_listed() -> None:
     done = subprocess.run(command("--list"), cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "email-campaign" in done.stdout
+    as_json = subprocess.run(command("--list", "--json"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "email-campaign" in json.loads(as_json.stdout)

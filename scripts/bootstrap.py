@@ -35,6 +35,15 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def made_here() -> bool:
+    """Tell whether the virtualenv was made at this path: in a copied checkout its programs run the original's code."""
+    try:
+        made = (VENV / "pyvenv.cfg").read_text()
+    except OSError:
+        return False
+    return PYTHON.exists() and any(line.endswith(f" {VENV}") for line in made.splitlines())
+
+
 def say(text: str) -> None:
     print(f"setup: {text}", file=sys.stderr, flush=True)
 
@@ -45,6 +54,7 @@ def run(arguments: list[str | Path], *, doing: str) -> None:
         done = subprocess.run(
             [str(a) for a in arguments],
             cwd=ROOT,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -60,7 +70,7 @@ def run(arguments: list[str | Path], *, doing: str) -> None:
 
 def create_venv() -> None:
     """Create an empty virtualenv; as root on Debian, install python3-venv first when it is missing."""
-    if PYTHON.exists() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+    if made_here() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
         return
     shutil.rmtree(VENV, ignore_errors=True)
     command: list[str | Path] = [sys.executable, "-m", "venv", VENV]
@@ -113,7 +123,7 @@ def main() -> int:
     with (ROOT / "scripts" / "bootstrap.py").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = fingerprint()
-        if stamp.exists() and stamp.read_text() == wanted and PYTHON.exists():
+        if stamp.exists() and stamp.read_text() == wanted and made_here():
             return 0
         stamp.unlink(missing_ok=True)
         try:
@@ -124,6 +134,9 @@ def main() -> int:
         except SetupError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("interrupted: the next call goes on from here", file=sys.stderr)
+            return 130
         stamp.write_text(wanted)
     return 0
 

@@ -1,0 +1,66 @@
+"""The virtualenv's set-up, as far as it can be seen without installing anything."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bootstrap.py"
+
+
+@pytest.fixture
+def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script in a checkout of its own that has a virtualenv made from what it has now."""
+    checkout = tmp_path / "a checkout"
+    spec = importlib.util.spec_from_file_location("bootstrap", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    for name in (*script.INPUTS, "scripts/bootstrap.py", ".venv/bin/python"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(name)
+    monkeypatch.setattr(script, "ROOT", checkout)
+    monkeypatch.setattr(script, "VENV", checkout / ".venv")
+    monkeypatch.setattr(script, "PYTHON", checkout / ".venv" / "bin" / "python")
+    (checkout / ".venv" / "pyvenv.cfg").write_text(f"command = /usr/bin/python3 -m venv {checkout / '.venv'}\n")
+    (checkout / ".venv" / "made-from").write_text(script.fingerprint())
+    monkeypatch.setattr(script, "create_venv", lambda: None)
+    monkeypatch.setattr(script, "install", lambda: pytest.fail("installed"))
+    return script
+
+
+def test_an_unchanged_lock_installs_nothing(bootstrap: ModuleType) -> None:
+    assert bootstrap.main() == 0
+
+
+@pytest.mark.parametrize("changed", ["requirements.lock", "scripts/uv.lock", "pyproject.toml"])
+def test_a_changed_lock_is_installed(bootstrap: ModuleType, changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: list[str] = []
+    monkeypatch.setattr(bootstrap, "install", lambda: installed.append(changed))
+    (bootstrap.ROOT / changed).write_text("other")
+    assert bootstrap.main() == 0
+    assert bootstrap.main() == 0
+    assert installed == [changed]
+
+
+def test_a_copied_checkout_gets_a_virtualenv_of_its_own(bootstrap: ModuleType) -> None:
+    assert bootstrap.made_here()
+    (bootstrap.VENV / "pyvenv.cfg").write_text("command = /usr/bin/python3 -m venv /elsewhere/.venv\n")
+    assert not bootstrap.made_here()
+
+
+def test_an_interrupted_set_up_says_so_and_is_done_again(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bootstrap, "install", interrupted)
+    (bootstrap.ROOT / "requirements.lock").write_text("other")
+    assert bootstrap.main() == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not (bootstrap.VENV / "made-from").exists()

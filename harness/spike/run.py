@@ -17,6 +17,7 @@ from typing import Any
 from harness import processes, tools
 from harness.broker import server
 from harness.broker.management import Management
+from harness.broker.stats import QueueDepth
 from harness.chart import render, yaml_strict
 from harness.errors import HarnessError, InputError
 from harness.runtime.base import Release, Runtime
@@ -35,6 +36,7 @@ SYNC_SECONDS = 15.0  # the HorizontalPodAutoscaler controller's period
 AFTER_SYNC_SECONDS = 0.5
 LOCUST_START_SECONDS = 5.0  # Locust takes three to come up
 SAMPLE_SECONDS = 1.0
+SILENCE_SECONDS = 30.0  # a busy broker may leave a question unanswered; one that is gone ends the run
 # Between two queues of a chain a task is in none for a moment.
 QUIET_SAMPLES = 2
 BROKER_SECRET = "celery-broker"  # noqa: S105  (a Secret's name, as values.yaml has it)
@@ -219,6 +221,7 @@ class Watch:
         self._progress = progress
         self._clock = clock
         self._quiet = 0
+        self._answered_at: float | None = None
         self.runtime = runtime
         self.samples: list[dict[str, Any]] = []  # t is seconds since the epoch until `relative`
         self.timed_out = False
@@ -249,11 +252,24 @@ class Watch:
         return [{**one, "t": round(one["t"] - started_at, 3)} for one in self.samples]
 
     def _sample(self, now: float) -> None:
-        queues = {name: depth for name, depth in self._management.depths().items() if name in self._work_queues}
+        queues = self._depths(now)
+        if queues is None:
+            return
         one = watching.sample(seconds=now, runtime=self.runtime, queues=queues, class_of=self._class_of)
         self.samples.append(one)
         self._quiet = self._quiet + 1 if not any(depth.total for depth in queues.values()) else 0
         self._progress.sample({**one, "t": max(now - self.samples[0]["t"], 0)}, self._counts.refresh())
+
+    def _depths(self, now: float) -> dict[str, QueueDepth] | None:
+        """Return what the work queues hold, None when the broker leaves the question unanswered for now."""
+        try:
+            depths = self._management.depths()
+        except HarnessError:
+            if self._answered_at is None or now - self._answered_at > SILENCE_SECONDS:
+                raise
+            return None
+        self._answered_at = now
+        return {name: depth for name, depth in depths.items() if name in self._work_queues}
 
 
 def _write(prepared: Prepared, directory: Path, found: evidence.Evidence, watch: Watch, broker: server.Broker) -> None:

@@ -51,6 +51,44 @@ def test_the_limit_counts_from_the_loads_first_moment(monkeypatch: pytest.Monkey
     assert now[0] == 129.0
 
 
+class Answers:
+    """A management API that answers, or not, as it is told."""
+
+    def __init__(self, *answers: bool) -> None:
+        self._answers = list(answers)
+
+    def depths(self) -> dict[str, str]:
+        if not self._answers.pop(0):
+            raise HarnessError("the API does not answer")
+        return {"io": "depth of io", "foreign": "depth of another's"}
+
+
+def asking(*answers: bool) -> Sampled:
+    watch = Sampled(limit_seconds=10, load_starts_at=0, clock=lambda: 0.0)
+    watch._management, watch._work_queues = cast(Any, Answers(*answers)), frozenset({"io"})
+    watch._answered_at = None
+    return watch
+
+
+def test_a_question_the_broker_leaves_unanswered_does_not_end_the_run() -> None:
+    watch = asking(True, False, True)
+    assert watch._depths(0.0) == {"io": "depth of io"}
+    assert watch._depths(20.0) is None
+    assert watch._depths(40.0) == {"io": "depth of io"}
+
+
+def test_a_broker_that_never_answered_ends_it() -> None:
+    with pytest.raises(HarnessError, match="does not answer"):
+        asking(False)._depths(0.0)
+
+
+def test_a_broker_that_is_gone_ends_it() -> None:
+    watch = asking(True, False)
+    watch._depths(0.0)
+    with pytest.raises(HarnessError, match="does not answer"):
+        watch._depths(31.0)
+
+
 def test_a_run_without_any_offer_is_told_as_such() -> None:
     plan = cast(Any, SimpleNamespace(arrivals=[SimpleNamespace(id="a", due_seconds=0.0)]))
     with pytest.raises(HarnessError, match="offered no task"):

@@ -36,6 +36,7 @@ SYNC_SECONDS = 15.0  # the HorizontalPodAutoscaler controller's period
 AFTER_SYNC_SECONDS = 0.5
 LOCUST_START_SECONDS = 5.0  # Locust takes three to come up
 SAMPLE_SECONDS = 1.0
+JOURNALS = "journals"  # made when the load begins
 SILENCE_SECONDS = 30.0  # a busy broker may leave a question unanswered; one that is gone ends the run
 # Between two queues of a chain a task is in none for a moment.
 QUIET_SAMPLES = 2
@@ -94,10 +95,13 @@ def run(request: Request, *, progress: Progress) -> Path:
         finished = directory.rename(reports / prepared.run_id)
         report.point_latest(finished)
         return finished
-    except (KeyboardInterrupt, InputError):
+    except KeyboardInterrupt:
         shutil.rmtree(directory, ignore_errors=True)
         raise
     except Exception as error:
+        if isinstance(error, InputError) and not (directory / JOURNALS).exists():  # refused before the load began
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         kept = directory.rename(reports / f"failed-{prepared.run_id}")
         if not isinstance(error, HarnessError):
             error.add_note(f"The run's logs: {kept}")
@@ -180,7 +184,7 @@ def _load(prepared: Prepared, directory: Path, services: Services, broker_url: s
         topology=topology,
         scenario=source,
         run_id=prepared.run_id,
-        journals=directory / "journals",
+        journals=directory / JOURNALS,
         effects={"standins_url": services.http_url, "database_url": services.database_url},
     )
 
@@ -320,7 +324,7 @@ def _files(directory: Path) -> dict[str, str]:
         "topology.json": "topology.json",
         "scenario": "*.yaml",
         "autoscaling decisions": "runtime/autoscaling.jsonl",
-        "publisher journals": "journals",
+        "publisher journals": JOURNALS,
         "deliveries": "services/deliveries.jsonl",
         "worker logs": "runtime/pods",
         "Locust's log": "locust.log",

@@ -1,15 +1,17 @@
-"""When watching a run ends, and how a run without any load is told."""
+"""When watching a run ends, and what stays of a run that fails."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.spike import run
 from harness.spike.evidence import load_started_at
+from harness.spike.progress import SilentProgress
 
 
 class Sampled(run.Watch):
@@ -93,3 +95,29 @@ def test_a_run_without_any_offer_is_told_as_such() -> None:
     plan = cast(Any, SimpleNamespace(arrivals=[SimpleNamespace(id="a", due_seconds=0.0)]))
     with pytest.raises(HarnessError, match="offered no task"):
         load_started_at(plan, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "load_began", "kept"),
+    [
+        (InputError("refused"), False, []),
+        (InputError("odd dead letter"), True, ["failed-id"]),
+        (HarnessError("did not start"), False, ["failed-id"]),
+        (ValueError("a defect"), False, ["failed-id"]),
+        (KeyboardInterrupt(), True, []),
+    ],
+)
+def test_a_failed_run_leaves_its_logs_unless_there_was_none(
+    error: BaseException, load_began: bool, kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_prepared: Any, directory: Path, _progress: Any) -> None:
+        if load_began:
+            (directory / run.JOURNALS).mkdir()
+        raise error
+
+    monkeypatch.setattr(run, "prepare", lambda _request: SimpleNamespace(run_id="id"))
+    monkeypatch.setattr(run, "_perform", fails)
+    request = run.Request(scenario="any", environment="prod", reports=tmp_path)
+    with pytest.raises(type(error)):
+        run.run(request, progress=SilentProgress())
+    assert [path.name for path in tmp_path.iterdir()] == kept

@@ -38,6 +38,27 @@ def for_vhost(broker: Broker, vhost: str) -> Broker:
 
 
 @contextlib.contextmanager
+def own_vhost(broker: Broker, vhost: str) -> Iterator[Broker]:
+    """Yield the broker with a virtual host that exists for the block only: nothing of its owner's is seen or touched.
+
+    Raises InputError when the user may not make one.
+    """
+    user = parse_amqp(broker.amqp_url, source="BROKER_URL").user
+    with Management(broker.management_url) as api:
+        try:
+            api.create_vhost(vhost, user=user)
+        except HarnessError as error:
+            raise InputError(
+                f"user {user!r} of BROKER_URL may not make a virtual host for the run: give it the administrator tag "
+                f"there (rabbitmqctl set_user_tags {user} administrator), or unset BROKER_URL ({error})"
+            ) from error
+        try:
+            yield for_vhost(broker, vhost)
+        finally:
+            api.delete_vhost(vhost)
+
+
+@contextlib.contextmanager
 def acquire(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
     """Yield a RabbitMQ; what was started for it ends with the block.
 

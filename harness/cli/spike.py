@@ -18,6 +18,7 @@ from harness.spike.report import FILE_NAME as PAGE_NAME
 from harness.spike.words import verdict_text
 
 EXIT_MISSED = 1
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -47,12 +48,13 @@ def command(
 ) -> None:
     """Run SCENARIO (a name or a file): real broker, real workers, real load, a ledger and a report.
 
-    $BROKER_URL (with $BROKER_MANAGEMENT_URL) makes it use your RabbitMQ. Exit code 1 when an objective is missed.
+    $BROKER_URL (with $BROKER_MANAGEMENT_URL) makes it use your RabbitMQ, in a virtual host that lasts as long as the
+    run. Exit code 1 when an objective is missed.
     """
     if list_only:
         _list(as_json=as_json)
         return
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
             signal.signal(ending, _interrupt)
     request = run.Request(scenario=name, environment=environment, reports=reports, broker_port=broker_port)
@@ -79,4 +81,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """End the run; a second signal must not end the clean-up, which takes seconds."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -115,6 +115,10 @@ def prepare(request: Request) -> Prepared:
     scenario = load_scenario(request.scenario)
     values = render.environment_files(request.environment)
     if request.broker_port is not None:
+        if os.environ.get("BROKER_URL"):
+            raise InputError(
+                "--broker-port is for a RabbitMQ that is started, BROKER_URL names a running one: unset one"
+            )
         processes.require_free_port(request.broker_port, option="--broker-port")
     manifests = render.render(values, release=request.release)
     topology = render.topology(manifests)
@@ -137,6 +141,8 @@ def _perform(prepared: Prepared, directory: Path, progress: Progress) -> None:
     with ExitStack() as stack:
         progress.step("starting RabbitMQ")
         broker = stack.enter_context(server.acquire(directory / "broker", port=prepared.request.broker_port))
+        if broker.origin == "given":  # its owner's queues, and those of another run, are none of our business
+            broker = stack.enter_context(server.own_vhost(broker, f"spike-{prepared.run_id}"))
         progress.step(f"starting the stand-in services (RabbitMQ {broker.version}, {broker.origin})")
         services = stack.enter_context(stand_ins(directory / "services", scenario.services))
         management = stack.enter_context(Management(broker.management_url))

@@ -16,7 +16,7 @@ import pytest
 from kombu import Connection, Exchange, Queue
 
 from harness.broker.management import Management, dead_letters
-from harness.broker.server import Broker, acquire
+from harness.broker.server import Broker, acquire, for_vhost, own_vhost
 from harness.broker.stats import version_numbers
 from harness.errors import HarnessError, InputError
 
@@ -130,3 +130,16 @@ def test_dead_letters_are_read_and_stay(vhost_broker: Broker) -> None:
 def test_closing_a_connection_that_has_gone_is_no_error(broker: Broker) -> None:
     with Management(broker.management_url) as api:
         api.close_connection("127.0.0.1:1 -> 127.0.0.1:2")
+
+
+def test_a_run_on_a_given_broker_sees_none_of_its_owners_queues(vhost_broker: Broker) -> None:
+    with Connection(vhost_broker.amqp_url) as connection:
+        Queue("io", channel=connection.default_channel).declare()
+    with own_vhost(vhost_broker, "spike-test-run") as own, Management(own.management_url) as api:
+        assert api.queues() == {}
+        with Connection(own.amqp_url) as connection:
+            Queue("io", channel=connection.default_channel).declare()
+    with Management(vhost_broker.management_url) as api:
+        assert "io" in api.depths()
+    with Management(for_vhost(vhost_broker, "spike-test-run").management_url) as api, pytest.raises(HarnessError):
+        api.queues()

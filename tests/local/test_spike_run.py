@@ -136,6 +136,8 @@ def test_an_interrupt_leaves_nothing_running_and_nothing_half_written(
     )
     family = children(process)
     process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)  # an impatient user must not leave anything behind either
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in errors
@@ -192,6 +194,11 @@ def test_a_broker_that_is_not_there_is_refused(scenario: Path, tmp_path: Path) -
 
 def test_a_folder_that_cannot_be_written_is_refused(scenario: Path) -> None:
     assert "--reports" in refused(scenario, "--reports", scenario)
+
+
+def test_a_port_for_a_broker_that_is_given_is_refused(scenario: Path, tmp_path: Path) -> None:
+    given = {"BROKER_URL": "amqp://guest:guest@127.0.0.1//"}
+    assert "unset one" in refused(scenario, "--broker-port", "5672", "--reports", tmp_path, environment=given)
 
 
 def test_a_port_that_is_taken_is_refused(scenario: Path, tmp_path: Path, taken_port: int) -> None:

@@ -113,7 +113,21 @@ def test_overrides_win_and_defaults_stay(overrides: dict[str, Any], base: dict[s
     assert values.coalesce({}, base) == base
 
 
-@given(trees, trees, trees)
-def test_laying_over_is_associative(one: dict[str, Any], two: dict[str, Any], three: dict[str, Any]) -> None:
-    left = values.lay_over(values.lay_over(one, two), three)
-    assert left == values.lay_over(one, values.lay_over(two, three))
+@given(trees, trees)
+def test_a_later_file_wins_key_by_key(below: dict[str, Any], above: dict[str, Any]) -> None:
+    merged = values.lay_over(below, above)
+    assert set(merged) == set(below) | set(above)
+    for key, value in merged.items():
+        maps = isinstance(below.get(key), dict) and isinstance(above.get(key), dict)
+        if maps:
+            assert value == values.lay_over(below[key], above[key])
+        else:
+            assert value == (above[key] if key in above else below[key])
+    assert values.lay_over({}, below) == values.lay_over(below, {}) == below
+
+
+@given(trees, trees)
+def test_what_is_no_map_cuts_off_what_lies_below_it(below: dict[str, Any], above: dict[str, Any]) -> None:
+    # So the order of laying matters, as it does for helm: (below + null) + above is above, below + (null + above) is not.
+    cut = values.lay_over({"key": below}, {"key": None})
+    assert values.lay_over(cut, {"key": above}) == {"key": above}

@@ -128,6 +128,6 @@ def test_a_later_file_wins_key_by_key(below: dict[str, Any], above: dict[str, An
 
 @given(trees, trees)
 def test_what_is_no_map_cuts_off_what_lies_below_it(below: dict[str, Any], above: dict[str, Any]) -> None:
-    # So the order of laying matters, as it does for helm: (below + null) + above is above, below + (null + above) is not.
+    # So the order of laying matters, as it does for helm: below + (null + above) would keep what (below + null) drops.
     cut = values.lay_over({"key": below}, {"key": None})
     assert values.lay_over(cut, {"key": above}) == {"key": above}

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.cluster import hostvolume
+
 NAME = "rabbitmq"
 BROKER_SECRET = "celery-broker"  # noqa: S105 - the name of a Secret, values.yaml's default
 UID = 999  # the rabbitmq user of the public image, and of ours
@@ -48,7 +50,7 @@ class Fixture:
 
 def manifests(fixture: Fixture) -> list[dict[str, Any]]:
     """Return the fixture's objects; all of them are in its namespace but the volume, which bears its name."""
-    volume = [_volume(fixture)] if fixture.volume_path else []
+    volume = [_volume(fixture, fixture.volume_path)] if fixture.volume_path else []
     namespaced = [
         _broker_secret(fixture),
         _login(fixture),
@@ -64,7 +66,7 @@ def manifests(fixture: Fixture) -> list[dict[str, Any]]:
 
 def volume_name(namespace: str) -> str:
     """Return the name of the namespace's PersistentVolume; it outlives the namespace, so delete it too."""
-    return f"{namespace}-{NAME}"
+    return hostvolume.volume_name(namespace, NAME)
 
 
 def _broker_secret(fixture: Fixture) -> dict[str, Any]:
@@ -85,24 +87,21 @@ def _configuration() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
 
 
-def _volume(fixture: Fixture) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": volume_name(fixture.namespace), "labels": dict(LABELS)},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": "",
-            "persistentVolumeReclaimPolicy": "Retain",
-            "claimRef": {"namespace": fixture.namespace, "name": NAME},
-            "hostPath": {"path": fixture.volume_path, "type": "Directory"},
-        },
-    }
+def _volume(fixture: Fixture, directory: str) -> dict[str, Any]:
+    return hostvolume.volume(
+        namespace=fixture.namespace,
+        claim=NAME,
+        access_mode="ReadWriteOnce",
+        directory=directory,
+        labels=LABELS,
+    )
 
 
 def _claim(fixture: Fixture) -> dict[str, Any]:
-    spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": hostvolume.STORAGE}},
+    }
     if fixture.volume_path:
         spec |= {"storageClassName": "", "volumeName": volume_name(fixture.namespace)}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": NAME}, "spec": spec}

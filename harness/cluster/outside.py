@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.cluster import hostvolume
+
 NAME = "services"
 CLAIM = "effects"
 MOUNT = "/effects"
@@ -33,7 +35,7 @@ def worker_values() -> dict[str, Any]:
 
 def volume_name(namespace: str) -> str:
     """Return the name of the namespace's PersistentVolume; it outlives the namespace, so delete it too."""
-    return f"{namespace}-{CLAIM}"
+    return hostvolume.volume_name(namespace, CLAIM)
 
 
 def manifests(outside: Outside) -> list[dict[str, Any]]:
@@ -45,25 +47,19 @@ def manifests(outside: Outside) -> list[dict[str, Any]]:
 
 
 def _volume(outside: Outside) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": volume_name(outside.namespace), "labels": dict(LABELS)},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "storageClassName": "",
-            "persistentVolumeReclaimPolicy": "Retain",
-            "claimRef": {"namespace": outside.namespace, "name": CLAIM},
-            "hostPath": {"path": outside.volume_path, "type": "Directory"},
-        },
-    }
+    return hostvolume.volume(
+        namespace=outside.namespace,
+        claim=CLAIM,
+        access_mode="ReadWriteMany",
+        directory=outside.volume_path,
+        labels=LABELS,
+    )
 
 
 def _claim(outside: Outside) -> dict[str, Any]:
     spec = {
         "accessModes": ["ReadWriteMany"],
-        "resources": {"requests": {"storage": "1Gi"}},
+        "resources": {"requests": {"storage": hostvolume.STORAGE}},
         "storageClassName": "",
         "volumeName": volume_name(outside.namespace),
     }

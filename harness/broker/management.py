@@ -97,10 +97,6 @@ class Management:
         """Have the broker close a client's connection; one that has gone meanwhile is fine."""
         self._call("DELETE", f"/api/connections/{quote(name, safe='')}", fine=(404,))
 
-    def purge(self, queue: str) -> None:
-        """Throw away the messages that wait in a queue."""
-        self._call("DELETE", f"/api/queues/{self._vhost}/{quote(queue, safe='')}/contents")
-
     def delete_queue(self, queue: str) -> None:
         """Delete a queue with everything in it."""
         self._call("DELETE", f"/api/queues/{self._vhost}/{quote(queue, safe='')}")

@@ -1,0 +1,76 @@
+"""A cluster's API server read by the official client; answers are plain documents, as kubectl prints them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from harness.errors import HarnessError, InputError
+
+ANSWER_SECONDS = 10.0
+
+Document = dict[str, Any]
+
+
+class Api:
+    """The API of the cluster a kubeconfig names. One thread at a time."""
+
+    def __init__(self, kubeconfig: Path, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """Read the kubeconfig. Raises InputError for one that cannot be used."""
+        try:
+            self._client = config.new_client_from_config(str(kubeconfig), persist_config=False)
+        except (ConfigException, OSError) as error:
+            raise InputError(f"KUBECONFIG {kubeconfig}: {error}") from error
+        self._core = client.CoreV1Api(self._client)
+        self._custom = client.CustomObjectsApi(self._client)
+        self._answer_seconds = answer_seconds
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def objects(self, group_version: str, plural: str, namespace: str, selector: str = "") -> list[Document]:
+        """Return a namespace's objects of one kind, e.g. ("apps/v1", "deployments"); "v1" is for pods only.
+
+        Raises HarnessError when the server does not answer or refuses.
+        """
+        labels = {"label_selector": selector} if selector else {}
+        if group_version == "v1":
+            options = {"_preload_content": False, "_request_timeout": self._answer_seconds, **labels}
+            answer = self._ask(lambda: json.loads(self._core.list_namespaced_pod(namespace, **options).data))
+        else:
+            group, version = group_version.split("/")
+            answer = self._ask(
+                lambda: self._custom.list_namespaced_custom_object(
+                    group, version, namespace, plural, _request_timeout=self._answer_seconds, **labels
+                )
+            )
+        return [*answer["items"]]
+
+    def get(self, group_version: str, plural: str, namespace: str, name: str) -> Document:
+        """Return one object of a named API group. Raises HarnessError when it is not there or cannot be read."""
+        group, version = group_version.split("/")
+        return self._ask(
+            lambda: self._custom.get_namespaced_custom_object(
+                group, version, namespace, plural, name, _request_timeout=self._answer_seconds
+            )
+        )
+
+    def external_metric(self, namespace: str, name: str, selector: str) -> list[Document]:
+        """Return the items of one external metric, as the autoscaler reads it. Raises HarnessError."""
+        return self.objects("external.metrics.k8s.io/v1beta1", name, namespace, selector)
+
+    def _ask(self, question: Callable[[], Document]) -> Document:
+        try:
+            return question()
+        except ApiException as error:
+            raise HarnessError(f"the API server answers {error.status} {error.reason}") from error
+        except (HTTPError, OSError, ValueError) as error:
+            raise HarnessError(f"the API server does not answer: {error}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from celery_workers.backoff import Backoff
-from harness.chart.yaml_strict import Document, load_document
+from harness.chart.yaml_strict import Document, dump_all, load_document
 from harness.errors import InputError
 from harness.spike.objectives import Objective
 from harness.spike.objectives import parse as parse_objectives
@@ -104,6 +104,16 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     return scenario
 
 
+def resolved_text(name_or_path: str | Path) -> str:
+    """Return a scenario as the text of one file that extends nothing and is read as an equal one. Raises InputError."""
+    path = _find(name_or_path)
+    load_scenario(path)  # what is wrong is better said of the files as they were written
+    document = load_document(path)
+    base = _extended(Section(document), path)
+    own = {key: value for key, value in document.data.items() if key != "extends"}
+    return dump_all([{**(base.data if base else {}), **own}])
+
+
 def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.suffix in _SUFFIXES or len(path.parts) > 1:
@@ -123,7 +133,8 @@ def _find(name_or_path: str | Path) -> Path:
 def parse_scenario(document: Document, *, source: Path) -> Scenario:
     """Build the scenario a document describes. Raises InputError."""
     root = Section(document)
-    base = _base(root, source)
+    extended = _extended(root, source)
+    base = Section(extended) if extended else None
     seed = root.whole("seed", least=0)
     scenario = Scenario(
         name=root.text("name"),
@@ -146,8 +157,8 @@ def parse_scenario(document: Document, *, source: Path) -> Scenario:
     return scenario
 
 
-def _base(root: Section, source: Path) -> Section | None:
-    """Open the file a scenario extends: services, tasks and publisher that several scenarios share."""
+def _extended(root: Section, source: Path) -> Document | None:
+    """Read the file a scenario extends: services, tasks and publisher that several scenarios share."""
     if not root.has("extends"):
         return None
     name = root.text("extends")
@@ -157,7 +168,7 @@ def _base(root: Section, source: Path) -> Section | None:
         root.fail(f"is {name!r}, expected a .yaml file in or below the scenario's folder", "extends")
     if not path.is_file():
         root.fail(f"{name}: no such file in {directory}", "extends")
-    return Section(load_document(path))
+    return load_document(path)
 
 
 def _holder(key: str, root: Section, base: Section | None) -> Section:

@@ -13,7 +13,7 @@ from examx.standins import profile
 from harness.chart.yaml_strict import parse
 from harness.errors import InputError
 from harness.spike.arrivals import plan
-from harness.spike.scenario import DIRECTORY, available, load_scenario, parse_scenario
+from harness.spike.scenario import DIRECTORY, available, load_scenario, parse_scenario, resolved_text
 from tests.unit.spike_load.conftest import SCENARIO, make
 
 ISSUE = {
@@ -139,12 +139,28 @@ def test_each_scenario_fits_the_reference_application(name: str) -> None:
 def test_a_scenario_offers_all_tasks_of_its_classes_and_no_other(
     name: str, classes: set[str], topology: dict[str, Any]
 ) -> None:
+    load = plan(load_scenario(name), _served(topology), run_id="run")
+    expected = {task for task, spec in TASKS.items() if spec.worker_class in classes}
+    assert {arrival.task for arrival in load.arrivals} == expected
+
+
+def _served(topology: dict[str, Any]) -> dict[str, Any]:
+    """The topology with a route for every task of the reference application."""
     routes = [{"task": task, "queue": spec.worker_class} for task, spec in TASKS.items()]
     concurrency = {"io": 200, "cpu": 4, "mixed": 16}
     workers = {key: {"concurrency": value, "replicas": {"min": 1, "max": 3}} for key, value in concurrency.items()}
-    load = plan(load_scenario(name), {**topology, "routes": routes, "classes": workers}, run_id="run")
-    expected = {task for task, spec in TASKS.items() if spec.worker_class in classes}
-    assert {arrival.task for arrival in load.arrivals} == expected
+    return {**topology, "routes": routes, "classes": workers}
+
+
+@pytest.mark.parametrize("name", sorted(ISSUE))
+def test_a_scenario_written_as_one_file_is_the_same_elsewhere(
+    name: str, topology: dict[str, Any], tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved.yaml"
+    moved.write_text(resolved_text(name))
+    original, found = load_scenario(name), load_scenario(moved)
+    assert found == original
+    assert plan(found, _served(topology), run_id="r") == plan(original, _served(topology), run_id="r")
 
 
 @pytest.fixture
@@ -190,3 +206,20 @@ def test_an_unknown_key_of_the_extended_file_is_named_with_its_line(extended: Pa
     shared.write_text(shared.read_text() + "phases: []\n")
     with pytest.raises(InputError, match=r"shared\.yaml:\d+: phases: unknown key"):
         load_scenario(extended)
+
+
+def test_a_scenario_written_as_one_file_extends_nothing_and_keeps_its_own_keys(extended: Path, tmp_path: Path) -> None:
+    extended.write_text(extended.read_text() + "services:\n  smtp: {latency_seconds: 9}\n")
+    text = resolved_text(extended)
+    alone = tmp_path / "alone" / "scenario.yaml"
+    alone.parent.mkdir()
+    alone.write_text(text)
+    assert "extends" not in text
+    assert load_scenario(alone) == load_scenario(extended)
+
+
+def test_what_is_wrong_is_said_of_the_file_that_was_written(extended: Path) -> None:
+    shared = extended.parent / "mixes" / "shared.yaml"
+    shared.write_text(shared.read_text() + "phases: []\n")
+    with pytest.raises(InputError, match=r"shared\.yaml:\d+: phases: unknown key"):
+        resolved_text(extended)

@@ -15,6 +15,7 @@ from harness import processes
 
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtests" / "spike.py"
 STOP_GRACE_SECONDS = 5.0
+JOURNALS = "journals"  # in a run's directory; made when the load begins
 ENDED_BY_ITSELF = (0, 1)  # every task did its work, or not; the ledger says which did not
 # What a load generator inherits from the caller: nothing that could point it at another broker or another run.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
@@ -32,11 +33,9 @@ class Load:
     effects: Mapping[str, str]
     start_at: float | None = None  # seconds since the epoch; None: as soon as Locust is up
 
-    def environment(self) -> dict[str, str]:
-        """Return the complete environment of the Locust process."""
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    def settings(self) -> dict[str, str]:
+        """Return the variables that tell Locust all this; the paths are those where it runs."""
         return {
-            **inherited,
             "BROKER_URL": self.broker_url,
             "CELERY_TOPOLOGY": str(self.topology),
             "SPIKE_SCENARIO": str(self.scenario),
@@ -47,23 +46,22 @@ class Load:
             "PYTHONUNBUFFERED": "1",
         }
 
+    def environment(self) -> dict[str, str]:
+        """Return the complete environment of a Locust process on this machine."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return {**inherited, **self.settings()}
+
+    def arguments(self, *, locustfile: Path = LOCUSTFILE) -> list[str]:
+        """Return the arguments of `locust`: no UI, it ends by itself, its statistics go beside the journals."""
+        statistics = self.journals / "locust"
+        return ["-f", str(locustfile), "--headless", "--csv", str(statistics), "--only-summary"]
+
 
 @contextmanager
 def locust(load: Load, *, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run Locust on the scenario; it ends by itself, or with the block."""
     load.journals.mkdir(parents=True, exist_ok=True)
-    statistics = str(load.journals / "locust")
-    command = [
-        sys.executable,
-        "-m",
-        "locust",
-        "-f",
-        str(LOCUSTFILE),
-        "--headless",
-        "--csv",
-        statistics,
-        "--only-summary",
-    ]
+    command = [sys.executable, "-m", "locust", *load.arguments()]
     process = processes.start(command, log=log, env=load.environment())
     try:
         yield process

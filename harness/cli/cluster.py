@@ -93,7 +93,7 @@ def images(as_json: bool) -> None:
 
 def _dry_run(plan: setup.Plan, as_json: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory, pipconf.secrets() as secrets:
-        steps = setup.ordinary_steps(plan, context=Path(directory) / "worker", secrets=secrets)
+        steps = setup.ordinary_steps(plan, contexts=Path(directory), secrets=secrets)
     if as_json:
         commands = [{"doing": step.doing, "command": list(step.command)} for step in steps]
         click.echo(json.dumps({"way": plan.way.kind, "reason": plan.way.reason, "ordinary": commands}, indent=2))

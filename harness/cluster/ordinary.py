@@ -5,7 +5,7 @@ The same manifests and the same Containerfile as from packages; only where image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,38 +25,49 @@ class Step:
 
 @dataclass(frozen=True)
 class Places:
-    """Programs and files the commands name. `home` is the cluster's own directory, `context` the worker image's."""
+    """Programs and files the commands name. `home` is the cluster's own directory."""
 
     kind: Path
     kubectl: Path
     engine: str
     home: Path
-    context: Path
     pip_configuration: Path
     certificates: Path
 
 
-def steps(places: Places, versions: Versions, *, name: str, application: str) -> list[Step]:
-    """Return the commands that make the cluster and load the reference application's image `application`."""
-    archive = places.home / "application.tar"
-    kind, engine = str(places.kind), places.engine
+def steps(places: Places, versions: Versions, *, name: str, contexts: Mapping[str, Path]) -> list[Step]:
+    """Return the commands that make the cluster and load the project's images.
+
+    `contexts` maps an image's reference to the folder it is built from, which bears its short name.
+    """
     create = [str(part) for part in create_arguments(name, versions.node_image, places.home)]
+    return [
+        Step("creating the cluster", (str(places.kind), *create), 600),
+        *(
+            step
+            for reference, context in contexts.items()
+            for step in _image(places, versions, name=name, reference=reference, context=context)
+        ),
+        *(_apply(places, part) for part in ("keda-definitions", "metrics-server", "keda")),
+    ]
+
+
+def _image(places: Places, versions: Versions, *, name: str, reference: str, context: Path) -> list[Step]:
+    kind, engine, archive = str(places.kind), places.engine, str(places.home / f"{context.name}.tar")
     secrets = [f"id=pip-conf,src={places.pip_configuration}", f"id=ca-bundle,src={places.certificates}"]
     return [
-        Step("creating the cluster", (kind, *create), 600),
         Step(
-            "building the worker image",
+            f"building image {context.name}",
             (
-                engine, "build", "--network", "host", "--tag", application, "--file", f"{places.context}/Containerfile",
+                engine, "build", "--network", "host", "--tag", reference, "--file", f"{context}/Containerfile",
                 "--build-arg", f"BASE={versions.public_images['worker']}",
                 *(part for secret in secrets for part in ("--secret", secret)),
-                str(places.context),
+                str(context),
             ),
             900,
         ),
-        Step("saving the worker image", (engine, "save", "--output", str(archive), application), 300),
-        Step("loading the worker image", (kind, "load", "image-archive", str(archive), "--name", name), 300),
-        *(_apply(places, part) for part in ("keda-definitions", "metrics-server", "keda")),
+        Step(f"saving image {context.name}", (engine, "save", "--output", archive, reference), 300),
+        Step(f"loading image {context.name}", (kind, "load", "image-archive", archive, "--name", name), 300),
     ]  # fmt: skip
 
 

@@ -63,15 +63,54 @@ class Recipe:
         return digest.hexdigest()[:12]
 
 
-def content_hash(directory: Path) -> str:
-    """Return a hash of a directory's files: their paths, modes and bytes; links by where they point."""
+@dataclass(frozen=True)
+class Sources:
+    """What an image has of this project: files and folders, and the extra of pyproject.toml that names their needs."""
+
+    paths: tuple[str, ...]
+    extra: str
+
+    def stage(self, context: Path) -> None:
+        """Put the sources and the part of the lock they need beside the Containerfile."""
+        for name in self.paths:
+            source, target = ROOT / name, context / "application" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            else:
+                shutil.copyfile(source, target)
+        (context / "requirements.txt").write_text(self.requirements())
+
+    def requirements(self) -> str:
+        """Return the locked requirements."""
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        roots = [*project["dependencies"], *project["optional-dependencies"][self.extra]]
+        names = requirements.closure(roots, requires=requirements.installed_requires)
+        return requirements.locked_part((ROOT / "requirements.lock").read_text(), names)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that `stage` puts there."""
+        parts = [*self.paths, *(content_hash(ROOT / name) for name in self.paths), self.requirements()]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+WORKER = Sources(("celery_workers", "examx"), extra="examx")
+# The settings of a publisher are those the chart mounts. Scenarios are given to a run, they are not the image's.
+LOAD = Sources(
+    ("celery_workers", "examx", "harness", "loadtests/spike.py", "charts/celery-workers/files/celeryconfig.py"),
+    extra="load",
+)
+
+
+def content_hash(root: Path) -> str:
+    """Return a hash of a file, or of a directory's files: paths, modes and bytes; links by where they point."""
     digest = hashlib.sha256()
-    for path in sorted(directory.rglob("*")):
+    for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
         if path.is_dir() or "__pycache__" in path.parts:
             continue
         content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
         executable = bool(path.lstat().st_mode & 0o100)
-        digest.update(f"{path.relative_to(directory)}\0{executable}\0{len(content)}\0".encode() + content)
+        digest.update(f"{path.relative_to(root)}\0{executable}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
@@ -137,37 +176,23 @@ def rabbitmq(versions: Versions) -> Recipe:
 
 def worker(reference: str, *, debian: str) -> Recipe:
     """Return the reference application's image from packages."""
+    return _project(reference, WORKER, debian=debian)
+
+
+def load(reference: str, *, debian: str) -> Recipe:
+    """Return the load generator's image from packages."""
+    return _project(reference, LOAD, debian=debian)
+
+
+def _project(reference: str, sources: Sources, *, debian: str) -> Recipe:
     return Recipe(
         folder="worker",
         reference=reference,
-        stage=stage_application,
-        inputs=(debian, application_hash()),
+        stage=sources.stage,
+        inputs=(debian, sources.fingerprint()),
         root="worker",
         root_argument="BASE",
     )
-
-
-def stage_application(context: Path) -> None:
-    """Put the application's sources and the part of the lock it needs beside the Containerfile."""
-    for package in ("celery_workers", "examx"):
-        shutil.copytree(
-            ROOT / package, context / "application" / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
-        )
-    (context / "requirements.txt").write_text(application_requirements())
-
-
-def application_requirements() -> str:
-    """Return the locked requirements of the reference application."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    roots = [*project["dependencies"], *project["optional-dependencies"]["examx"]]
-    names = requirements.closure(roots, requires=requirements.installed_requires)
-    return requirements.locked_part((ROOT / "requirements.lock").read_text(), names)
-
-
-def application_hash() -> str:
-    """Return a hash of all that decides the application's content in an image."""
-    parts = [content_hash(ROOT / "celery_workers"), content_hash(ROOT / "examx"), application_requirements()]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def program(

@@ -114,7 +114,7 @@ def build_images(*, say: shell.Say = shell.say) -> dict[str, Any]:
     """Build everything a cluster from packages needs, without making one."""
     timings = Timings()
     made = _prepare(timings, say)
-    listed = [*made.addons, made.rabbitmq, made.worker]
+    listed = [*made.addons, made.rabbitmq, made.worker, made.load]
     sizes = {archive.name: archive.stat().st_size for archive in listed}
     return {"node": made.node, "archives_bytes": sizes, "steps": timings.seconds}
 
@@ -125,6 +125,12 @@ def application_reference() -> str:
     chart = yaml_strict.load_file(chart_values.CHART / "Chart.yaml")
     reference = f"{image['repository']}:{image['tag'] or chart['appVersion']}"
     return reference if "/" in reference else f"docker.io/library/{reference}"
+
+
+def load_reference() -> str:
+    """Return the name of the load generator's image, made from the application's."""
+    repository, _, tag = application_reference().rpartition(":")
+    return f"{repository}-load:{tag}"
 
 
 def kubectl_for(kind: Kind) -> Kubectl:
@@ -142,6 +148,7 @@ class Prepared:
     addons: list[Path]
     rabbitmq: Path
     worker: Path
+    load: Path
 
 
 def _prepare(timings: Timings, say: shell.Say) -> Prepared:
@@ -157,12 +164,18 @@ def _prepare(timings: Timings, say: shell.Say) -> Prepared:
         addons=timings.measure("add-on images", lambda: builder.archives(recipes.addons(pinned))),
         rabbitmq=timings.measure("RabbitMQ image", lambda: builder.archive(recipes.rabbitmq(pinned))),
         worker=timings.measure("worker image", lambda: builder.archive(worker_recipe(pinned))),
+        load=timings.measure("load generator image", lambda: builder.archive(load_recipe(pinned))),
     )
 
 
 def worker_recipe(pinned: Versions) -> recipes.Recipe:
     """Return the reference application's image from packages, under the name the chart asks for."""
     return recipes.worker(application_reference(), debian=pinned.debian["worker"])
+
+
+def load_recipe(pinned: Versions) -> recipes.Recipe:
+    """Return the load generator's image from packages, under the name the Job asks for."""
+    return recipes.load(load_reference(), debian=pinned.debian["worker"])
 
 
 def _node_image(builder: images.Builder, pinned: Versions) -> str:
@@ -179,7 +192,7 @@ def _from_packages(plan: Plan, timings: Timings, say: shell.Say) -> Kind:
     timings.measure("loading add-ons", lambda: kind.load(made.addons))
     addons.install(kubectl, recipes.addon_images(versions()))
     # The add-ons start while the larger images are loaded.
-    timings.measure("loading application images", lambda: kind.load([made.rabbitmq, made.worker]))
+    timings.measure("loading application images", lambda: kind.load([made.rabbitmq, made.worker, made.load]))
     timings.measure("waiting for add-ons", lambda: addons.wait(kubectl))
     return kind
 
@@ -201,19 +214,23 @@ def _create_unless_same(kind: Kind, plan: Plan, *, image: str, timings: Timings,
     tools.write_atomically(state, json.dumps(wanted))
 
 
-def ordinary_steps(plan: Plan, *, context: Path, secrets: Mapping[str, Path]) -> list[ordinary.Step]:
-    """Return the commands of the way with a registry."""
+def ordinary_steps(plan: Plan, *, contexts: Path, secrets: Mapping[str, Path]) -> list[ordinary.Step]:
+    """Return the commands of the way with a registry; `contexts` has, or will have, a folder for each image."""
     pinned = versions()
     places = ordinary.Places(
         kind=programs.find_kind(pinned.kind),
         kubectl=programs.find_kubectl(),
         engine=plan.way.engine or "docker",
         home=tools.cache_home() / "cluster" / plan.name,
-        context=context,
         pip_configuration=secrets["pip-conf"],
         certificates=secrets["ca-bundle"],
     )
-    return ordinary.steps(places, pinned, name=plan.name, application=application_reference())
+    by_reference = {recipe.reference: contexts / recipe.name for recipe in _project_recipes(pinned)}
+    return ordinary.steps(places, pinned, name=plan.name, contexts=by_reference)
+
+
+def _project_recipes(pinned: Versions) -> list[recipes.Recipe]:
+    return [worker_recipe(pinned), load_recipe(pinned)]
 
 
 def _with_registry(plan: Plan, timings: Timings, say: shell.Say) -> Kind:
@@ -229,10 +246,11 @@ def _with_registry(plan: Plan, timings: Timings, say: shell.Say) -> Kind:
         text = yaml_strict.dump_all(addons.manifests(folder, pinned.public_images))
         (kind.home / f"{folder}.yaml").write_text(text)
     with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory, pipconf.secrets() as secrets:
-        context = Path(directory) / "worker"
-        shutil.copytree(recipes.IMAGES / "worker", context)
-        recipes.stage_application(context)
-        for step in ordinary_steps(plan, context=context, secrets=secrets):
+        for recipe in _project_recipes(pinned):
+            context = Path(directory) / recipe.name
+            shutil.copytree(recipes.IMAGES / recipe.folder, context)
+            recipe.stage(context)
+        for step in ordinary_steps(plan, contexts=Path(directory), secrets=secrets):
             say(step.doing)
             timings.measure(step.doing, lambda step=step: _run_step(step, kind.engine))  # type: ignore[misc]
     timings.measure("waiting for add-ons", lambda: addons.wait(kubectl))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import subprocess
+import sys
+import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
 from harness.cluster import distribution, pipconf, recipes, requirements
 from harness.cluster.kind import resident_bytes
 from harness.cluster.kubectl import api_service_problem
-from harness.cluster.setup import application_reference
+from harness.cluster.setup import application_reference, load_reference
 
 LOCK = """\
 amqp==1 \
@@ -46,12 +51,51 @@ def test_the_closure_follows_extras_and_markers():
     }
 
 
-def test_the_application_gets_its_own_needs_with_hashes_and_no_more():
-    text = recipes.application_requirements()
+@pytest.mark.parametrize(
+    ("sources", "needed", "absent"),
+    [
+        (recipes.WORKER, {"celery", "gevent", "sqlalchemy", "urllib3", "kombu"}, {"locust", "pyyaml", "pytest"}),
+        (recipes.LOAD, {"celery", "gevent", "sqlalchemy", "locust", "pyyaml"}, {"kubernetes", "pandas", "rich"}),
+    ],
+    ids=["worker", "load"],
+)
+def test_an_image_gets_its_own_needs_with_hashes_and_no_more(sources, needed, absent):
+    text = sources.requirements()
     names = {line.split("==")[0] for line in text.splitlines() if not line.startswith(" ")}
-    assert {"celery", "gevent", "sqlalchemy", "urllib3", "kombu"} <= names
-    assert names.isdisjoint({"locust", "pytest", "plotly", "celery-workers"})
+    assert needed <= names
+    assert names.isdisjoint({"plotly", "celery-workers", *absent})
     assert text.count("--hash=sha256:") >= len(names)
+
+
+def test_a_need_that_two_extras_share_has_one_bound():
+    project = tomllib.loads((recipes.ROOT / "pyproject.toml").read_text())["project"]
+    bounds: dict[str, set[str]] = {}
+    for requirement in itertools.chain(project["dependencies"], *project["optional-dependencies"].values()):
+        bounds.setdefault(Requirement(requirement).name, set()).add(requirement)
+    assert {name for name, found in bounds.items() if len(found) > 1} <= {"celery-workers"}
+
+
+@pytest.mark.parametrize("sources", [recipes.WORKER, recipes.LOAD], ids=["worker", "load"])
+def test_what_is_staged_for_an_image_runs_there(sources, tmp_path):
+    sources.stage(tmp_path)
+    staged = {str(path.relative_to(tmp_path / "application")) for path in (tmp_path / "application").rglob("*")}
+    assert set(sources.paths) <= staged
+    assert not any("__pycache__" in path for path in staged)
+    assert (tmp_path / "requirements.txt").read_text() == sources.requirements()
+
+
+def test_the_load_generator_starts_from_what_is_staged_for_it(tmp_path):
+    recipes.LOAD.stage(tmp_path)
+    application = tmp_path / "application"
+    code = f"""
+import runpy, sys
+runpy.run_path({str(application / "loadtests" / "spike.py")!r})
+from harness.spike.publisher_app import CELERYCONFIG
+from examx import effects
+assert CELERYCONFIG.is_file() and str(CELERYCONFIG).startswith({str(application)!r}), CELERYCONFIG
+assert effects.__file__.startswith({str(application)!r}), effects
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)
 
 
 def test_an_image_is_found_again_only_with_the_same_inputs():
@@ -81,6 +125,7 @@ def test_content_counts_bytes_modes_and_names(tmp_path):
 
 def test_the_workers_image_has_the_name_the_chart_asks_for():
     assert application_reference() == "docker.io/library/examx:0.1.0"
+    assert load_reference() == "docker.io/library/examx-load:0.1.0"
 
 
 def test_debians_own_archive_is_taken_not_its_updates_elsewhere():

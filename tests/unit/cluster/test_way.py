@@ -16,10 +16,10 @@ PLACES = ordinary.Places(
     kubectl=Path("kubectl"),
     engine="docker",
     home=Path("/home/c"),
-    context=Path("/context"),
     pip_configuration=Path("/s/pip.conf"),
     certificates=Path("/s/ca.pem"),
 )
+CONTEXTS = {"repository/app:1": Path("/contexts/app"), "repository/app-load:1": Path("/contexts/app-load")}
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,23 @@ def test_a_kubeconfig_names_a_cluster_that_is_there():
 
 
 def test_the_ordinary_commands_in_order():
-    commands = [step.command for step in ordinary.steps(PLACES, versions(), name="c", application="examx:1")]
+    commands = [step.command for step in ordinary.steps(PLACES, versions(), name="c", contexts=CONTEXTS)]
     node, base = versions().node_image, versions().public_images["worker"]
+    images = [
+        (
+            ("docker", "build", "--network", "host", "--tag", f"repository/{image}:1",
+             "--file", f"/contexts/{image}/Containerfile", "--build-arg", f"BASE={base}",
+             "--secret", "id=pip-conf,src=/s/pip.conf", "--secret", "id=ca-bundle,src=/s/ca.pem", f"/contexts/{image}"),
+            ("docker", "save", "--output", f"/home/c/{image}.tar", f"repository/{image}:1"),
+            ("kind", "load", "image-archive", f"/home/c/{image}.tar", "--name", "c"),
+        )
+        for image in ("app", "app-load")
+    ]  # fmt: skip
     assert commands == [
         ("kind", "create", "cluster", "--retain", "--name", "c", "--image", node, "--config", "/home/c/kind.yaml",
          "--kubeconfig", "/home/c/kubeconfig", "--wait", "120s"),
-        ("docker", "build", "--network", "host", "--tag", "examx:1", "--file", "/context/Containerfile",
-         "--build-arg", f"BASE={base}", "--secret", "id=pip-conf,src=/s/pip.conf",
-         "--secret", "id=ca-bundle,src=/s/ca.pem", "/context"),
-        ("docker", "save", "--output", "/home/c/application.tar", "examx:1"),
-        ("kind", "load", "image-archive", "/home/c/application.tar", "--name", "c"),
+        *images[0],
+        *images[1],
         *(
             ("kubectl", "--kubeconfig", "/home/c/kubeconfig", "apply", "--server-side", "--force-conflicts",
              "--field-manager=celery-workers-harness", "--filename", f"/home/c/{part}.yaml")
@@ -76,7 +83,8 @@ def test_the_ordinary_commands_in_order():
 
 
 def test_every_step_is_limited_and_the_engine_is_the_chosen_one():
-    steps = ordinary.steps(dataclasses.replace(PLACES, engine="podman"), versions(), name="c", application="examx:1")
+    steps = ordinary.steps(dataclasses.replace(PLACES, engine="podman"), versions(), name="c", contexts=CONTEXTS)
     assert all(0 < step.timeout_seconds <= 900 for step in steps)
     assert {step.command[0] for step in steps} == {"kind", "podman", "kubectl"}
+    assert len({step.doing for step in steps}) == len(steps)
     assert ordinary.shown(steps).count("\n# ") == len(steps) - 1

@@ -25,7 +25,7 @@ class Broker:
     amqp_url: str
     management_url: str
     version: str
-    origin: str  # given | node | container
+    origin: str  # given | node | container | fixture
     pid: int | None = None
 
 
@@ -115,6 +115,11 @@ def given_broker(amqp_url: str, environment: Mapping[str, str]) -> Broker:
             "(http://user:password@host:15672/vhost)"
         ) from error
     return Broker(amqp_url, management_url, version, "given")
+
+
+def reached(amqp_url: str, management_url: str, *, origin: str) -> Broker:
+    """Return a broker somebody else runs, asked for its version. Raises HarnessError when it does not answer."""
+    return Broker(amqp_url, management_url, _version(management_url), origin)
 
 
 def _check_amqp(amqp_url: str, parts: BrokerUrl) -> None:

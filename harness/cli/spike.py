@@ -12,7 +12,8 @@ from types import FrameType
 import click
 
 from harness.cli.progress import TerminalProgress
-from harness.spike import result, run, scenario
+from harness.spike import result, run, scenario, sites
+from harness.spike.prepared import Request
 from harness.spike.progress import Progress, SilentProgress
 from harness.spike.report import FILE_NAME as PAGE_NAME
 from harness.spike.words import verdict_text
@@ -24,7 +25,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.command()
 @click.argument("name", default="email-campaign", metavar="[SCENARIO]")
 @click.option("--env", "environment", default="prod,keda", show_default=True, help="Files of values/, in this order.")
-@click.option("--runtime", type=click.Choice(["local"]), default="local", show_default=True, help="Where it runs.")
+@click.option("--runtime", type=click.Choice(sites.NAMES), default="local", show_default=True, help="Where it runs.")
 @click.option(
     "--reports",
     type=click.Path(path_type=Path),
@@ -57,10 +58,11 @@ def command(
     for ending in ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
             signal.signal(ending, _interrupt)
-    request = run.Request(scenario=name, environment=environment, reports=reports, broker_port=broker_port)
+    request = Request(scenario=name, environment=environment, reports=reports, runtime=runtime)
+    site = sites.find(runtime, broker_port=broker_port)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
     try:
-        directory = run.run(request, progress=progress)
+        directory = run.run(request, site=site, progress=progress)
     finally:
         progress.close()
     outcome = result.read(directory)

@@ -11,6 +11,8 @@ from harness.cluster import hostvolume
 NAME = "services"
 CLAIM = "effects"
 MOUNT = "/effects"
+DELIVERIES, DATABASE, FILES = "deliveries.jsonl", "examx.sqlite3", "files"  # on the volume
+DATABASE_URL = f"sqlite:///{MOUNT}/{DATABASE}"
 SECRET = "examx-services"  # noqa: S105 - the name of a Secret, values.yaml's default
 UID = 10001
 SMTP_PORT, HTTP_PORT = 1025, 8025
@@ -25,6 +27,11 @@ class Outside:
     image: str
     volume_path: str
     profile: str = "{}"  # JSON: latency, errors and refusals of each service
+
+
+def services_url(namespace: str) -> str:
+    """Return the URL of the stand-ins' HTTP side, inside the cluster."""
+    return f"http://{NAME}.{namespace}:{HTTP_PORT}"
 
 
 def worker_values() -> dict[str, Any]:
@@ -67,12 +74,11 @@ def _claim(outside: Outside) -> dict[str, Any]:
 
 
 def _secret(outside: Outside) -> dict[str, Any]:
-    host = f"{NAME}.{outside.namespace}"
     data = {
-        "EXAMX_SMTP_URL": f"smtp://{host}:{SMTP_PORT}",
-        "EXAMX_SERVICES_URL": f"http://{host}:{HTTP_PORT}",
-        "EXAMX_DATABASE_URL": f"sqlite:///{MOUNT}/examx.sqlite3",
-        "EXAMX_FILES_DIR": f"{MOUNT}/files",
+        "EXAMX_SMTP_URL": f"smtp://{NAME}.{outside.namespace}:{SMTP_PORT}",
+        "EXAMX_SERVICES_URL": services_url(outside.namespace),
+        "EXAMX_DATABASE_URL": DATABASE_URL,
+        "EXAMX_FILES_DIR": f"{MOUNT}/{FILES}",
     }
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "type": "Opaque", "stringData": data}
 

@@ -14,8 +14,7 @@ from harness.errors import HarnessError
 from harness.spike import journals
 from harness.spike.arrivals import LoadPlan
 from harness.spike.ledger import Ledger, Offer, account
-from harness.spike.load import Load
-from harness.spike.services import Services
+from harness.spike.site import Ground
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,14 @@ class Evidence:
     started_at: float  # seconds since the epoch
 
 
-def collect(*, plan: LoadPlan, load: Load, services: Services, topology: Mapping[str, Any]) -> Evidence:
+def collect(*, plan: LoadPlan, ground: Ground, topology: Mapping[str, Any]) -> Evidence:
     """Read journals, effects and queues, and account for every task.
 
     Raises:
         HarnessError: a journal is damaged, the broker does not answer, or the numbers do not add up.
     """
-    offers = journals.read_offers(load.journals)
+    services, broker_url = ground.services, ground.broker.amqp_url
+    offers = journals.read_offers(ground.journals)
     started_at = load_started_at(plan, offers.entries)
     deliveries = journals.read_deliveries(services.deliveries)
     ledger = account(
@@ -44,8 +44,8 @@ def collect(*, plan: LoadPlan, load: Load, services: Services, topology: Mapping
             _markers(services.database_url),
             file_exists=lambda task_id: (services.files / f"{task_id}.pdf").is_file(),
         ),
-        dead_letters=_dead_letters(load.broker_url, topology),
-        in_queue={message.id for queue in topology["queues"] for message in dead_letters(load.broker_url, queue)},
+        dead_letters=_dead_letters(broker_url, topology),
+        in_queue={message.id for queue in topology["queues"] for message in dead_letters(broker_url, queue)},
         expected_kinds={name: task.effect for name, task in TASKS.items()},
     )
     return Evidence(

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from examx import effects
+from harness.broker.management import Management
 from harness.broker.stats import QueueDepth
+from harness.errors import HarnessError
 from harness.runtime.base import PodState, Runtime
+from harness.spike import facts
+from harness.spike.load import ENDED_BY_ITSELF
+from harness.spike.prepared import Prepared
+from harness.spike.progress import Progress
+from harness.spike.site import Generator, Ground
+
+LOOP_SECONDS = 0.1
+SAMPLE_SECONDS = 1.0
+SILENCE_SECONDS = 30.0  # a busy broker may leave a question unanswered; one that is gone ends the run
+# Between two queues of a chain a task is in none for a moment.
+QUIET_SAMPLES = 2
 
 
 class LiveCounts:
@@ -49,6 +63,82 @@ class LiveCounts:
                     break
                 self._offsets[path] += len(line)
                 self._events[json.loads(line)["event"]] += 1
+
+
+class Watch:
+    """Keeps the runtime going and samples it once a second until the load is over and nothing is left."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        ground: Ground,
+        *,
+        management: Management,
+        load_starts_at: float | None,
+        progress: Progress,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limit_seconds = prepared.scenario.limit_seconds
+        self._load_starts_at = load_starts_at or 0.0
+        self._work_queues = frozenset(prepared.topology["queues"])
+        classes = facts.classes_of(prepared.manifests, prepared.topology)
+        self._class_of = {description["deployment"]: name for name, description in classes.items()}
+        self._management = management
+        self._counts = LiveCounts(ground.journals, database_url=ground.services.database_url)
+        self._refresh = ground.refresh
+        self._progress = progress
+        self._clock = clock
+        self._quiet = 0
+        self._answered_at: float | None = None
+        self.runtime = ground.runtime
+        self.samples: list[dict[str, Any]] = []  # t is seconds since the epoch until `relative`
+        self.timed_out = False
+
+    def until_done(self, generator: Generator) -> None:
+        """Return when the load generator has ended and the queues are empty, or at the scenario's limit.
+
+        The limit counts from the load's first moment. Raises HarnessError when the load generator fails.
+        """
+        started = max(self._clock(), self._load_starts_at)
+        while True:
+            self.runtime.tick()
+            now = self._clock()
+            if not self.samples or now - self.samples[-1]["t"] >= SAMPLE_SECONDS:
+                self._sample(now)
+            code = generator.poll()
+            if code not in (None, *ENDED_BY_ITSELF):
+                raise HarnessError(f"the load generator ended with code {code}: see locust.log")
+            if code is not None and self._quiet >= QUIET_SAMPLES:
+                break
+            if now - started > self._limit_seconds:
+                self.timed_out = True
+                break
+            time.sleep(LOOP_SECONDS)
+
+    def relative(self, started_at: float) -> list[dict[str, Any]]:
+        """Return the samples with `t` in seconds from the start of the load."""
+        return [{**one, "t": round(one["t"] - started_at, 3)} for one in self.samples]
+
+    def _sample(self, now: float) -> None:
+        queues = self._depths(now)
+        if queues is None:
+            return
+        one = sample(seconds=now, runtime=self.runtime, queues=queues, class_of=self._class_of)
+        self.samples.append(one)
+        self._refresh()
+        self._quiet = self._quiet + 1 if not any(depth.total for depth in queues.values()) else 0
+        self._progress.sample({**one, "t": max(now - self.samples[0]["t"], 0)}, self._counts.refresh())
+
+    def _depths(self, now: float) -> dict[str, QueueDepth] | None:
+        """Return what the work queues hold, None when the broker leaves the question unanswered for now."""
+        try:
+            depths = self._management.depths()
+        except HarnessError:
+            if self._answered_at is None or now - self._answered_at > SILENCE_SECONDS:
+                raise
+            return None
+        self._answered_at = now
+        return {name: depth for name, depth in depths.items() if name in self._work_queues}
 
 
 def sample(

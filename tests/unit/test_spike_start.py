@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.spike.run import AFTER_SYNC_SECONDS, LOCUST_START_SECONDS, SYNC_SECONDS, start_after_sync
+from harness.spike.start import AFTER_SYNC_SECONDS, LOCUST_START_SECONDS, SYNC_SECONDS, start_after_sync
 
 
 @pytest.mark.parametrize("ahead_seconds", [-40.0, -0.1, 0.0, 3.0, 4.9, 5.0, 14.9])

@@ -9,17 +9,20 @@ from typing import Any, cast
 import pytest
 
 from harness.errors import HarnessError, InputError
-from harness.spike import run
+from harness.spike import run, watching
 from harness.spike.evidence import load_started_at
+from harness.spike.load import JOURNALS
+from harness.spike.local_site import LocalSite
+from harness.spike.prepared import Request
 from harness.spike.progress import SilentProgress
 
 
-class Sampled(run.Watch):
+class Sampled(watching.Watch):
     """A watch whose queues are empty."""
 
     def __init__(self, *, limit_seconds: float, load_starts_at: float, clock: Any) -> None:
         self._limit_seconds, self._load_starts_at, self._clock = limit_seconds, load_starts_at, clock
-        self._quiet = run.QUIET_SAMPLES
+        self._quiet = watching.QUIET_SAMPLES
         self.runtime = cast(Any, SimpleNamespace(tick=lambda: None))
         self.samples, self.timed_out = [], False
 
@@ -46,7 +49,7 @@ def test_a_load_that_ended_ends_the_watch_once_the_queues_are_empty(code: int) -
 
 def test_the_limit_counts_from_the_loads_first_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(run.time, "sleep", lambda _seconds: now.__setitem__(0, now[0] + 1))
+    monkeypatch.setattr(watching.time, "sleep", lambda _seconds: now.__setitem__(0, now[0] + 1))
     watch = Sampled(limit_seconds=10, load_starts_at=118.0, clock=lambda: now[0])
     watch.until_done(ended(None))
     assert watch.timed_out
@@ -110,14 +113,14 @@ def test_a_run_without_any_offer_is_told_as_such() -> None:
 def test_a_failed_run_leaves_its_logs_unless_there_was_none(
     error: BaseException, load_began: bool, kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_prepared: Any, directory: Path, _progress: Any) -> None:
+    def fails(_prepared: Any, _site: Any, directory: Path, _progress: Any) -> None:
         if load_began:
-            (directory / run.JOURNALS).mkdir()
+            (directory / JOURNALS).mkdir()
         raise error
 
-    monkeypatch.setattr(run, "prepare", lambda _request: SimpleNamespace(run_id="id"))
+    monkeypatch.setattr(run, "prepare", lambda _request, **_: SimpleNamespace(run_id="id"))
     monkeypatch.setattr(run, "_perform", fails)
-    request = run.Request(scenario="any", environment="prod", reports=tmp_path)
+    request = Request(scenario="any", environment="prod", reports=tmp_path)
     with pytest.raises(type(error)):
-        run.run(request, progress=SilentProgress())
+        run.run(request, site=LocalSite(), progress=SilentProgress())
     assert [path.name for path in tmp_path.iterdir()] == kept

@@ -1,0 +1,67 @@
+"""What a run is asked for, read and checked before anything is started."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.chart import render
+from harness.spike import arrivals
+from harness.spike.ramps import fastest_ramps
+from harness.spike.scenario import Scenario, load_scenario
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to run. `environment` names files of values/, in the order in which they apply."""
+
+    scenario: str
+    environment: str
+    reports: Path
+    runtime: str = "local"
+    release: str = "celery"
+    broker_port: int | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the run."""
+        return f"make spike SCENARIO={self.scenario} ENV={self.environment} RUNTIME={self.runtime}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A request whose inputs were read and found sound, before anything is started."""
+
+    request: Request
+    run_id: str
+    scenario: Scenario
+    values: Sequence[Path]
+    manifests: Sequence[Mapping[str, Any]]
+    topology: Mapping[str, Any]
+    plan: arrivals.LoadPlan
+
+
+def prepare(request: Request, *, values: Sequence[Path], cores: int) -> Prepared:
+    """Read and check all of the input that does not depend on where it runs.
+
+    `values` are the files in order, `cores` what the pods run on. Raises InputError.
+    """
+    scenario = load_scenario(request.scenario)
+    manifests = render.render(values, release=request.release)
+    topology = render.topology(manifests)
+    ramps = fastest_ramps(manifests, until_seconds=scenario.limit_seconds)
+    arrivals.check_fits(scenario, topology, cores=cores, ramps=ramps)
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.name}-{uuid.uuid4().hex[:6]}"
+    return Prepared(
+        request=request,
+        run_id=run_id,
+        scenario=scenario,
+        values=values,
+        manifests=manifests,
+        topology=topology,
+        plan=arrivals.plan(scenario, topology, run_id=run_id),
+    )

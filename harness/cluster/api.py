@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from kubernetes import client, config
+from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
@@ -17,17 +18,21 @@ from harness.errors import HarnessError, InputError
 ANSWER_SECONDS = 10.0
 
 Document = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 class Api:
     """The API of the cluster a kubeconfig names. One thread at a time."""
 
     def __init__(self, kubeconfig: Path, *, answer_seconds: float = ANSWER_SECONDS) -> None:
-        """Read the kubeconfig. Raises InputError for one that cannot be used."""
+        """Read the kubeconfig; a question waits `answer_seconds`. Raises InputError for one that cannot be used."""
+        settings = client.Configuration()
+        settings.retries = False  # urllib3 would ask a silent server four times
         try:
-            self._client = config.new_client_from_config(str(kubeconfig), persist_config=False)
+            config.load_kube_config(str(kubeconfig), client_configuration=settings, persist_config=False)
         except (ConfigException, OSError) as error:
             raise InputError(f"KUBECONFIG {kubeconfig}: {error}") from error
+        self._client = client.ApiClient(settings)
         self._core = client.CoreV1Api(self._client)
         self._custom = client.CustomObjectsApi(self._client)
         self._answer_seconds = answer_seconds
@@ -44,10 +49,10 @@ class Api:
         labels = {"label_selector": selector} if selector else {}
         if group_version == "v1":
             options = {"_preload_content": False, "_request_timeout": self._answer_seconds, **labels}
-            answer = self._ask(lambda: json.loads(self._core.list_namespaced_pod(namespace, **options).data))
+            answer = _ask(lambda: json.loads(self._core.list_namespaced_pod(namespace, **options).data))
         else:
             group, version = group_version.split("/")
-            answer = self._ask(
+            answer = _ask(
                 lambda: self._custom.list_namespaced_custom_object(
                     group, version, namespace, plural, _request_timeout=self._answer_seconds, **labels
                 )
@@ -57,7 +62,7 @@ class Api:
     def get(self, group_version: str, plural: str, namespace: str, name: str) -> Document:
         """Return one object of a named API group. Raises HarnessError when it is not there or cannot be read."""
         group, version = group_version.split("/")
-        return self._ask(
+        return _ask(
             lambda: self._custom.get_namespaced_custom_object(
                 group, version, namespace, plural, name, _request_timeout=self._answer_seconds
             )
@@ -67,10 +72,42 @@ class Api:
         """Return the items of one external metric, as the autoscaler reads it. Raises HarnessError."""
         return self.objects("external.metrics.k8s.io/v1beta1", name, namespace, selector)
 
-    def _ask(self, question: Callable[[], Document]) -> Document:
+    def evict(self, namespace: str, pod: str) -> bool:
+        """Ask for a pod's eviction, as a drain does; False when its disruption budget refuses. Raises HarnessError."""
+        eviction = client.V1Eviction(metadata=client.V1ObjectMeta(name=pod, namespace=namespace))
         try:
-            return question()
-        except ApiException as error:
-            raise HarnessError(f"the API server answers {error.status} {error.reason}") from error
-        except (HTTPError, OSError, ValueError) as error:
-            raise HarnessError(f"the API server does not answer: {error}") from error
+            _ask(
+                lambda: self._core.create_namespaced_pod_eviction(
+                    pod, namespace, eviction, _request_timeout=self._answer_seconds
+                )
+            )
+        except HarnessError as error:
+            if isinstance(error.__cause__, ApiException) and error.__cause__.status == HTTPStatus.TOO_MANY_REQUESTS:
+                return False
+            raise
+        return True
+
+    def watch_pods(self, namespace: str, *, seconds: float, selector: str = "") -> Iterator[tuple[str, Document]]:
+        """Yield (ADDED, MODIFIED or DELETED, pod) for what is there and for each change, for so many seconds.
+
+        Raises HarnessError when the server does not answer or refuses.
+        """
+        changes = watch.Watch().stream(
+            self._core.list_namespaced_pod,
+            namespace,
+            label_selector=selector,
+            timeout_seconds=round(seconds),
+            deserialize=False,
+            _request_timeout=seconds + self._answer_seconds,
+        )
+        while (change := _ask(lambda: next(changes, None))) is not None:
+            yield change["type"], change["object"]
+
+
+def _ask(question: Callable[[], Answer]) -> Answer:
+    try:
+        return question()
+    except ApiException as error:
+        raise HarnessError(f"the API server answers {error.status} {error.reason}") from error
+    except (HTTPError, OSError, ValueError) as error:
+        raise HarnessError(f"the API server does not answer: {error}") from error

@@ -82,7 +82,13 @@ def pod_events(before: Mapping[str, PodState], after: Mapping[str, PodState], *,
 
 
 def reason_of(hpa: Document) -> str:
-    """Return why an autoscaler wants what it wants: its metrics against their targets, and what limits it."""
+    """Return why an autoscaler wants what it wants: its metrics against their targets, and what limits it.
+
+    Empty before its first decision.
+    """
+    wanted = look.get(hpa, "status", "desiredReplicas")
+    if wanted is None:
+        return ""
     targets = {_metric_name(one): one for one in look.items(hpa, "spec", "metrics")}
     parts = [
         f"{name} {_shown(one)}/{_shown(targets[name], 'target')}"
@@ -97,7 +103,6 @@ def reason_of(hpa: Document) -> str:
         ),
         None,
     )
-    wanted = look.get(hpa, "status", "desiredReplicas")
     return f"{', '.join(parts)} -> {wanted}" + (f", {limited['message']}" if limited else "")
 
 

@@ -68,7 +68,7 @@ bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/python -m benchmarks.drain
 
 .PHONY: golden
-golden: venv ## Refresh the golden renders under tests/golden
+golden: venv ## Refresh what is generated: the golden renders, the values schema, the chart's reference of values
 	@$(BIN)/python -m tests.golden.refresh
 
 .PHONY: lock

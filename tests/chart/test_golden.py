@@ -1,4 +1,4 @@
-"""The committed golden renders are what the chart renders now, under every helm."""
+"""The committed golden renders, schema and reference are what the chart gives now, under every helm."""
 
 from pathlib import Path
 
@@ -12,6 +12,11 @@ def test_render_is_as_committed(helm: Path, name: str) -> None:
     path = refresh.path_of(name)
     assert path.exists(), "run `make golden` and commit what it writes"
     assert refresh.golden(refresh.cases()[name], helm=helm) == path.read_text(), "`make golden` shows the difference"
+
+
+def test_schema_and_reference_follow_from_values_yaml() -> None:
+    for path, text in refresh.generated().items():
+        assert path.read_text() == text, f"run `make golden` and commit {path.name}"
 
 
 def test_there_is_a_golden_file_for_each_values_file_and_no_other() -> None:

@@ -1,17 +1,22 @@
-"""Golden renders: one file for each file of `values/`. `python -m tests.golden.refresh` writes them, tests compare.
+"""What is written from other files: a golden render of each file of `values/`, the chart's schema, its README's values.
 
-Left out is what changes with the Python files the chart carries: their text (one line says which file it is) and the
-checksums of it.
+`python -m tests.golden.refresh` writes them, tests compare.
+
+Left out of a render is what changes with the Python files the chart carries: their text (one line says which file it
+is) and the checksums of it.
 """
 
 import copy
+import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from harness.chart import schema_source, values_reference
 from harness.chart.render import CHART, environment_files, render
-from harness.chart.values import VALUES
+from harness.chart.values import VALUES, defaults
+from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
 
 FOLDER = Path(__file__).resolve().parent
@@ -56,19 +61,33 @@ def path_of(name: str) -> Path:
     return FOLDER / f"{name}.yaml"
 
 
+def generated(chart: Path = CHART) -> dict[Path, str]:
+    """Return the files that follow from values.yaml and schema.fragment.yaml, with the text each must have."""
+    schema = schema_source.build((chart / "values.yaml").read_text(), (chart / "schema.fragment.yaml").read_text())
+    readme = chart / "README.md"
+    return {
+        schema_file(chart): json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
+        readme: values_reference.insert(readme.read_text(), schema, defaults(chart)),
+    }
+
+
 def main() -> None:
-    """Write every golden file and delete those whose values file is gone."""
+    """Write every file and delete golden renders whose values file is gone."""
+    for path, text in generated().items():  # first: helm reads the schema
+        _write(path, text, "values.yaml")
     wanted = cases()
     for name, environments in wanted.items():
-        text = golden(environments)
-        path = path_of(name)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
-            print(f"golden: wrote {path.name} ({environments})", file=sys.stderr)
+        _write(path_of(name), golden(environments), environments)
     for path in FOLDER.glob("*.yaml"):
         if path.stem not in wanted:
             path.unlink()
             print(f"golden: deleted {path.name}", file=sys.stderr)
+
+
+def _write(path: Path, text: str, source: str) -> None:
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+        print(f"golden: wrote {path.name} ({source})", file=sys.stderr)
 
 
 if __name__ == "__main__":

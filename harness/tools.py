@@ -45,13 +45,24 @@ class ToolFamily(Tool):
     """Several programs of one pin, built in one call; `companions` end up beside the binary of `package`."""
 
     companions: tuple[str, ...] = ()
-    stamps: tuple[str, ...] = ()  # further link-time settings, with {version}, {major} and {minor} filled in
+    # Further link-time settings, with {version}, {major}, {minor} and {kubernetes_minor} filled in.
+    stamps: tuple[str, ...] = ()
 
+
+# Without these Helm 3 takes a cluster it does not know for Kubernetes 1.20, and refuses a chart's kubeVersion.
+_HELM3_KUBERNETES = (
+    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor={kubernetes_minor}",
+)
 
 TOOLS: Mapping[str, Tool] = {
-    "helm3": Tool("helm3", "helm.sh/helm/v3/cmd/helm", "helm.sh/helm/v3/internal/version.version"),
+    "helm3": ToolFamily(
+        "helm3", "helm.sh/helm/v3/cmd/helm", "helm.sh/helm/v3/internal/version.version", stamps=_HELM3_KUBERNETES
+    ),
     "helm4": Tool("helm4", "helm.sh/helm/v4/cmd/helm", "helm.sh/helm/v4/internal/version.version"),
-    "helm-unittest": Tool("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest"),
+    "helm-unittest": ToolFamily(
+        "helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest", stamps=_HELM3_KUBERNETES
+    ),
 }
 
 
@@ -255,7 +266,7 @@ def _compile(tool: Tool, binary: Path) -> None:
     binary.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_directory(binary.parent) as directory:
         _run(
-            [go, "build", "-trimpath", "-buildvcs=false", _link_flags(tool, version), "-o", f"{directory}/", *packages],
+            [go, "build", "-trimpath", "-buildvcs=false", _link_flags(tool, module), "-o", f"{directory}/", *packages],
             doing=f"building {tool.name} {version} with Go",
             directory=ROOT / "tools" / tool.name,
             # No C compiler, this Go only, and nothing left in /tmp when it is ended.
@@ -270,11 +281,14 @@ def _packages(tool: Tool) -> list[str]:
     return [tool.package, *(tool.companions if isinstance(tool, ToolFamily) else ())]
 
 
-def _link_flags(tool: Tool, version: str) -> str:
+def _link_flags(tool: Tool, module: str) -> str:
+    version = _pinned_version(tool, module)
     stamps = [f"{tool.version_variable}={version}"] if tool.version_variable else []
     if isinstance(tool, ToolFamily):
         major, minor, _ = parse_version(version) or (0, 0, 0)
-        stamps += [stamp.format(version=version, major=major, minor=minor) for stamp in tool.stamps]
+        client = re.search(r"k8s\.io/client-go v0\.(\d+)", module)  # 0.37 is Kubernetes 1.37's
+        filled = {"version": version, "major": major, "minor": minor, "kubernetes_minor": client[1] if client else ""}
+        stamps += [stamp.format(**filled) for stamp in tool.stamps]
     return " ".join(["-ldflags=-s -w", *(f"-X {stamp}" for stamp in stamps)])
 
 

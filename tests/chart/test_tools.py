@@ -170,3 +170,9 @@ def test_the_cache_is_where_the_desktop_rules_put_it(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", configured)
     assert tools.cache_home() == Path(expected).expanduser() / "celery-workers"
+
+
+def test_a_built_helm_knows_a_kubernetes_its_chart_asks_for(helm: Path, echo_chart: Path) -> None:
+    chart = echo_chart / "Chart.yaml"
+    chart.write_text(f'{chart.read_text()}kubeVersion: ">=1.29.0-0"\n')
+    subprocess.run([helm, "template", "celery", echo_chart], check=True, capture_output=True, timeout=60)

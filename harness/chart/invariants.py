@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from harness.chart import rules_pods, rules_scaling, rules_topology, rules_workers
+from harness.chart import rules_network, rules_pods, rules_scaling, rules_topology, rules_workers
 from harness.chart.manifests import Manifest, Release
 from harness.chart.problems import Problem
 
@@ -47,6 +47,9 @@ RULES: tuple[Rule, ...] = (
     Rule("keda-references-exist", rules_scaling.keda_references),
     Rule("queue-depth-reachable", rules_scaling.queue_depths),
     Rule("disruption-budget-lets-drain", rules_scaling.disruption_budgets),
+    Rule("network-policy-selects-pods", rules_network.select_pods),
+    Rule("network-policy-leaves-broker", rules_network.leave_broker_and_names),
+    Rule("network-policy-leaves-services", rules_network.leave_services),
     Rule("unique-names", rules_pods.unique_names),
     Rule("selectors-own-pods", rules_pods.selectors),
     Rule("pod-security-restricted", rules_pods.restricted),

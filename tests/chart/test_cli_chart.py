@@ -48,7 +48,7 @@ def test_validate_in_words_and_as_json(tmp_path: Path) -> None:
     good = harness("validate", "--env", "prod")
     assert good.returncode == 0
     assert good.stdout.splitlines()[-1] == "usable: 0 errors, 0 warnings"
-    assert "12 objects: 1 ConfigMap, 3 Deployment, 3 HorizontalPodAutoscaler" in good.stdout
+    assert "14 objects: 1 ConfigMap, 3 Deployment, 3 HorizontalPodAutoscaler" in good.stdout
     bad_file = tmp_path / "mine.yaml"
     bad_file.write_text("workers:\n  io:\n    pool: gevnt\n")
     bad = harness("validate", "--env", "prod", "-f", bad_file)

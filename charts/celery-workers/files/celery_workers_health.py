@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from celery import Celery
+
 UNHEALTHY_SECONDS = 90.0
 CONNECT_SECONDS = 3.0
 PING_SECONDS = 5.0
@@ -30,13 +32,18 @@ def node_name(environment: Mapping[str, str]) -> str:
     return f"{environment['CELERY_WORKERS_CLASS']}@{environment['POD_NAME']}"
 
 
-def ping(name: str) -> bool:
-    """Whether the worker answers through the broker."""
+def probe_app() -> Celery:
+    """Return an application with the release's settings and nothing of the user's."""
     from celery import Celery  # not for `live`, which runs every few seconds and should stay cheap
 
     app = Celery("probe", set_as_current=False)
     app.config_from_object("celeryconfig")
-    return bool(app.control.ping(destination=[name], timeout=PING_SECONDS))
+    return app
+
+
+def ping(name: str) -> bool:
+    """Whether the worker answers through the broker."""
+    return bool(probe_app().control.ping(destination=[name], timeout=PING_SECONDS))
 
 
 def broker_addresses(url: str) -> list[tuple[str, int]]:

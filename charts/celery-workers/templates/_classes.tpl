@@ -72,6 +72,12 @@ Numbers come back from JSON as floats: print them through `int`.
 {{- $_ := set (index . 4) (index . 5) $priority -}}
 {{- end -}}
 
+{{/* Some text where a class has this scaler, else none. Arguments: model, scaler. */}}
+{{- define "celery-workers.hasScaler" -}}
+{{- $wanted := index . 1 -}}
+{{- range (index . 0).classes }}{{ if eq .scaler $wanted }}x{{ end }}{{ end -}}
+{{- end -}}
+
 {{/* Fill the model from the values. Arguments: root, model. */}}
 {{- define "celery-workers.normalise" -}}
 {{- $root := index . 0 -}}

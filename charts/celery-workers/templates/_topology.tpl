@@ -66,7 +66,7 @@
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_health.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_health.py" "celery_workers_check.py" "apply_topology.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}
@@ -89,6 +89,6 @@ publishes has to know whether a refused task is stored. Arguments: root, model.
 {{- range $name, $queue := $topology.queues -}}
   {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "message_ttl_seconds" "consumer_timeout_seconds") -}}
 {{- end -}}
-{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" -}}
+{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" "celery_workers_check.py" -}}
 {{- list $topology $files | toJson | sha256sum -}}
 {{- end -}}

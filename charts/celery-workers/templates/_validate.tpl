@@ -5,6 +5,7 @@ what and how to mend it.
 {{- define "celery-workers.validate" -}}
 {{- $model := index . 1 -}}
 {{- include "celery-workers.validateBroker" . -}}
+{{- include "celery-workers.validateNetwork" . -}}
 {{- include "celery-workers.validateEnv" (list $model "env" (index . 0).Values.env) -}}
 {{- range $name, $class := $model.classes -}}
   {{- $context := list $model $class (printf "workers.%s" $name) -}}
@@ -30,6 +31,16 @@ what and how to mend it.
 {{- end -}}
 {{- if and (eq $model.brokerMode "external") (not $values.broker.existingSecret) -}}
   {{- include "celery-workers.problem" (list $model "broker.existingSecret: an external broker needs the name of the Secret that says where it is; set it") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What is listed must have an effect. Arguments: root, model. */}}
+{{- define "celery-workers.validateNetwork" -}}
+{{- $policy := (index . 0).Values.networkPolicy -}}
+{{- range $key := list "egress" "broker" -}}
+  {{- if and $policy.enabled $policy.allowExternal (index $policy $key) -}}
+    {{- include "celery-workers.problem" (list (index $ 1) (printf "networkPolicy.%s: has no effect while allowExternal lets the pods connect to anything; set allowExternal false, or remove it" $key)) -}}
+  {{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -168,11 +168,32 @@ def job() -> Manifest:
     }  # fmt: skip
 
 
+def network_policy() -> Manifest:
+    ports = [{"protocol": "TCP", "port": port} for port in (53, 5672, 587)]
+    return {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "celery-pods"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/instance": "celery"}},
+            "policyTypes": ["Ingress", "Egress"], "egress": [{"ports": [port]} for port in ports],
+        },
+    }  # fmt: skip
+
+
 def release() -> list[Manifest]:
     """Return a fresh release: change it freely."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "celery"}}
     workers = [deployment(name) for name in CLASSES]
-    return [account, config_map(), *workers, hpa(), scaled_object(), authentication(), budget(), job()]
+    return [
+        account,
+        config_map(),
+        *workers,
+        hpa(),
+        scaled_object(),
+        authentication(),
+        budget(),
+        job(),
+        network_policy(),
+    ]
 
 
 def find(manifests: list[Manifest], reference: str) -> Manifest:

@@ -248,6 +248,18 @@ simple(BUDGET, "0 blocks every node drain", lambda m: assign(spec(m, MIXED_BUDGE
 simple(BUDGET, "selects no pod", lambda m: assign(spec(m, MIXED_BUDGET), selector={"matchLabels": {"x": "y"}}))
 simple(BUDGET, "2 of at least 2 pods blocks every node drain", lambda m: assign(spec(m, MIXED_BUDGET), minAvailable=2))
 
+NETWORK, LEAVES = "NetworkPolicy/celery-pods", "network-policy-leaves-broker"
+simple("network-policy-selects-pods", "selects no pod of the release",
+       lambda m: assign(spec(m, NETWORK), podSelector={"matchLabels": {"x": "y"}}))  # fmt: skip
+simple(
+    LEAVES, f"{IO} NetworkPolicy egress: no policy lets the pods ask DNS", lambda m: spec(m, NETWORK)["egress"].pop(0)
+)
+simple(LEAVES, "no policy lets the pods reach the broker", lambda m: assign(spec(m, NETWORK), egress=[]))
+simple("network-policy-leaves-services", "envFrom names services, but only DNS and the broker", lambda m: (
+    spec(m, NETWORK)["egress"].pop(),
+    assign(worker(m, IO), envFrom=[{"secretRef": {"name": "services"}}]),
+))  # fmt: skip
+
 simple("unique-names", f"{IO}: is rendered 2 times", lambda m: m.append(releases.deployment("io")))
 SELECTORS = "selectors-own-pods"
 simple(SELECTORS, "does not select its own pods", lambda m: assign(spec(m, IO), selector={"matchLabels": {"x": "y"}}))
@@ -365,6 +377,16 @@ def test_a_queue_depth_out_of_range_is_a_warning_only() -> None:
     manifests = releases.release()
     spec(manifests, SCALED)["triggers"][0]["metadata"]["value"] = "3"
     assert {problem.severity for problem in invariants.check(manifests)} == {WARNING}
+
+
+@pytest.mark.parametrize(
+    "rule", [{}, {"to": []}, {"ports": [{"port": 1, "endPort": 65535}]}, {"ports": [{"port": "x"}]}]
+)
+def test_a_rule_for_all_ports_leaves_workers_everything(rule: dict[str, Any]) -> None:
+    manifests = releases.release()
+    worker(manifests, IO)["envFrom"] = [{"secretRef": {"name": "services"}}]
+    spec(manifests, NETWORK)["egress"] = [rule]
+    assert invariants.check(manifests) == []
 
 
 def test_what_is_accepted_beside_the_good_release() -> None:

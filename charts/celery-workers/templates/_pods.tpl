@@ -1,0 +1,47 @@
+{{/* Pods of the release that are no workers. */}}
+
+{{/*
+Specification of a pod that runs one of the ConfigMap's programs once, with the broker's addresses.
+Arguments: root, model, container name, program, further environment variables (YAML text), resources.
+*/}}
+{{- define "celery-workers.programPod" -}}
+{{- $root := index . 0 -}}
+restartPolicy: Never
+serviceAccountName: {{ include "celery-workers.serviceAccountName" $root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
+containers:
+  - name: {{ index . 2 }}
+    image: {{ include "celery-workers.image" $root | quote }}
+    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+    securityContext:
+      {{- toYaml $root.Values.securityContext | nindent 6 }}
+    command: [python, /etc/celery-workers/{{ index . 3 }}]
+    env:
+      - {name: PYTHONUNBUFFERED, value: "1"}
+      - {name: PYTHONDONTWRITEBYTECODE, value: "1"}
+      - {name: CELERY_WORKERS_CONFIG_DIR, value: /etc/celery-workers}
+      - name: CELERY_BROKER_URL
+        valueFrom:
+          secretKeyRef:
+            name: {{ include "celery-workers.brokerSecretName" . }}
+            key: amqpUrl
+      {{- index . 4 | nindent 6 }}
+    resources:
+      {{- toYaml (index . 5) | nindent 6 }}
+    volumeMounts:
+      - {name: config, mountPath: /etc/celery-workers, readOnly: true}
+      - {name: tmp, mountPath: /tmp}
+volumes:
+  - name: config
+    configMap:
+      name: {{ include "celery-workers.objectName" (list $root "config") }}
+  - name: tmp
+    emptyDir: {}
+{{- end -}}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+import sqlite3
 import tarfile
 import time
 from collections.abc import Callable
@@ -32,6 +34,12 @@ with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
         tar.add(source, arcname=name)
 print(base64.b64encode(out.getvalue()).decode())
 """
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a SQLite database with what stands in its log only."""
+    with contextlib.closing(sqlite3.connect(source)) as live, contextlib.closing(sqlite3.connect(target)) as copy:
+        live.backup(copy)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from harness.cluster.fit import require_fit, this_machine
 from harness.cluster.forward import port_forward
 from harness.cluster.kubectl import Kubectl
 from harness.cluster.loadjob import LoadJob
-from harness.cluster.mirror import Mirror
+from harness.cluster.mirror import Mirror, copy_database
 from harness.cluster.namespace import Namespace, made
 from harness.cluster.versions import versions
 from harness.errors import HarnessError, InputError
@@ -105,7 +105,8 @@ class ClusterSite:
                 outside.manifests(_outside(place, prepared.scenario.services)), doing="applying the stand-in services"
             )
             place.rollout("statefulset/rabbitmq")
-            place.rollout("deployment/services")
+            place.rollout(f"deployment/{outside.NAME}")
+            _make_tables(place)
             broker = stack.enter_context(_broker(place, rabbitmq, directory))
             runtime = ClusterRuntime(
                 cluster.kubectl, namespace=name, values=prepared.values, directory=directory / "runtime"
@@ -184,7 +185,7 @@ class _Effects:
 
 def _effects(place: Namespace, directory: Path) -> _Effects:
     here = place.shared_here(outside.CLAIM)
-    if here is not None:
+    if here is not None and os.geteuid() in (0, outside.UID):  # reading SQLite's log of changes takes writing beside it
         return _Effects(here)
     mirror = Mirror(place.kubectl, place.name, directory / "effects")
     return _Effects(mirror.target, mirror.refresh, mirror.pull)
@@ -205,6 +206,14 @@ def _services(effects: Path) -> Services:
         database_url=f"sqlite:///{effects / outside.DATABASE}",
         files=effects / outside.FILES,
         deliveries=effects / outside.DELIVERIES,
+    )
+
+
+def _make_tables(place: Namespace) -> None:
+    """Let a pod make the database: it would not be the workers' to write to if this process did."""
+    code = f"from examx import effects; effects.prepare({outside.DATABASE_URL!r})"
+    place.kubectl.run(
+        "exec", f"deployment/{outside.NAME}", "-n", place.name, "--", "python", "-c", code, doing="making the tables"
     )
 
 
@@ -281,9 +290,10 @@ def _keep(effects: Path, directory: Path) -> None:
     """Copy what the run wrote into its own directory: the volume goes with the namespace."""
     kept = directory / "services"
     kept.mkdir(exist_ok=True)
-    for name in (outside.DELIVERIES, outside.DATABASE):
-        if (effects / name).exists():
-            shutil.copyfile(effects / name, kept / name)
+    if (effects / outside.DELIVERIES).exists():
+        shutil.copyfile(effects / outside.DELIVERIES, kept / outside.DELIVERIES)
+    if (effects / outside.DATABASE).exists():
+        copy_database(effects / outside.DATABASE, kept / outside.DATABASE)
     if (effects / JOURNALS).is_dir():
         shutil.copytree(effects / JOURNALS, directory / JOURNALS, dirs_exist_ok=True)
 

@@ -50,7 +50,8 @@ class _Writer:
             if entry.get("description"):
                 yield f"| `{path}` | {_kind(entry)} | {default} | {_cell(entry['description'])} |"
             yield from self.rows(entry.get("properties", {}), known.get(key), f"{path}.")
-            inner = {"[]": entry.get("items"), ".*": entry.get("additionalProperties")}
+            named = [entry.get("additionalProperties"), *entry.get("patternProperties", {}).values()]
+            inner = {"[]": entry.get("items"), ".*": named[-1]}
             yield from self.rows({end: it for end, it in inner.items() if isinstance(it, Mapping)}, None, path)
 
     def full(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -85,15 +85,13 @@ def _explain(error: ValidationError, values: Values) -> Iterator[Problem]:
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         for key in _extra_keys(error):
             here = (*path, key)
-            yield _problem(here, f"unknown key {key!r}", _known_keys(key, error.schema), values)
+            yield _problem(here, *_unknown_key(key, error.schema), values)
         return
     if error.validator == "required":
         for key in _missing_keys(error):
             yield _problem((*path, key), "is missing", "add it", values)
         return
     message, fix = _message(error)
-    if "propertyNames" in error.absolute_schema_path:
-        path, message = (*path, str(error.instance)), "the name has the wrong form"
     yield _problem(path, message, fix, values)
 
 
@@ -119,16 +117,16 @@ def _missing_keys(error: ValidationError) -> list[str]:
     return [key for key in map(str, _items(error.validator_value)) if repr(key) in error.message]
 
 
-def _known_keys(key: str, schema: Any) -> str:
+def _unknown_key(key: str, schema: Any) -> tuple[str, str]:
+    """Return what is wrong with a key that a closed map does not have, and what to do."""
     known = sorted(_mapping(_mapping(schema).get("properties")))
     patterns = list(_mapping(_mapping(schema).get("patternProperties")))
     if patterns and not known:
-        return f"name it to match {' or '.join(patterns)}"
+        return "the name has the wrong form", f"must match {' or '.join(patterns)}"
     close = difflib.get_close_matches(key, known, n=1)
-    if close:
-        return f"did you mean {close[0]}?"
     shown = ", ".join(known[:_SHOWN_KEYS]) + (", ..." if len(known) > _SHOWN_KEYS else "")
-    return f"remove it; the keys here are {shown}" if known else "remove it"
+    fix = f"did you mean {close[0]}?" if close else f"remove it; the keys here are {shown}" if known else "remove it"
+    return f"unknown key {key!r}", fix
 
 
 def _message(error: ValidationError) -> tuple[str, str]:

@@ -27,11 +27,13 @@ SCHEMA: dict[str, Any] = {
         "either": {"anyOf": [{"type": "integer"}, {"type": "object", "properties": {"x": {"type": "integer"}}}]},
         "workers": {
             "type": "object",
-            "propertyNames": {"pattern": "^[a-z-]+$"},
-            "additionalProperties": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {"concurrency": {"type": "integer"}, "pool": {"type": "string"}},
+            "additionalProperties": False,
+            "patternProperties": {
+                "^[a-z-]+$": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {"concurrency": {"type": "integer"}, "pool": {"type": "string"}},
+                }
             },
         },
         "labels": {"type": "object", "additionalProperties": False, "patternProperties": {"^[a-z]+$": {}}},
@@ -73,7 +75,7 @@ def check(tmp_path: Path, text: str) -> list[str]:
         ("workers:\n  io:\n    zzz: 1", "workers.io.zzz (mine.yaml:3): unknown key 'zzz'; "
                                         "remove it; the keys here are concurrency, pool"),
         ("workers:\n  Io: {}", "workers.Io (mine.yaml:2): the name has the wrong form; must match ^[a-z-]+$"),
-        ("labels: {A: 1}", "labels.A (mine.yaml:1): unknown key 'A'; name it to match ^[a-z]+$"),
+        ("labels: {A: 1}", "labels.A (mine.yaml:1): the name has the wrong form; must match ^[a-z]+$"),
         ("app: null", "app (mine.yaml:1): is missing; add it"),
         ("either: {x: what}", 'either.x (mine.yaml:1): "what" is text; must be a whole number'),
     ],

@@ -95,9 +95,16 @@ class Sources:
 
 
 WORKER = Sources(("celery_workers", "examx"), extra="examx")
-# The settings of a publisher are those the chart mounts. Scenarios are given to a run, they are not the image's.
+# Not all of the harness: what the load generator never imports may change without a new image. Scenarios are given to a
+# run; a publisher's settings come from the file the chart mounts.
 LOAD = Sources(
-    ("celery_workers", "examx", "harness", "loadtests/spike.py", "charts/celery-workers/files/celeryconfig.py"),
+    (
+        "celery_workers",
+        "examx",
+        *(f"harness/{part}" for part in ("__init__.py", "errors.py", "broker", "chart", "spike")),
+        "loadtests/spike.py",
+        "charts/celery-workers/files/celeryconfig.py",
+    ),
     extra="load",
 )
 

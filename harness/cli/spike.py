@@ -25,6 +25,13 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.command()
 @click.argument("name", default="email-campaign", metavar="[SCENARIO]")
 @click.option("--env", "environment", default="prod,keda", show_default=True, help="Files of values/, in this order.")
+@click.option(
+    "-f",
+    "--values",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Your own values file, laid over --env. Can be repeated.",
+)
 @click.option("--runtime", type=click.Choice(sites.NAMES), default="local", show_default=True, help="Where it runs.")
 @click.option(
     "--reports",
@@ -40,6 +47,7 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def command(
     name: str,
     environment: str,
+    values: tuple[Path, ...],
     runtime: str,
     reports: Path,
     broker_port: int | None,
@@ -58,7 +66,7 @@ def command(
     for ending in ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
             signal.signal(ending, _interrupt)
-    request = Request(scenario=name, environment=environment, reports=reports, runtime=runtime)
+    request = Request(scenario=name, environment=environment, reports=reports, runtime=runtime, values=values)
     site = sites.find(runtime, broker_port=broker_port)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
     try:

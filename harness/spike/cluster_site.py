@@ -32,7 +32,7 @@ from harness.errors import HarnessError, InputError
 from harness.runtime.base import Release
 from harness.runtime.cluster import ClusterRuntime
 from harness.spike.load import JOURNALS
-from harness.spike.prepared import Prepared
+from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.scenario import resolved_text
 from harness.spike.services import Services
@@ -66,12 +66,12 @@ class ClusterSite:
         self._find = find
         self._cluster: Cluster | None = None
 
-    def values(self, environment: str) -> Sequence[Path]:
-        """Return the environment's files, the site's overlay if it is not among them, and the effects' volume."""
-        names = environment.split(",")
+    def values(self, request: Request) -> Sequence[Path]:
+        """Return the request's files with the site's overlay, if it is not among them, and the effects' volume."""
+        names = request.environment.split(",")
         if self._overlay is not None and self._overlay not in names:
             names.append(self._overlay)
-        return [*render.environment_files(",".join(names)), _effects_values()]
+        return [*render.environment_files(",".join(names)), *request.values, _effects_values()]
 
     def cores(self) -> int:
         """Return this machine's cores: on kind the nodes are containers here."""

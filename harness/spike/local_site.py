@@ -17,7 +17,7 @@ from harness.runtime.base import Release
 from harness.runtime.local import LocalRuntime
 from harness.spike import facts
 from harness.spike.load import JOURNALS, Load, locust
-from harness.spike.prepared import Prepared
+from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.services import Services, stand_ins
 from harness.spike.site import Ground
@@ -37,9 +37,9 @@ class LocalSite:
         """`broker_port` fixes the AMQP port of the RabbitMQ that is started."""
         self._broker_port = broker_port
 
-    def values(self, environment: str) -> Sequence[Path]:
+    def values(self, request: Request) -> Sequence[Path]:
         """Return the values files."""
-        return render.environment_files(environment)
+        return [*render.environment_files(request.environment), *request.values]
 
     def cores(self) -> int:
         """Return this machine's cores."""

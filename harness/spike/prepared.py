@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,19 +18,22 @@ from harness.spike.scenario import Scenario, load_scenario
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to run. `environment` names files of values/, in the order in which they apply."""
+    """What to run. `environment` names files of values/, in the order in which they apply; `values` lie over them."""
 
     scenario: str
     environment: str
     reports: Path
     runtime: str = "local"
     release: str = "celery"
-    broker_port: int | None = None
+    values: tuple[Path, ...] = ()
 
     @property
     def command(self) -> str:
         """The command that repeats the run."""
-        return f"make spike SCENARIO={self.scenario} ENV={self.environment} RUNTIME={self.runtime}"
+        if not self.values:
+            return f"make spike SCENARIO={self.scenario} ENV={self.environment} RUNTIME={self.runtime}"
+        files = " ".join(f"-f {shlex.quote(str(path))}" for path in self.values)
+        return f"harness spike {self.scenario} --env {self.environment} --runtime {self.runtime} {files}"
 
 
 @dataclass(frozen=True, kw_only=True)

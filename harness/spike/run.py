@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -36,7 +35,7 @@ def run(request: Request, *, site: Site, progress: Progress) -> Path:
         InputError: the scenario or the values are wrong, or do not fit this machine.
         HarnessError: something that the run needs did not work; the message names the logs.
     """
-    prepared = prepare(request, values=site.values(request.environment), cores=site.cores())
+    prepared = prepare(request, values=site.values(request), cores=site.cores())
     site.check(prepared, progress)
     reports = request.reports.resolve()  # the processes of a run have other working directories
     directory = reports / f".{prepared.run_id}.partial"
@@ -129,13 +128,18 @@ def _setup(prepared: Prepared, site: Site, broker: Broker) -> dict[str, Any]:
     return facts.setup(
         manifests=prepared.manifests,
         topology=prepared.topology,
-        values_files=[os.path.relpath(path, ROOT) for path in prepared.values],
+        values_files=[_shown(path) for path in prepared.values],
         chart_version=str(yaml_strict.load_file(render.CHART / "Chart.yaml")["version"]),
         checkout=ROOT,
         rabbitmq=broker.version,
         helm=".".join(map(str, tools.helm_version(tools.find_helm()))),
         **site.facts(),
     )
+
+
+def _shown(path: Path) -> str:
+    """Return a values file's path as in the checkout; of one from elsewhere only its name is of interest."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
 def _files(directory: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from harness.broker.server import Broker
 from harness.runtime.base import Release, Runtime
-from harness.spike.prepared import Prepared
+from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.services import Services
 
@@ -47,7 +47,7 @@ class Site(Protocol):
     name: str
     ready_seconds: float
 
-    def values(self, environment: str) -> Sequence[Path]:
+    def values(self, request: Request) -> Sequence[Path]:
         """Return the values files of a run here, in order. Raises InputError."""
 
     def cores(self) -> int:

@@ -1,0 +1,75 @@
+"""A spike run in the cluster, as a user starts it: Locust in the cluster, ledger, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.place import Place
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_SECONDS = 420
+
+
+@pytest.mark.timeout(RUN_SECONDS + 60)
+def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path) -> None:
+    runtime = "kind" if place.node_directory is not None else "cluster"
+    before = _namespaces(place)
+    result = _spike("email-campaign", runtime=runtime, reports=tmp_path)
+    assert result["runtime"] == runtime
+    assert result["offered"] == result["accepted"] == result["completed"] == 10_000
+    assert (result["lost"], result["in_flight"], result["dead_lettered"], result["duplicated"]) == (0, 0, 0, 0)
+    assert result["refusals"] > 0, "a burst of 10,000 did not fill a queue of 5,000"
+    assert [rule for rule in result["rules"] if not rule["passed"]] == []
+    assert _io_replicas(result)[:2] == [1, 4], result["scale_events"]
+    assert "values/kind.yaml" in result["setup"]["values_files"] or runtime != "kind"
+    assert (tmp_path / "latest" / "report.html").stat().st_size > 100_000
+    assert _namespaces(place) == before
+
+
+@pytest.mark.timeout(120)
+def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(place: Place, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.yaml"
+    huge.write_text("workers: {io: {resources: {requests: {cpu: 3000m}, limits: {cpu: 4000m}}}}\n")
+    before = _namespaces(place)
+    done = _run("email-campaign", runtime="kind", reports=tmp_path / "reports", values=[huge])
+    assert done.returncode == 2, done.stderr
+    assert "at maximum replicas" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert _namespaces(place) == before
+    assert list((tmp_path / "reports").glob("*")) == []
+
+
+def _spike(scenario: str, *, runtime: str, reports: Path) -> dict[str, Any]:
+    done = _run(scenario, runtime=runtime, reports=reports)
+    # An objective in seconds may be missed on a machine that is busy; the counts are asserted.
+    assert done.returncode in (0, 1), f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    return dict(json.loads(done.stdout))
+
+
+def _run(
+    scenario: str, *, runtime: str, reports: Path, values: Sequence[Path] = ()
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness", "spike", scenario, "--env", "prod,keda"]
+    command += ["--runtime", runtime, "--reports", str(reports), "--json"]
+    command += [part for path in values for part in ("--values", str(path))]
+    return subprocess.run(
+        command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=RUN_SECONDS, check=False
+    )
+
+
+def _io_replicas(result: dict[str, Any]) -> list[int]:
+    changes = [one for one in result["scale_events"] if one["deployment"] == "celery-io-worker"]
+    return [changes[0]["before"], *(one["after"] for one in changes)] if changes else []
+
+
+def _namespaces(place: Place) -> set[str]:
+    listed = place.kubectl.get("namespaces")["items"]
+    return {one["metadata"]["name"] for one in listed if one["metadata"]["name"].startswith("spike-")}

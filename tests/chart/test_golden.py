@@ -7,11 +7,11 @@ import pytest
 from tests.golden import refresh
 
 
-@pytest.mark.parametrize("name", refresh.cases())
+@pytest.mark.parametrize("name", refresh.files())
 def test_render_is_as_committed(helm: Path, name: str) -> None:
     path = refresh.path_of(name)
     assert path.exists(), "run `make golden` and commit what it writes"
-    assert refresh.golden(refresh.cases()[name], helm=helm) == path.read_text(), "`make golden` shows the difference"
+    assert refresh.golden(refresh.files()[name], helm=helm) == path.read_text(), "`make golden` shows the difference"
 
 
 def test_schema_and_reference_follow_from_values_yaml() -> None:
@@ -20,7 +20,7 @@ def test_schema_and_reference_follow_from_values_yaml() -> None:
 
 
 def test_there_is_a_golden_file_for_each_values_file_and_no_other() -> None:
-    assert {path.stem for path in refresh.FOLDER.glob("*.yaml")} == set(refresh.cases())
+    assert {path.stem for path in refresh.FOLDER.glob("*.yaml")} == set(refresh.files())
 
 
 def test_only_what_follows_from_the_python_files_is_left_out() -> None:

@@ -39,6 +39,12 @@ def test_what_is_shipped_is_usable_without_a_warning(environments: str) -> None:
     assert {check.status for check in report.checks} == {"passed"}
 
 
+@pytest.mark.parametrize("name", refresh.features())
+def test_every_feature_is_usable(name: str) -> None:
+    report = validate(refresh.features()[name])
+    assert [problem.text() for problem in report.problems] == []
+
+
 def test_the_report_says_what_was_checked() -> None:
     report = validate(environment_files("prod,keda"))
     subjects = {check.name: check.subject for check in report.checks}

@@ -1,4 +1,7 @@
-"""What is written from other files: a golden render of each file of `values/`, the chart's schema, its README's values.
+"""What is written from other files: golden renders, the chart's schema, its README's values.
+
+There is a render of each file of `values/`, and one of each file of `tests/golden/values/` over production: what the
+chart can do beyond what the repository's own environments ask of it.
 
 `python -m tests.golden.refresh` writes them, tests compare.
 
@@ -20,6 +23,7 @@ from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
 
 FOLDER = Path(__file__).resolve().parent
+FEATURES = FOLDER / "values"
 # What an overlay is laid over, where that is not prod.
 BASES = {"local": "dev"}
 ENVIRONMENTS = ("dev", "staging", "uat", "prod", "baseline")
@@ -35,9 +39,19 @@ def cases() -> dict[str, str]:
     return named
 
 
-def golden(environments: str, *, helm: Path | None = None) -> str:
+def features() -> dict[str, list[Path]]:
+    """Return golden name -> values files, for each of FEATURES."""
+    return {f"feature-{path.stem}": [*environment_files("prod"), path] for path in sorted(FEATURES.glob("*.yaml"))}
+
+
+def files() -> dict[str, list[Path]]:
+    """Return golden name -> values files, for every golden file."""
+    return {name: environment_files(environments) for name, environments in cases().items()} | features()
+
+
+def golden(values: list[Path], *, helm: Path | None = None) -> str:
     """Return the text a golden file must have."""
-    manifests = render(environment_files(environments), helm=helm)
+    manifests = render(values, helm=helm)
     return HEADER + dump_all([stable(manifest) for manifest in manifests])
 
 
@@ -75,9 +89,9 @@ def main() -> None:
     """Write every file and delete golden renders whose values file is gone."""
     for path, text in generated().items():  # first: helm reads the schema
         _write(path, text, "values.yaml")
-    wanted = cases()
-    for name, environments in wanted.items():
-        _write(path_of(name), golden(environments), environments)
+    wanted = files()
+    for name, values in wanted.items():
+        _write(path_of(name), golden(values), ", ".join(path.stem for path in values))
     for path in FOLDER.glob("*.yaml"):
         if path.stem not in wanted:
             path.unlink()

@@ -110,7 +110,8 @@ Numbers come back from JSON as floats: print them through `int`.
   {{- $longest = max ($class.softSeconds | default 0) $class.drainSeconds -}}
 {{- end -}}
 {{- $_ := set $class "longestSeconds" $longest -}}
-{{- $_ := set $class "neededGraceSeconds" (add $longest $class.graceMarginSeconds) -}}
+{{- $_ := set $class "preStopSeconds" (dig "preStop" "sleep" "seconds" 0 ($class.lifecycle | default dict)) -}}
+{{- $_ := set $class "neededGraceSeconds" (add $longest $class.graceMarginSeconds $class.preStopSeconds) -}}
 {{- if kindIs "invalid" $class.terminationGracePeriodSeconds -}}
   {{- $_ := set $class "terminationGracePeriodSeconds" $class.neededGraceSeconds -}}
 {{- end -}}

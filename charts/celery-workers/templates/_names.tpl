@@ -47,17 +47,60 @@ app.kubernetes.io/component: {{ index . 1 }}
 celery-workers/class: {{ index . 1 }}
 {{- end -}}
 
-{{/* Labels of an object's metadata. Arguments: root, component. */}}
-{{- define "celery-workers.labels" -}}
+{{/*
+Metadata of an object. Arguments: root, name, component; where there are any, further labels and annotations (maps,
+which may be null).
+*/}}
+{{- define "celery-workers.metadata" -}}
 {{- $root := index . 0 -}}
-{{ include "celery-workers.selectorLabels" . }}
-app.kubernetes.io/part-of: celery-workers
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
+{{- $labels := dict -}}
+{{- $annotations := deepCopy ($root.Values.commonAnnotations | default dict) -}}
+{{- if gt (len .) 3 }}{{ $labels = index . 3 }}{{ end -}}
+{{- if gt (len .) 4 }}{{ $annotations = mergeOverwrite $annotations (deepCopy (index . 4 | default dict)) }}{{ end -}}
+name: {{ index . 1 }}
+namespace: {{ $root.Release.Namespace }}
+labels:
+  {{- include "celery-workers.selectorLabels" (list $root (index . 2)) | nindent 2 }}
+  app.kubernetes.io/part-of: celery-workers
+  app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+  app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+  helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+  {{- range $more := list $labels $root.Values.commonLabels }}
+  {{- with $more }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- end }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
+
+{{/* Metadata of an object the release has one of. Arguments: root, suffix, component; perhaps annotations. */}}
+{{- define "celery-workers.objectMetadata" -}}
+{{- $root := index . 0 -}}
+{{- $annotations := dict -}}
+{{- if gt (len .) 3 }}{{ $annotations = index . 3 }}{{ end -}}
+{{- $name := include "celery-workers.objectName" (list $root (index . 1)) -}}
+{{- include "celery-workers.metadata" (list $root $name (index . 2) dict $annotations) -}}
+{{- end -}}
+
+{{/* Metadata of an object of a class. Arguments: root, class name, class of the model; perhaps annotations. */}}
+{{- define "celery-workers.classMetadata" -}}
+{{- $class := index . 2 -}}
+{{- $labels := dict "celery-workers/class" (index . 1) -}}
+{{- $annotations := dict -}}
+{{- if gt (len .) 3 }}{{ $annotations = index . 3 }}{{ end -}}
+{{- include "celery-workers.metadata" (list (index . 0) $class.objectName (printf "%s-worker" (index . 1)) $labels $annotations) -}}
+{{- end -}}
+
+{{/* Labels and annotations the chart sets itself, by the value that may not set them, as JSON. */}}
+{{- define "celery-workers.ownMetadata" -}}
+{{- $selected := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "celery-workers/class" -}}
+{{- $described := list "app.kubernetes.io/part-of" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
+{{- $hooks := list "helm.sh/hook" "helm.sh/hook-delete-policy" -}}
+{{- $checksums := list "celery-workers/config-checksum" -}}
+{{- dict "commonLabels" (concat $selected $described) "podLabels" $selected "commonAnnotations" $hooks "annotations" $hooks "podAnnotations" $checksums | toJson -}}
 {{- end -}}
 
 {{/* Image reference of the application. */}}

@@ -1,4 +1,18 @@
-{{/* Pods of the release that are no workers. */}}
+{{/* Parts of pods that several templates need. */}}
+
+{{/*
+Containers of the user's as JSON, each with the chart's security context under its own, so that Pod Security accepts
+them. Arguments: root, containers.
+*/}}
+{{- define "celery-workers.containers" -}}
+{{- $root := index . 0 -}}
+{{- $containers := list -}}
+{{- range $container := index . 1 -}}
+  {{- $security := mergeOverwrite (deepCopy $root.Values.securityContext) ($container.securityContext | default dict) -}}
+  {{- $containers = append $containers (set (deepCopy $container) "securityContext" $security) -}}
+{{- end -}}
+{{- toJson $containers -}}
+{{- end -}}
 
 {{/*
 Specification of a pod that runs one of the ConfigMap's programs once, with the broker's addresses.

@@ -4,9 +4,13 @@ what and how to mend it.
 */}}
 {{- define "celery-workers.validate" -}}
 {{- $model := index . 1 -}}
+{{- $values := (index . 0).Values -}}
 {{- include "celery-workers.validateBroker" . -}}
 {{- include "celery-workers.validateNetwork" . -}}
-{{- include "celery-workers.validateEnv" (list $model "env" (index . 0).Values.env) -}}
+{{- range $key := list "commonLabels" "commonAnnotations" -}}
+  {{- include "celery-workers.validateMetadata" (list $model $key $key (index $values $key)) -}}
+{{- end -}}
+{{- include "celery-workers.validateEnv" (list $model "env" $values.env) -}}
 {{- range $name, $class := $model.classes -}}
   {{- $context := list $model $class (printf "workers.%s" $name) -}}
   {{- include "celery-workers.validatePool" $context -}}
@@ -14,6 +18,10 @@ what and how to mend it.
   {{- include "celery-workers.validateScaling" $context -}}
   {{- include "celery-workers.validateQueueDepth" $context -}}
   {{- include "celery-workers.validateEnv" (list $model (printf "workers.%s.env" $name) $class.env) -}}
+  {{- include "celery-workers.validateContainers" $context -}}
+  {{- range $key := list "annotations" "podAnnotations" "podLabels" -}}
+    {{- include "celery-workers.validateMetadata" (list $model (printf "workers.%s.%s" $name $key) $key (index $class $key)) -}}
+  {{- end -}}
 {{- end -}}
 {{- include "celery-workers.validateQueues" . -}}
 {{- include "celery-workers.validateRoutes" . -}}
@@ -56,6 +64,42 @@ what and how to mend it.
 {{- end -}}
 {{- end -}}
 
+{{/* The same for labels and annotations; a selector would no longer match. Arguments: model, path, kind, map. */}}
+{{- define "celery-workers.validateMetadata" -}}
+{{- $own := index (include "celery-workers.ownMetadata" . | fromJson) (index . 2) -}}
+{{- range $key, $value := index . 3 -}}
+  {{- if has $key $own -}}
+    {{- include "celery-workers.problem" (list (index $ 0) (printf "%s: the chart itself sets %s; remove it" (index $ 1) $key)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The command starts celery; containers beside the worker have names and, for a share, requests. Arguments: model, class, path. */}}
+{{- define "celery-workers.validateContainers" -}}
+{{- $model := index . 0 -}}
+{{- $class := index . 1 -}}
+{{- $path := index . 2 -}}
+{{- if has (base (first $class.command)) (list "sh" "bash" "ash" "dash") -}}
+  {{- include "celery-workers.problem" (list $model (printf "%s.command: a shell as process 1 keeps SIGTERM from celery; start celery itself, or a wrapper that execs it" $path)) -}}
+{{- end -}}
+{{- $names := list "worker" -}}
+{{- range $key := list "initContainers" "sidecars" -}}
+  {{- range $position, $container := index $class $key -}}
+    {{- $where := printf "%s.%s[%d]" $path $key $position -}}
+    {{- if has $container.name $names -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.name: the pod has a container %s already; rename it" $where $container.name)) -}}
+    {{- end -}}
+    {{- $names = append $names $container.name -}}
+    {{- $stays := or (eq $key "sidecars") (eq ($container.restartPolicy | default "") "Always") -}}
+    {{- range $resource, $target := dict "cpu" "cpuUtilization" "memory" "memoryUtilization" -}}
+      {{- if and $stays (ne $class.scaler "none") (index $class.targets $target) (not (dig "resources" "requests" $resource nil $container)) -}}
+        {{- include "celery-workers.problem" (list $model (printf "%s.resources.requests.%s: targets.%s is a share of what the whole pod requests, which is unknown without it; set it" $where $resource $target)) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What a pool cannot do. Arguments: model, class, path. */}}
 {{- define "celery-workers.validatePool" -}}
 {{- $model := index . 0 -}}
@@ -91,7 +135,7 @@ what and how to mend it.
 {{- $class := index . 1 -}}
 {{- $path := index . 2 -}}
 {{- if lt (int $class.terminationGracePeriodSeconds) (int $class.neededGraceSeconds) -}}
-  {{- include "celery-workers.problem" (list $model (printf "%s.terminationGracePeriodSeconds: %d ends tasks that may still run for %d s and %d s of margin; set at least %d, or null to have it derived" $path (int $class.terminationGracePeriodSeconds) (int $class.longestSeconds) (int $class.graceMarginSeconds) (int $class.neededGraceSeconds))) -}}
+  {{- include "celery-workers.problem" (list $model (printf "%s.terminationGracePeriodSeconds: %d ends tasks that may still run for %d s, after %d s of preStop and with %d s of margin; set at least %d, or null to have it derived" $path (int $class.terminationGracePeriodSeconds) (int $class.longestSeconds) (int $class.preStopSeconds) (int $class.graceMarginSeconds) (int $class.neededGraceSeconds))) -}}
 {{- end -}}
 {{- range $name, $queue := $class.queues -}}
   {{- if and $queue.consumerTimeoutSeconds (le (int $queue.consumerTimeoutSeconds) (int $class.longestSeconds)) -}}

@@ -132,6 +132,9 @@ def _unknown_key(key: str, schema: Any) -> tuple[str, str]:
 def _message(error: ValidationError) -> tuple[str, str]:
     """Return what is wrong and what to do, for the kinds of rule a values schema has."""
     shown, wanted = _show(error.instance), error.validator_value
+    reason, _, remedy = str(_mapping(error.schema).get("$comment", "")).partition("; ")
+    if reason:
+        return reason, remedy
     if error.validator == "type":
         return f"{shown} is {_kind(error.instance)}", f"must be {_types(wanted)}"
     if error.validator == "enum":

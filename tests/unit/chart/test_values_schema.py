@@ -23,6 +23,7 @@ SCHEMA: dict[str, Any] = {
         "count": {"type": "integer", "minimum": 1, "maximum": 9},
         "share": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
         "fixed": {"const": 5},
+        "told": {"type": "null", "$comment": "that cannot be; leave it out"},
         "tags": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 2, "uniqueItems": True},
         "either": {"anyOf": [{"type": "integer"}, {"type": "object", "properties": {"x": {"type": "integer"}}}]},
         "workers": {
@@ -66,6 +67,7 @@ def check(tmp_path: Path, text: str) -> list[str]:
         ("mode: extrnal", 'mode (mine.yaml:1): "extrnal" is not a choice here; use one of "external", "embedded" '
                           "(did you mean external?)"),
         ("fixed: 4", "fixed (mine.yaml:1): 4 is not possible here; must be 5"),
+        ("told: 4", "told (mine.yaml:1): that cannot be; leave it out"),
         ("tags: []", "tags (mine.yaml:1): [] has too few entries; give at least 1"),
         ("tags: [a, a]", 'tags (mine.yaml:1): ["a", "a"] names something twice; name it once'),
         ("tags:\n- a\n- 5", "tags[1] (mine.yaml:3): 5 is a number; must be text"),

@@ -16,6 +16,8 @@ from harness.cluster.engine import Engine
 from harness.cluster.recipes import IMAGES, Recipe
 from harness.cluster.versions import Versions
 
+KEPT_ARCHIVES = 3  # so that going back and forth between versions builds nothing
+
 
 @dataclass(frozen=True)
 class Builder:
@@ -56,10 +58,17 @@ class Builder:
             made = directory / target.name
             self.engine.save([recipe.reference], made)
             made.replace(target)
+        self._drop_older(recipe)
         # The archive is what is used from here on; the engine's copy would only take room.
         self.engine.run(
             "rmi", "--force", recipe.reference, tag, doing=f"removing {tag} from the engine", timeout_seconds=120
         )
+
+    def _drop_older(self, recipe: Recipe) -> None:
+        """Keep the newest archives of an image only: each change of the application leaves some hundred megabytes."""
+        archives = [path for path in _archives() if path.stem.rpartition("-")[0] == recipe.name]
+        for old in sorted(archives, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT_ARCHIVES:]:
+            old.unlink(missing_ok=True)
 
     def _build(self, recipe: Recipe, tag: str) -> None:
         started = time.monotonic()
@@ -80,6 +89,10 @@ class Builder:
         if not self.engine.has_image(tag):
             self.engine.run("import", archive, tag, doing=f"importing the {recipe.root} root", timeout_seconds=300)
         return {recipe.root_argument: tag}
+
+
+def _archives() -> list[Path]:
+    return list((tools.cache_home() / "images").glob("*.tar"))
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ class Kind:
     def load(self, archives: Iterable[Path]) -> list[Path]:
         """Import image archives on the worker nodes that do not have them yet; returns those that were imported."""
         workers = [node for node in self.nodes() if "control-plane" not in node]
-        missing = [archive for archive in archives if not self._loaded_file(archive).exists()]
+        missing = [archive for archive in archives if not self._has(archive)]
         for archive in missing:
             arguments: list[str | Path] = [
                 "load",
@@ -91,8 +91,9 @@ class Kind:
                 ",".join(workers),
             ]
             self._run(*arguments, doing=f"loading {archive.name}", seconds=LOAD_SECONDS)
-            self._loaded_file(archive).parent.mkdir(exist_ok=True)
-            self._loaded_file(archive).touch()
+            mark = self._loaded_mark(archive)
+            mark.parent.mkdir(exist_ok=True)
+            mark.write_text(archive.name)
         return missing
 
     def memory_bytes(self) -> int:
@@ -103,8 +104,13 @@ class Kind:
         read = "cat /sys/fs/cgroup/memory/memory.stat 2>/dev/null || cat /sys/fs/cgroup/memory.stat"
         return self.engine.run("exec", node, "sh", "-c", read, doing=f"asking {node} for its memory")
 
-    def _loaded_file(self, archive: Path) -> Path:
-        return self.home / "loaded" / archive.name
+    def _has(self, archive: Path) -> bool:
+        mark = self._loaded_mark(archive)
+        return mark.exists() and mark.read_text() == archive.name
+
+    def _loaded_mark(self, archive: Path) -> Path:
+        """Names the archive whose image the nodes have under the image's name: one of all that were ever built."""
+        return self.home / "loaded" / archive.stem.rpartition("-")[0]
 
     def write_files(self, versions: Versions, *, packaged: bool, workers: int) -> None:
         """Write kind's configuration and the directories its nodes mount."""

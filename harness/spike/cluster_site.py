@@ -19,19 +19,20 @@ from harness import processes, tools
 from harness.broker.server import Broker, reached
 from harness.chart import manifests as look
 from harness.chart import render, yaml_strict
-from harness.cluster import fixture, kindconfig, loadjob, outside, programs, setup, way
+from harness.cluster import fixture, kindconfig, outside, programs, setup, way
 from harness.cluster.capacity import nodes_room
 from harness.cluster.fit import require_fit, this_machine
 from harness.cluster.forward import port_forward
 from harness.cluster.kubectl import Kubectl
-from harness.cluster.loadjob import LoadJob
 from harness.cluster.mirror import Mirror, copy_database
 from harness.cluster.namespace import Namespace, made
 from harness.cluster.versions import versions
 from harness.errors import HarnessError, InputError
 from harness.runtime.base import Release
 from harness.runtime.cluster import ClusterRuntime
+from harness.spike import loadjob
 from harness.spike.load import JOURNALS
+from harness.spike.loadjob import LoadJob
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.scenario import resolved_text
@@ -40,7 +41,7 @@ from harness.spike.site import Generator, Ground
 
 KIND_OVERLAY = "kind"
 EFFECTS_VALUES = "effects-volume.yaml"
-LOAD_MARGIN_SECONDS = 120.0  # its image is there; what takes time is Python, and waiting for its turn
+LOAD_MARGIN_SECONDS = 180.0  # its image is there; what takes time is Python, and waiting for its turn
 POLL_SECONDS = 0.5
 _NEVER_STARTS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError")
 

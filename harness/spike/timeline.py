@@ -6,17 +6,16 @@ Seconds are counted from the start of the load; second s covers [s, s + 1). A va
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from harness.spike.ledger import TaskRecord
 
 Numbers = tuple[float | None, ...]
-Floats = npt.NDArray[np.float64]
+Floats = list[float]
 
 LATENCY_WINDOW_SECONDS = 10
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
@@ -75,8 +74,8 @@ def build(
     seconds = _axis(samples, arrived, done)
 
     def count(times: Floats) -> Numbers:
-        edges = np.append(np.asarray(seconds, dtype=np.float64), seconds[-1] + 1)
-        return tuple(int(number) for number in np.histogram(times, bins=edges)[0])
+        found = Counter(map(math.floor, times))
+        return tuple(found[second] for second in seconds)
 
     def pick(name: str, keys: Sequence[str] = ()) -> dict[str, Any]:
         return _sampled(samples, seconds, name, keys)
@@ -126,14 +125,14 @@ def spans(seconds: Sequence[int], values: Sequence[float | None], *, gap_seconds
 
 
 def _relative(times: Iterable[float | None], started_at: float) -> Floats:
-    return np.asarray([time - started_at for time in times if time is not None], dtype=np.float64)
+    return [time - started_at for time in times if time is not None]
 
 
 def _axis(samples: Sequence[Mapping[str, Any]], *times: Floats) -> tuple[int, ...]:
     edges = [0.0, *(float(sample["t"]) for sample in samples)]
     for series in times:
-        if series.size:
-            edges += [float(series.min()), float(series.max())]
+        if series:
+            edges += [min(series), max(series)]
     return tuple(range(math.floor(min(edges)), math.floor(max(edges)) + 1))
 
 
@@ -152,11 +151,13 @@ def _latencies(
     """Percentiles of first attempt to effect over the tasks done in the window that ends with each second."""
     done = sorted((row.done_at - started_at, row.latency_seconds) for row in records if row.done_at is not None)
     times = [time for time, _ in done]
-    ends = np.searchsorted(times, [second + 1 for second in seconds])
-    starts = np.searchsorted(times, [second + 1 - window_seconds for second in seconds])
     windows = [
-        [latency for _, latency in done[start:end] if latency is not None]
-        for start, end in zip(starts, ends, strict=True)
+        [
+            latency
+            for _, latency in done[bisect_left(times, end - window_seconds) : bisect_left(times, end)]
+            if latency is not None
+        ]
+        for end in (second + 1 for second in seconds)
     ]
     return {
         name: tuple(round(percentile(window, percent), 3) if window else None for window in windows)

@@ -15,6 +15,7 @@ from harness.broker.stats import QueueDepth
 from harness.errors import HarnessError
 from harness.runtime.base import PodState, Runtime
 from harness.spike import facts
+from harness.spike.journals import PUBLISHER_JOURNALS
 from harness.spike.load import ENDED_BY_ITSELF
 from harness.spike.prepared import Prepared
 from harness.spike.progress import Progress
@@ -40,7 +41,7 @@ class LiveCounts:
 
     def refresh(self) -> dict[str, int]:
         """Read what is new and return offered, accepted, refusals and completed."""
-        for path in sorted(self._journals.glob("publisher-*.jsonl")):
+        for path in sorted(self._journals.glob(PUBLISHER_JOURNALS)):
             self._read(path)
         markers = effects.markers_after(self._marker, database_url=self._database_url)
         while markers:
@@ -85,6 +86,7 @@ class Watch:
         self._class_of = {description["deployment"]: name for name, description in classes.items()}
         self._management = management
         self._counts = LiveCounts(ground.journals, database_url=ground.services.database_url)
+        self._journals = ground.journals
         self._refresh = ground.refresh
         self._progress = progress
         self._clock = clock
@@ -106,7 +108,7 @@ class Watch:
             if not self.samples or now - self.samples[-1]["t"] >= SAMPLE_SECONDS:
                 self._sample(now)
             code = generator.poll()
-            if code not in (None, *ENDED_BY_ITSELF):
+            if code not in (None, *ENDED_BY_ITSELF) or (code is not None and not self._offers_are_told()):
                 raise HarnessError(f"the load generator ended with code {code}: see locust.log")
             if code is not None and self._quiet >= QUIET_SAMPLES:
                 break
@@ -118,6 +120,10 @@ class Watch:
     def relative(self, started_at: float) -> list[dict[str, Any]]:
         """Return the samples with `t` in seconds from the start of the load."""
         return [{**one, "t": round(one["t"] - started_at, 3)} for one in self.samples]
+
+    def _offers_are_told(self) -> bool:
+        """Whether there is a journal: Locust that could not even read its file ends with 1 as well."""
+        return any(self._journals.glob(PUBLISHER_JOURNALS))
 
     def _sample(self, now: float) -> None:
         queues = self._depths(now)

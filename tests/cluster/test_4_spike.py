@@ -27,7 +27,7 @@ def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path) -> 
     assert result["offered"] == result["accepted"] == result["completed"] == 10_000
     assert (result["lost"], result["in_flight"], result["dead_lettered"], result["duplicated"]) == (0, 0, 0, 0)
     assert result["refusals"] > 0, "a burst of 10,000 did not fill a queue of 5,000"
-    assert [rule for rule in result["rules"] if not rule["passed"]] == []
+    assert [rule for rule in result["rules"] if not rule["pass"]] == []
     assert _io_replicas(result)[:2] == [1, 4], result["scale_events"]
     assert "values/kind.yaml" in result["setup"]["values_files"] or runtime != "kind"
     assert (tmp_path / "latest" / "report.html").stat().st_size > 100_000

@@ -25,6 +25,8 @@ class Sampled(watching.Watch):
         self._quiet = watching.QUIET_SAMPLES
         self.runtime = cast(Any, SimpleNamespace(tick=lambda: None))
         self.samples, self.timed_out = [], False
+        self._journals = cast(Any, SimpleNamespace(glob=lambda _pattern: self.journals))
+        self.journals = ["publisher-0.jsonl"]
 
     def _sample(self, now: float) -> None:
         self.samples.append({"t": now})
@@ -38,6 +40,13 @@ def test_a_load_generator_that_breaks_is_an_error_that_names_its_log() -> None:
     watch = Sampled(limit_seconds=10, load_starts_at=0, clock=lambda: 0.0)
     with pytest.raises(HarnessError, match=r"code -9: see locust\.log"):
         watch.until_done(ended(-9))
+
+
+def test_a_load_generator_that_wrote_nothing_is_an_error_though_it_ends_like_one_that_missed() -> None:
+    watch = Sampled(limit_seconds=10, load_starts_at=0, clock=lambda: 0.0)
+    watch.journals = []
+    with pytest.raises(HarnessError, match=r"code 1: see locust\.log"):
+        watch.until_done(ended(1))
 
 
 @pytest.mark.parametrize("code", [0, 1])

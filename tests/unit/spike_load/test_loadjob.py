@@ -10,9 +10,9 @@ import kubernetes_validate
 import pytest
 
 from harness.cluster import outside
-from harness.cluster.loadjob import LoadJob, manifests
 from harness.cluster.versions import versions
 from harness.spike.load import LOCUSTFILE, Load
+from harness.spike.loadjob import LoadJob, manifests
 
 JOB = LoadJob(
     namespace="ns",

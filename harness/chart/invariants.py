@@ -45,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     Rule("behavior-within-bounds", rules_scaling.behaviors),
     Rule("one-target-a-metric", rules_scaling.unique_metrics),
     Rule("keda-references-exist", rules_scaling.keda_references),
+    Rule("keda-within-bounds", rules_scaling.keda_within_bounds),
     Rule("queue-depth-reachable", rules_scaling.queue_depths),
     Rule("disruption-budget-lets-drain", rules_scaling.disruption_budgets),
     Rule("network-policy-selects-pods", rules_network.select_pods),

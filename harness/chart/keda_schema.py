@@ -132,6 +132,22 @@ _TRIGGER_KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"start", "end", "timezone", "desiredReplicas"}),
         frozenset({"start", "end", "timezone", "desiredReplicas"}),
     ),
+    "prometheus": (
+        frozenset(
+            {
+                "serverAddress",
+                "query",
+                "threshold",
+                "activationThreshold",
+                "ignoreNullValues",
+                "namespace",
+                "timeout",
+                "unsafeSsl",
+                "authModes",
+            }
+        ),
+        frozenset({"serverAddress", "query", "threshold"}),
+    ),
 }
 _HTTP_MODES = ("MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime")
 _MODES = ("QueueLength", *_HTTP_MODES)

@@ -172,19 +172,43 @@ def _check_policy(path: str, policy: Any) -> Iterator[Problem]:
 
 
 def keda_references(release: Release) -> Iterator[Problem]:
-    """A trigger's TriggerAuthentication is in the release, and the queue it watches is in topology.json."""
+    """A queue trigger's TriggerAuthentication is in the release, and the queue it watches is in topology.json."""
     known = mapping(release.topology, "queues")
     for scaler in release.of_kind("ScaledObject"):
         for index, trigger in enumerate(items(scaler, "spec", "triggers")):
+            if get(trigger, "type") != "rabbitmq":
+                continue  # what another trigger needs, the user has made
             path = f"{ref(scaler)} spec.triggers[{index}]"
             kind = get(trigger, "authenticationRef", "kind", default="TriggerAuthentication")
             name = get(trigger, "authenticationRef", "name")
             if name and kind == "TriggerAuthentication" and release.find(kind, name) is None:
                 yield Problem(f"{path}.authenticationRef", f"the release has no {kind}/{name}", "correct the name")
             queue = text(trigger, "metadata", "queueName")
-            if get(trigger, "type") == "rabbitmq" and queue not in known:
+            if queue not in known:
                 shown = ", ".join(sorted(known))
                 yield Problem(f"{path}.metadata.queueName", f"there is no queue {queue!r}", f"use one of {shown}")
+
+
+def keda_within_bounds(release: Release) -> Iterator[Problem]:
+    """A timetable and a fallback ask for pods there can be, and no two triggers share a name."""
+    for scaler in release.of_kind("ScaledObject"):
+        most = scale_bounds(scaler)[1]
+        triggers = items(scaler, "spec", "triggers")
+        asked = {
+            f"spec.triggers[{index}].metadata.desiredReplicas": quantity(get(trigger, "metadata", "desiredReplicas"))
+            for index, trigger in enumerate(triggers)
+            if get(trigger, "type") == "cron"
+        }
+        asked["spec.fallback.replicas"] = quantity(get(scaler, "spec", "fallback", "replicas"))
+        for path, replicas in asked.items():
+            if replicas is not None and most is not None and replicas > most:
+                yield Problem(f"{ref(scaler)} {path}", f"{replicas} is above the maximum {most}", "lower it")
+        counted = Counter(str(get(trigger, "name")) for trigger in triggers if get(trigger, "name") is not None)
+        for name, count in counted.items():
+            if count > 1:
+                yield Problem(
+                    f"{ref(scaler)} spec.triggers", f"{count} are called {name}", "KEDA refuses it: rename one"
+                )
 
 
 def queue_depths(release: Release) -> Iterator[Problem]:

@@ -158,8 +158,8 @@ what and how to mend it.
   {{- if lt (int $class.replicas.max) 1 -}}
     {{- include "celery-workers.problem" (list $model (printf "%s.replicas.max: a scaler needs room for one pod; set at least 1" $path)) -}}
   {{- end -}}
-  {{- if and (lt $least 1) (or (eq $class.scaler "hpa") (not $targets.queueDepth)) -}}
-    {{- include "celery-workers.problem" (list $model (printf "%s.replicas.min: nothing would wake %d pods, since only a queue shows work without a pod; set at least 1, or scaler keda with targets.queueDepth" $path $least)) -}}
+  {{- if and (lt $least 1) (or (eq $class.scaler "hpa") (not (or $targets.queueDepth $targets.prometheus))) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.replicas.min: nothing would wake %d pods, since only a queue or a query shows work without a pod; set at least 1, or scaler keda with targets.queueDepth" $path $least)) -}}
   {{- end -}}
   {{- range $resource, $target := dict "cpu" "cpuUtilization" "memory" "memoryUtilization" -}}
     {{- if and (index $targets $target) (not (dig "requests" $resource nil $class.resources)) -}}
@@ -173,16 +173,60 @@ what and how to mend it.
       {{- include "celery-workers.problem" (list $model (printf "%s.targets.%s: only scaler keda reads queues; remove it, or set scaler keda" $path $target)) -}}
     {{- end -}}
   {{- end -}}
+  {{- range $key, $set := dict "targets.prometheus" $targets.prometheus "schedule" $class.schedule "fallback.replicas" (not (kindIs "invalid" $class.fallback.replicas)) -}}
+    {{- if $set -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.%s: only scaler keda knows it; remove it, or set scaler keda" $path $key)) -}}
+    {{- end -}}
+  {{- end -}}
   {{- if not (or $targets.cpuUtilization $targets.memoryUtilization) -}}
     {{- include "celery-workers.problem" (list $model (printf "%s.targets: scaler hpa needs cpuUtilization or memoryUtilization; set one, or scaler none" $path)) -}}
   {{- end -}}
 {{- end -}}
 {{- if eq $class.scaler "keda" -}}
-  {{- if not (or $targets.cpuUtilization $targets.memoryUtilization $targets.queueDepth) -}}
-    {{- include "celery-workers.problem" (list $model (printf "%s.targets: scaler keda needs queueDepth, cpuUtilization or memoryUtilization; set one, or scaler none" $path)) -}}
+  {{- if not (or $targets.cpuUtilization $targets.memoryUtilization $targets.queueDepth $targets.prometheus $class.schedule) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.targets: scaler keda needs queueDepth, cpuUtilization, memoryUtilization, prometheus or a schedule; set one, or scaler none" $path)) -}}
   {{- end -}}
+  {{- include "celery-workers.validateTriggers" (append . (index . 0).prometheusAddress) -}}
   {{- if and $targets.latency (not $targets.queueDepth) -}}
     {{- include "celery-workers.problem" (list $model (printf "%s.targets.latency: a queue nobody takes from shows no latency; set targets.queueDepth as well" $path)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What KEDA would refuse, or silently cap. Arguments: model, class, path, default address of Prometheus. */}}
+{{- define "celery-workers.validateTriggers" -}}
+{{- $model := index . 0 -}}
+{{- $class := index . 1 -}}
+{{- $path := index . 2 -}}
+{{- $address := index . 3 -}}
+{{- $most := int $class.replicas.max -}}
+{{- $names := list -}}
+{{- range $key, $entries := dict "targets.prometheus" $class.targets.prometheus "schedule" $class.schedule -}}
+  {{- range $position, $entry := $entries -}}
+    {{- $where := printf "%s.%s[%d]" $path $key $position -}}
+    {{- if has $entry.name $names -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.name: another trigger of the class is called %s, which KEDA refuses; rename one" $where $entry.name)) -}}
+    {{- end -}}
+    {{- $names = append $names $entry.name -}}
+    {{- if and (eq $key "targets.prometheus") (not (or $entry.serverAddress $address)) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.serverAddress: nothing says where Prometheus is; set it, or keda.prometheusAddress" $where)) -}}
+    {{- end -}}
+    {{- if eq $key "schedule" -}}
+      {{- if gt (int $entry.replicas) $most -}}
+        {{- include "celery-workers.problem" (list $model (printf "%s.replicas: %d is more than replicas.max %d, which caps it; lower it or raise max" $where (int $entry.replicas) $most)) -}}
+      {{- end -}}
+      {{- if eq $entry.start $entry.end -}}
+        {{- include "celery-workers.problem" (list $model (printf "%s.end: is the start, which KEDA refuses; set when the window closes" $where)) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if not (kindIs "invalid" $class.fallback.replicas) -}}
+  {{- if gt (int $class.fallback.replicas) $most -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.fallback.replicas: %d is more than replicas.max %d; lower it or raise max" $path (int $class.fallback.replicas) $most)) -}}
+  {{- end -}}
+  {{- if not (or $class.targets.queueDepth $class.targets.prometheus $class.schedule) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s.fallback.replicas: CPU and memory have no fallback, which KEDA then refuses; remove it, or set targets.queueDepth" $path)) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

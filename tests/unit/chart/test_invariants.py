@@ -236,6 +236,12 @@ simple(
     "the release has no TriggerAuthentication/celery-broker",
     lambda m: m.remove(releases.find(m, "TriggerAuthentication/celery-broker")),
 )
+WITHIN = "keda-within-bounds"
+CRON = {"type": "cron", "name": "exams", "metadata": {"desiredReplicas": "4"}}
+simple(WITHIN, f"{SCALED} spec.triggers[3].metadata.desiredReplicas: 4 is above the maximum 3",
+       lambda m: spec(m, SCALED)["triggers"].append(CRON))  # fmt: skip
+simple(WITHIN, "spec.fallback.replicas: 4 is above", lambda m: assign(spec(m, SCALED), fallback={"replicas": 4}))
+simple(WITHIN, "2 are called exams", lambda m: spec(m, SCALED)["triggers"].extend([CRON, CRON]))
 DEPTH = "queue-depth-reachable"
 simple(DEPTH, "3 is less than the 4 messages", lambda m: assign(spec(m, SCALED)["triggers"][0]["metadata"], value="3"))
 simple(

@@ -108,6 +108,8 @@ KEDA_CASES: list[tuple[Change, str]] = [
     (lambda o: o["spec"]["triggers"][0].update(metricType="Utilization"), "Utilization is not possible for rabbitmq"),
     (lambda o: o["spec"]["triggers"][2].pop("metricType"), "metricType: None is not possible for cpu"),
     (lambda o: o["spec"]["triggers"][2].update(type="gpu"), "spec.triggers[2].type: 'gpu' is not known here"),
+    (lambda o: o["spec"]["triggers"].append({"type": "prometheus", "metadata": {"serverAdress": "http://p"}}),
+     "spec.triggers[3].metadata.serverAdress: KEDA does not read it"),
     (lambda o: o["spec"]["triggers"].append({"type": "cron", "metadata": {"start": "0 8 * * *"}}),
      "spec.triggers[3].metadata.timezone: is missing"),
     (lambda o: scaling(o).update(behaviour={}), "('behaviour' was unexpected)"),

@@ -82,8 +82,20 @@ def render_with_warnings(
     chart: Path = CHART,
 ) -> Rendered:
     """Return the manifests together with helm's warnings; otherwise as `render`."""
-    _check_names(release, namespace)
     loaded = chart_values.read(values, set_values=set_values, chart=chart)
+    return render_values(loaded, release=release, namespace=namespace, helm=helm, chart=chart)
+
+
+def render_values(
+    loaded: Values,
+    *,
+    release: str = "celery",
+    namespace: str = "default",
+    helm: Path | None = None,
+    chart: Path = CHART,
+) -> Rendered:
+    """Return the manifests of values that were read already; otherwise as `render_with_warnings`."""
+    _check_names(release, namespace)
     program = helm or tools.find_helm()
     key = _key(program, chart, loaded, (release, namespace))
     text = _recall(key)

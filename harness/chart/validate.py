@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness import tools
-from harness.chart import invariants, keda_schema, kubernetes_schema, values_schema, yaml_strict
+from harness.chart import invariants, keda_schema, kubernetes_schema, usable_values, values_schema, yaml_strict
 from harness.chart import values as chart_values
 from harness.chart.manifests import Manifest, ref
 from harness.chart.problems import ERROR, WARNING, Problem
-from harness.chart.render import ValuesRefusedError, render_with_warnings
+from harness.chart.render import ValuesRefusedError, render_values
 from harness.chart.values import CHART, Values
+from harness.chart.yaml_strict import KeyPath
 from harness.errors import InputError
 
 PASSED = "passed"
@@ -95,20 +96,18 @@ def validate(
         unreadable = Problem("", str(error), rule="yaml")
         return Report(names, release, namespace, {}, (_check("values", ", ".join(names), [unreadable]),))
     schema = check_schema(loaded, chart=chart)
-    if schema.status == FAILED:
-        return Report(names, release, namespace, {}, (schema,))
     program = helm or tools.find_helm()
-    subject = f"rendered by helm {'.'.join(map(str, tools.helm_version(program)))}"
     try:
-        rendered = render_with_warnings(
-            values, release=release, namespace=namespace, set_values=set_values, helm=program, chart=chart
-        )
+        usable, removed = usable_values.usable_part(loaded, chart=chart)
+        rendered = render_values(usable, release=release, namespace=namespace, helm=program, chart=chart)
     except ValuesRefusedError as error:
-        return Report(names, release, namespace, {}, (schema, _check("chart rules", subject, error.problems)))
+        return Report(names, release, namespace, {}, (schema, _check_rules(program, error.problems, removed)))
+    if removed:
+        return Report(names, release, namespace, {}, (schema, _check_rules(program, (), removed)))
     warnings = [Problem("", text, severity=WARNING, rule="helm-warning") for text in rendered.warnings]
     checks = check_manifests(rendered.manifests, versions=versions)
     kinds = Counter(str(manifest.get("kind")) for manifest in rendered.manifests)
-    return Report(names, release, namespace, kinds, (schema, _check("chart rules", subject, warnings), *checks))
+    return Report(names, release, namespace, kinds, (schema, _check_rules(program, warnings, ()), *checks))
 
 
 def check_schema(loaded: Values, *, chart: Path = CHART) -> Check:
@@ -116,6 +115,18 @@ def check_schema(loaded: Values, *, chart: Path = CHART) -> Check:
     if not values_schema.schema_file(chart).exists():
         return Check("values", NOT_CHECKED, "the chart has no values.schema.json")
     return _check("values", "merged values against values.schema.json", values_schema.check(loaded, chart=chart))
+
+
+def _check_rules(helm: Path, problems: Sequence[Problem], removed: Sequence[KeyPath]) -> Check:
+    """Return the check of the chart's own rules; of what the schema refused they say nothing."""
+    gone = [yaml_strict.show_path(path) for path in removed]
+    left = [problem for problem in problems if not any(_is_within(problem.path, path) for path in gone)]
+    subject = f"rendered by helm {'.'.join(map(str, tools.helm_version(helm)))}"
+    return _check("chart rules", subject + (", with defaults for what the schema refused" if gone else ""), left)
+
+
+def _is_within(path: str, outer: str) -> bool:
+    return path == outer or path.startswith((f"{outer}.", f"{outer}["))
 
 
 def check_manifests(manifests: Sequence[Manifest], *, versions: Sequence[str] | None = None) -> tuple[Check, ...]:

@@ -7,6 +7,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,28 @@ def schema_file(chart: Path = CHART) -> Path:
 
 def check(values: Values, *, chart: Path = CHART) -> list[Problem]:
     """Return every disagreement of the merged values with the chart's schema; none when the chart has no schema."""
+    return sorted(
+        (_problem(found, values) for found in findings(values, chart=chart)), key=lambda problem: problem.path
+    )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One disagreement with the schema: where it is, what is wrong, what to do."""
+
+    path: KeyPath
+    message: str
+    fix: str
+
+
+def findings(values: Values, *, chart: Path = CHART) -> list[Finding]:
+    """Return every disagreement of the merged values with the chart's schema, in no order."""
     path = schema_file(chart)
     if not path.exists():
         return []
     validator = _validator(path.read_text(encoding="utf-8"), str(path))
-    problems: dict[tuple[str, str], Problem] = {}
-    for error in validator.iter_errors(values.merged):
-        for problem in _explain(error, values):
-            problems.setdefault((problem.path, problem.message), problem)
-    return sorted(problems.values(), key=lambda problem: problem.path)
+    found = {(it.path, it.message): it for error in validator.iter_errors(values.merged) for it in _explain(error)}
+    return list(found.values())
 
 
 @functools.lru_cache(maxsize=4)
@@ -77,26 +91,24 @@ def _validator(text: str, name: str) -> jsonschema.Draft7Validator:
     return jsonschema.Draft7Validator(schema)
 
 
-def _explain(error: ValidationError, values: Values) -> Iterator[Problem]:
+def _explain(error: ValidationError) -> Iterator[Finding]:
     if error.context:
-        yield from _explain(_closest(error), values)
+        yield from _explain(_closest(error))
         return
     path: KeyPath = tuple(error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         for key in _extra_keys(error):
-            here = (*path, key)
-            yield _problem(here, *_unknown_key(key, error.schema), values)
-        return
-    if error.validator == "required":
+            yield Finding((*path, key), *_unknown_key(key, error.schema))
+    elif error.validator == "required":
         for key in _missing_keys(error):
-            yield _problem((*path, key), "is missing", "add it", values)
-        return
-    message, fix = _message(error)
-    yield _problem(path, message, fix, values)
+            yield Finding((*path, key), "is missing", "add it")
+    else:
+        yield Finding(path, *_message(error))
 
 
-def _problem(path: KeyPath, message: str, fix: str, values: Values) -> Problem:
-    return Problem(yaml_strict.show_path(path), message, fix, rule=RULE, source=values.source(path))
+def _problem(found: Finding, values: Values) -> Problem:
+    path = yaml_strict.show_path(found.path)
+    return Problem(path, found.message, found.fix, rule=RULE, source=values.source(found.path))
 
 
 def _closest(error: ValidationError) -> ValidationError:

@@ -87,6 +87,29 @@ def test_bad_values_name_key_file_line_and_fix(tmp_path: Path, text: str, where:
     assert say in found[0].text()
 
 
+def test_rules_are_told_beside_what_the_schema_refuses(tmp_path: Path) -> None:
+    report = check(
+        tmp_path,
+        "workers:\n  io:\n    concurrency: many\n    replicas: {min: 9}\n  cpu: {poool: 3}\n"
+        "routes:\n  - {tasks: [a], queue: fast}\n  - {tasks: [], queue: fast}\n",
+    )
+    found = {(problem.path, problem.rule) for problem in report.problems}
+    assert found == {
+        ("workers.io.concurrency", "values-schema"),
+        ("workers.cpu.poool", "values-schema"),
+        ("routes[1].tasks", "values-schema"),
+        ("workers.io.replicas.min", "chart-rules"),
+        ("routes[0].queue", "chart-rules"),
+    }
+    assert all(problem.source and problem.fix for problem in report.problems)
+    assert report.checks[1].subject.endswith("with defaults for what the schema refused")
+    schema_only = check(tmp_path, "workers: {io: {concurrency: many}}\n")
+    assert [(found.name, found.status) for found in schema_only.checks] == [
+        ("values", "failed"),
+        ("chart rules", "passed"),
+    ]
+
+
 def test_unreadable_yaml_is_a_problem_of_the_report(tmp_path: Path) -> None:
     report = check(tmp_path, "app: a\napp: b\n")
     assert not report.ok

@@ -55,6 +55,7 @@ RULES: tuple[Rule, ...] = (
     Rule("selectors-own-pods", rules_pods.selectors),
     Rule("pod-security-restricted", rules_pods.restricted),
     Rule("service-account-rendered", rules_pods.service_accounts),
+    Rule("priority-only-lowered", rules_pods.priority_classes),
     Rule("requests-within-limits", rules_pods.resources),
     Rule("secrets-by-reference", rules_pods.secrets),
 )

@@ -131,6 +131,16 @@ def service_accounts(release: Release) -> Iterator[Problem]:
             yield Problem(f"{ref(manifest)} serviceAccountName", f"is {name}, rendered is {known}", "name that one")
 
 
+def priority_classes(release: Release) -> Iterator[Problem]:
+    """A PriorityClass of the release only lowers: the rest of the cluster goes first, and nobody gets it unasked."""
+    for manifest in release.of_kind("PriorityClass"):
+        value = get(manifest, "value")
+        if not isinstance(value, int) or value >= 0:
+            yield Problem(f"{ref(manifest)} value", f"{value} takes nodes from other pods", "set one below 0")
+        if get(manifest, "globalDefault"):
+            yield Problem(f"{ref(manifest)} globalDefault", "changes pods of the whole cluster", "set false")
+
+
 def resources(release: Release) -> Iterator[Problem]:
     """Requests and limits are quantities, and no request is above its limit."""
     for manifest in release.manifests:

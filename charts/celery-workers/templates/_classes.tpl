@@ -117,10 +117,23 @@ Numbers come back from JSON as floats: print them through `int`.
   {{- $_ := set $class "terminationGracePeriodSeconds" $class.neededGraceSeconds -}}
 {{- end -}}
 {{- $_ := set $class "objectName" (include "celery-workers.workerName" (list $root $name)) -}}
+{{- $_ := set $class "headroomName" (include "celery-workers.objectName" (list $root (printf "%s-headroom" $name))) -}}
+{{- include "celery-workers.setLastingContainers" $class -}}
 {{- range $queue, $settings := $class.queues -}}
   {{- include "celery-workers.normaliseQueue" (list $root $model (printf "%s.queues.%s" $path $queue) $class $queue $settings) -}}
 {{- end -}}
 {{- $_ := set $model.classes $name $class -}}
+{{- end -}}
+
+{{/* Note names and requests of the containers that run as long as the pod: worker, native sidecars, sidecars. Argument: class. */}}
+{{- define "celery-workers.setLastingContainers" -}}
+{{- $found := list (dict "name" "worker" "requests" .resources.requests) -}}
+{{- range $container := concat .initContainers .sidecars -}}
+  {{- if or (has $container $.sidecars) (eq ($container.restartPolicy | default "") "Always") -}}
+    {{- $found = append $found (dict "name" $container.name "requests" (dig "resources" "requests" nil $container)) -}}
+  {{- end -}}
+{{- end -}}
+{{- $_ := set . "lastingContainers" $found -}}
 {{- end -}}
 
 {{/* Replace a queue's values in its class by the resolved ones. Arguments: root, model, path, class, queue name, queue values. */}}

@@ -17,6 +17,7 @@ what and how to mend it.
   {{- include "celery-workers.validateGrace" $context -}}
   {{- include "celery-workers.validateScaling" $context -}}
   {{- include "celery-workers.validateQueueDepth" $context -}}
+  {{- include "celery-workers.validateHeadroom" $context -}}
   {{- include "celery-workers.validateEnv" (list $model (printf "workers.%s.env" $name) $class.env) -}}
   {{- include "celery-workers.validateContainers" $context -}}
   {{- range $key := list "annotations" "podAnnotations" "podLabels" -}}
@@ -246,6 +247,25 @@ what and how to mend it.
     {{- if and $queue.maxLength (gt $depth (int $most)) -}}
       {{- include "celery-workers.problem" (list $model (printf "%s: %d a pod asks for the last of %d pods only when queue %s is more than 80 %% full; set at most %d, or raise its maxLength" $path $depth (int $class.replicas.max) $name $most)) -}}
     {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Placeholders keep room for pods that may come. Arguments: model, class, path. */}}
+{{- define "celery-workers.validateHeadroom" -}}
+{{- $model := index . 0 -}}
+{{- $class := index . 1 -}}
+{{- $path := printf "%s.headroom.replicas" (index . 2) -}}
+{{- $wanted := int $class.headroom.replicas -}}
+{{- $most := sub (int $class.replicas.max) (int $class.replicas.min) -}}
+{{- if $wanted -}}
+  {{- if eq $class.scaler "none" -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s: scaler none adds no pods, so nobody needs their room; set 0, or a scaler" $path)) -}}
+  {{- else if gt $wanted (int $most) -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s: %d is more than the %d pods that can come (replicas.max less min); set at most that" $path $wanted (int $most))) -}}
+  {{- end -}}
+  {{- if not $class.resources.requests -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s: without resources.requests a placeholder keeps no room; set them, or 0" $path)) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -332,6 +332,10 @@ simple(
     "serviceAccountName: is admin, rendered is celery",
     lambda m: assign(pod(m, IO), serviceAccountName="admin"),
 )
+LOWERED = "priority-only-lowered"
+LOW = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "low"}, "value": -10}
+simple(LOWERED, "PriorityClass/low value: 1 takes nodes", lambda m: m.append(LOW | {"value": 1}))
+simple(LOWERED, "globalDefault: changes pods", lambda m: m.append(LOW | {"globalDefault": True}))
 RESOURCES = "requests-within-limits"
 simple(
     RESOURCES,

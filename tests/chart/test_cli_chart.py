@@ -31,17 +31,24 @@ def test_render_prints_yaml_that_reads_back_as_the_json() -> None:
 
 
 def test_render_writes_one_file_an_object(tmp_path: Path) -> None:
-    done = harness("render", "--env", "dev", "--set", "workers.io.concurrency=50", "--output-dir", tmp_path / "out")
-    assert done.returncode == 0
-    assert done.stdout == ""
-    files = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert "deployment-celery-io-worker.yaml" in files
+    out = tmp_path / "new" / "out"
+    done = harness("render", "--env", "dev", "--set", "workers.io.concurrency=50", "--output-dir", out)
+    assert (done.returncode, done.stdout) == (0, "")
+    files = sorted(path.name for path in out.glob("*.yaml"))
     assert f"{len(files)} objects written to" in done.stderr
-    (manifest,) = yaml_strict.load_all_text((tmp_path / "out" / "deployment-celery-io-worker.yaml").read_text(), "file")
+    (name,) = [name for name in files if name.endswith("-deployment-celery-io-worker.yaml")]
+    (manifest,) = yaml_strict.load_all_text((out / name).read_text(), "file")
     assert "--concurrency=50" in manifest["spec"]["template"]["spec"]["containers"][0]["args"]
-    blocked = harness("render", "--env", "dev", "--output-dir", tmp_path / "out" / files[0])
+    order = [name.split("-")[1] for name in files]
+    assert order.index("serviceaccount") < order.index("configmap") < order.index("deployment")
+    assert "pod" not in order, "the Pod of `helm test` is no part of an installation"
+    again = harness("render", "--env", "prod", "--output-dir", out, "--json")
+    assert again.returncode == 0
+    assert {str(path) for path in out.glob("*.yaml")} == set(json.loads(again.stdout)["files"])
+    (out / "mine.yaml").write_text("a: 1\n")
+    blocked = harness("render", "--env", "dev", "--output-dir", out)
     assert blocked.returncode == 2
-    assert blocked.stderr.startswith("error: --output-dir")
+    assert blocked.stderr.startswith(f"error: --output-dir {out}: holds mine.yaml, which no render wrote")
 
 
 def test_validate_in_words_and_as_json(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ def _shown(metric: Document, side: str = "current") -> str:
     value = look.mapping(metric, str(metric.get("type", "")).lower(), side)
     if "averageUtilization" in value:
         return f"{value['averageUtilization']} %"
-    return str(value.get("averageValue") or value.get("value") or "?")
+    amount = look.quantity(value.get("averageValue") or value.get("value"))
+    return "?" if amount is None else f"{float(amount):,.1f}".removesuffix(".0")
 
 
 def _ready_at(status: Document) -> float | None:

@@ -129,12 +129,12 @@ def test_a_reason_names_metrics_targets_and_limits() -> None:
         "status": {
             "desiredReplicas": 4,
             "currentMetrics": [
-                {"type": "External", "external": {**external, "current": {"averageValue": "5200"}}},
+                {"type": "External", "external": {**external, "current": {"averageValue": "5200500m"}}},
                 {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 91}}},
                 {"type": ""},
             ],
             "conditions": [{"type": "ScalingLimited", "status": "True", "message": "the desired rate is limited"}],
         },
     }
-    assert documents.reason_of(hpa) == "s0-rabbitmq-io 5200/200, cpu 91 %/50 % -> 4, the desired rate is limited"
+    assert documents.reason_of(hpa) == "s0-rabbitmq-io 5,200.5/200, cpu 91 %/50 % -> 4, the desired rate is limited"
     assert documents.reason_of({}) == ""

@@ -12,7 +12,7 @@ RELEASE ?= celery
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make spike takes SCENARIO= (email-campaign), ENV= (prod,keda: files of values/, in order), RUNTIME= (local), OPEN=1"
+	@echo "  make spike takes SCENARIO= (email-campaign), ENV= (prod,keda: files of values/, in order), RUNTIME= (local, kind, cluster), OPEN=1"
 
 .PHONY: venv
 venv:

@@ -195,6 +195,8 @@ class _Message:
             options.setdefault("queue", task.queue)
         route = self.app.amqp.router.route(options, self.name, self.args, self.kwargs, task)
         queue = route.get("queue")
+        if hasattr(queue, "for_task"):  # a route on its way to another queue
+            queue = queue.for_task(self.task_id)
         return str(getattr(queue, "name", queue) or route.get("routing_key") or "")
 
     def error(self, kind: type[PublishError], reason: str) -> PublishError:

@@ -49,6 +49,7 @@ def routes(release: Release) -> Iterator[Problem]:
     known = mapping(release.topology, "queues")
     for index, route in enumerate(items(release.topology, "routes")):
         path, queue, priority = f"routes[{index}]", text(route, "queue"), get(route, "priority")
+        yield from _check_rollout(f"{path}.rollout", route, known)
         if queue not in known:
             yield _problem(f"{path}.queue", f"there is no queue {queue!r}", f"use one of {_names(known)}")
         if priority is not None and not _is_priority(priority):
@@ -63,6 +64,19 @@ def routes(release: Release) -> Iterator[Problem]:
             yield _problem(
                 f"priorities.{name}", f"{priority!r} is none", f"use {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
             )
+
+
+def _check_rollout(path: str, route: Any, known: Mapping[str, Any]) -> Iterator[Problem]:
+    rollout = get(route, "rollout")
+    if rollout is None:
+        return
+    queue, percent = text(rollout, "queue"), get(rollout, "percent")
+    if queue not in known:
+        yield _problem(f"{path}.queue", f"there is no queue {queue!r}", f"use one of {_names(known)}")
+    elif queue == text(route, "queue"):
+        yield _problem(f"{path}.queue", f"{queue} is the route's queue already", "name the one to move to")
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
+        yield _problem(f"{path}.percent", f"{percent!r} is none", "use 0 to 100")
 
 
 def _is_priority(value: Any) -> bool:

@@ -6,6 +6,7 @@ directory on PYTHONPATH. CELERY_WORKERS_CLASS names the worker class; a publishe
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -14,12 +15,14 @@ from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from celery.app.amqp import AMQP
 from kombu import Exchange, Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TOPOLOGY_VERSION = 1
+ROLLOUT_STEPS = 2**48
 EXCHANGE = "celery"  # one direct exchange; the routing key is the queue's name
 
 # Both ends notice a dead connection after two to three intervals. Stock Celery asks for 120 s.
@@ -39,12 +42,61 @@ def load_topology() -> dict[str, Any]:
     return topology
 
 
+class RolloutQueue(Queue):
+    """The queue of a route that is being moved to another one: which of both a task takes, its id decides."""
+
+    new_queue: Queue | None = None
+    percent = 0.0
+
+    def for_task(self, task_id: str) -> Queue:
+        """Return the queue of a task: the same one for the same id; a higher percentage only adds to the new one's."""
+        return self.new_queue if self.new_queue is not None and place(task_id) < self.percent else self
+
+
+def place(task_id: str) -> float:
+    """Return where an id stands among all ids, from 0 up to but not 100, evenly spread."""
+    return int.from_bytes(hashlib.sha256(task_id.encode()).digest()[:6], "big") * 100 / ROLLOUT_STEPS
+
+
+def follow_rollouts() -> None:
+    """Have this process's applications ask RolloutQueue for each task: a router of Celery's is not told the id."""
+    create = AMQP._create_task_sender
+    if getattr(create, "follows_rollouts", False):
+        return
+
+    def create_task_sender(amqp: AMQP) -> Callable[..., Any]:
+        send = create(amqp)
+
+        def send_task_message(producer: object, name: str, message: Any, **options: Any) -> Any:
+            queue = options.get("queue")
+            if hasattr(queue, "for_task"):
+                options["queue"] = queue.for_task(message.headers["id"])
+            return send(producer, name, message, **options)
+
+        return send_task_message
+
+    create_task_sender.follows_rollouts = True
+    AMQP._create_task_sender = create_task_sender
+
+
+def make_destination(topology: Mapping[str, Any], route: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a route says, as Celery's router takes it."""
+    rollout = route.get("rollout")
+    if not rollout or not rollout["percent"]:
+        return {"queue": route["queue"], "priority": route["priority"]}
+    follow_rollouts()
+    queue = make_queue(route["queue"], topology["queues"][route["queue"]], kind=RolloutQueue)
+    queue.new_queue = make_queue(rollout["queue"], topology["queues"][rollout["queue"]])
+    queue.percent = rollout["percent"]
+    return {"queue": queue, "priority": route["priority"]}
+
+
 def make_router(topology: Mapping[str, Any]) -> Callable[..., dict[str, Any]]:
     """Return a task router: the first route whose pattern, or "*." and its pattern, fits the task's name decides."""
     routes = [
         (
             re.compile(f"{translate(route['task'])}|{translate('*.' + route['task'])}"),
-            {"queue": route["queue"], "priority": route["priority"]},
+            make_destination(topology, route),
         )
         for route in topology["routes"]
     ]
@@ -58,12 +110,12 @@ def make_router(topology: Mapping[str, Any]) -> Callable[..., dict[str, Any]]:
     return route_task
 
 
-def make_queue(name: str, queue: Mapping[str, Any]) -> Queue:
+def make_queue(name: str, queue: Mapping[str, Any], kind: type[Queue] = Queue) -> Queue:
     """Return the declaration of one queue; limits live in its policy, so that they can change without a new queue."""
     arguments = {"x-queue-type": queue["type"]}
     if queue.get("max_priority"):
         arguments["x-max-priority"] = queue["max_priority"]
-    return Queue(
+    return kind(
         name, Exchange(EXCHANGE, type="direct", durable=True), routing_key=name, durable=True, queue_arguments=arguments
     )
 

@@ -166,7 +166,9 @@ Numbers come back from JSON as floats: print them through `int`.
     {{- include "celery-workers.setPriority" (list $root $model (printf "routes[%d].priority" $position) $route.priority $resolved "priority") -}}
   {{- end -}}
   {{- range $task := $route.tasks -}}
-    {{- $routes = append $routes (dict "task" $task "queue" $route.queue "priority" $resolved.priority) -}}
+    {{- $one := dict "task" $task "queue" $route.queue "priority" $resolved.priority -}}
+    {{- with $route.rollout }}{{ $_ := set $one "rollout" . }}{{ end -}}
+    {{- $routes = append $routes $one -}}
   {{- end -}}
 {{- end -}}
 {{- $_ := set $model "routes" $routes -}}

@@ -318,10 +318,21 @@ what and how to mend it.
     {{- include "celery-workers.problem" (list $model (printf "routes[%d].queue: no class has a queue %q; use one of %s" $position $route.queue $known)) -}}
   {{- end -}}
 {{- end -}}
+{{- range $position, $route := $values.routes -}}
+  {{- with $route.rollout -}}
+    {{- if not (hasKey $queues .queue) -}}
+      {{- include "celery-workers.problem" (list $model (printf "routes[%d].rollout.queue: no class has a queue %q; use one of %s" $position .queue $known)) -}}
+    {{- else if eq .queue $route.queue -}}
+      {{- include "celery-workers.problem" (list $model (printf "routes[%d].rollout.queue: %s is the route's queue already; name the one to move to, or remove rollout" $position .queue)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- range $route := $model.routes -}}
-  {{- $most := (index $queues $route.queue | default dict).maxPriority -}}
-  {{- if and $most $route.priority (gt (int $route.priority) (int $most)) -}}
-    {{- include "celery-workers.problem" (list $model (printf "routes: task %s has priority %d, above maxPriority %d of queue %s, which would count it as %d; raise one or lower the other" $route.task (int $route.priority) (int $most) $route.queue (int $most))) -}}
+  {{- range $queue := compact (list $route.queue ($route.rollout | default dict).queue) -}}
+    {{- $most := (index $queues $queue | default dict).maxPriority -}}
+    {{- if and $most $route.priority (gt (int $route.priority) (int $most)) -}}
+      {{- include "celery-workers.problem" (list $model (printf "routes: task %s has priority %d, above maxPriority %d of queue %s, which would count it as %d; raise one or lower the other" $route.task (int $route.priority) (int $most) $queue (int $most))) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -86,6 +86,12 @@ topology(ROUTES, "routes[0].priority: 10 is none; use 1 to 9", lambda t: assign(
 topology(ROUTES, "routes[0].priority: True is none", lambda t: assign(t["routes"][0], priority=True))
 topology(ROUTES, "routes[0].priority: 8 counts as 5", lambda t: assign(t["queues"]["io"], max_priority=5))
 topology(ROUTES, "priorities.bulk: 0 is none", lambda t: assign(t["priorities"], bulk=0))
+topology(ROUTES, "routes[0].rollout.queue: there is no queue 'x'",
+         lambda t: assign(t["routes"][0], rollout={"queue": "x", "percent": 5}))  # fmt: skip
+topology(ROUTES, "routes[0].rollout.queue: io is the route's queue already",
+         lambda t: assign(t["routes"][0], rollout={"queue": "io", "percent": 5}))  # fmt: skip
+topology(ROUTES, "routes[0].rollout.percent: 101 is none",
+         lambda t: assign(t["routes"][0], rollout={"queue": "pdf", "percent": 101}))  # fmt: skip
 DEAD = "limited-queues-keep-dead-letters"
 topology(
     DEAD,

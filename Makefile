@@ -7,6 +7,7 @@ SCENARIO ?= email-campaign
 ENV ?= prod,keda
 RUNTIME ?= local
 RELEASE ?= celery
+E2E := $(BIN)/pytest -n 0 -vv --timeout=900 --cluster tests/cluster
 
 .PHONY: help
 help: ## List the targets
@@ -59,8 +60,12 @@ cluster-delete: venv ## Remove that cluster, and nothing else
 	@$(BIN)/harness cluster down
 
 .PHONY: e2e
-e2e: setup ## The tests on a real cluster: the one of KUBECONFIG, else kind
-	@$(BIN)/pytest -n 0 -v --timeout=1800 --durations=0 --cluster tests/cluster
+e2e: setup ## The tests on a real cluster that CI runs: the one of KUBECONFIG, else kind
+	@$(E2E) -m "not full"
+
+.PHONY: e2e-full
+e2e-full: setup ## All tests on a real cluster, those of minutes too
+	@$(E2E)
 
 .PHONY: bench
 bench: venv ## Benchmarks: ratios measured in one run

@@ -1,23 +1,41 @@
-"""One cluster for all tests, a namespace each, and what is said when something does not come about."""
+"""One cluster for all tests, a namespace each or a release shared, and what is said when something goes wrong."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from harness.cluster import setup, way
-from tests.cluster.place import Place, Space
+from harness import tools
+from harness.cluster import way
+from harness.errors import HarnessError
+from tests.cluster import results
+from tests.cluster.place import Place
+from tests.cluster.results import RESULTS, Results
+from tests.cluster.space import Space
 
-RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+FAILED = pytest.StashKey[bool]()
+REMOVAL_SECONDS = 240.0
+STANDING = "prod,keda,kind"
+STANDING_VALUES = {"workers": {"io": {"replicas": {"min": 2}}}}  # so that one pod may be away while another works
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="run the tests that need a Kubernetes cluster")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: takes minutes; part of `make e2e-full`, not of what CI runs")
+    if config.getoption("--cluster", default=False):
+        config.stash[RESULTS] = Results()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -26,24 +44,86 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if inside and not config.getoption("--cluster", default=False) else None
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Count the phase; where it failed, tell what is to be seen in the namespaces."""
+    report = yield
+    item.config.stash[RESULTS].add(report)
+    if report.failed:
+        item.stash[FAILED] = True
+        place = getattr(item, "funcargs", {}).get("place")
+        for space in list(place.spaces) if place is not None else ():
+            report.sections.append((space.name, space.story()))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    found = config.stash.get(RESULTS, None)
+    if found is None or not found.rows:
+        return
+    terminalreporter.section("end to end")
+    for line in found.text():
+        terminalreporter.write_line(line)
+    results.FILE.parent.mkdir(exist_ok=True)
+    tools.write_atomically(results.FILE, json.dumps(found.document(), indent=2) + "\n")
+    terminalreporter.write_line(f"also in {results.FILE.relative_to(config.rootpath)}")
+
+
 @pytest.fixture(scope="session")
-def place() -> Place:
+def place(request: pytest.FixtureRequest) -> Place:
     """The cluster KUBECONFIG names, else a kind cluster: kept afterwards, `harness cluster down` removes it."""
-    if way.given(os.environ) is not None:
-        return Place.given(Path(os.environ["KUBECONFIG"]))
-    setup.up(setup.Plan(setup.choose("auto"), "celery-workers", workers=2))
-    return Place.kind("celery-workers")
+    started = time.monotonic()
+    found = Place.kind() if way.given(os.environ) is None else Place.given(os.environ)
+    request.config.stash[RESULTS].facts |= found.facts()
+    request.config.stash[RESULTS].note_shared("the cluster", time.monotonic() - started)
+    return found
+
+
+@dataclass
+class Removals:
+    """Namespaces that are being removed while tests go on elsewhere."""
+
+    threads: list[threading.Thread] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def begin(self, space: Space) -> None:
+        """Remove a namespace in a thread of its own."""
+        thread = threading.Thread(target=self._remove, args=[space], name=f"removing {space.name}")
+        self.threads.append(thread)
+        thread.start()
+
+    def _remove(self, space: Space) -> None:
+        try:
+            space.remove()
+        except HarnessError as error:
+            self.problems.append(f"namespace {space.name} is left: {error}")
+
+    def end(self) -> None:
+        """Wait for all of them; fail naming what is left."""
+        for thread in self.threads:
+            thread.join(REMOVAL_SECONDS)
+        left = [thread.name for thread in self.threads if thread.is_alive()]
+        assert not self.problems, "\n".join(self.problems)
+        assert not left, f"not done after {REMOVAL_SECONDS:.0f} s: {left}"
+
+
+@pytest.fixture(scope="session")
+def removals() -> Iterator[Removals]:
+    """Whatever happens, no namespace is left."""
+    found = Removals()
+    yield found
+    found.end()
 
 
 @pytest.fixture
-def new_space(place: Place, tmp_path: Path) -> Iterator[Callable[[], Space]]:
+def new_space(place: Place, removals: Removals, tmp_path: Path) -> Iterator[Callable[[], Space]]:
     """Makes namespaces that enforce restricted Pod Security; they are removed with everything made for them."""
     with contextlib.ExitStack() as stack:
 
         def make() -> Space:
             space = Space(place, f"cw-e2e-{secrets.token_hex(3)}", tmp_path)
-            space.create(labels=RESTRICTED)
-            stack.callback(space.remove)
+            stack.callback(removals.begin, space)
+            space.create()
             return space
 
         yield make
@@ -51,14 +131,63 @@ def new_space(place: Place, tmp_path: Path) -> Iterator[Callable[[], Space]]:
 
 @pytest.fixture
 def space(new_space: Callable[[], Space]) -> Space:
-    """One such namespace; what happened in it is shown when the test fails."""
+    """One such namespace."""
     return new_space()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    report = yield
-    space = getattr(item, "funcargs", {}).get("space")
-    if report.when == "call" and report.failed and space is not None:
-        report.sections.append((f"namespace {space.name}", space.story()))
-    return report
+@dataclass
+class Standing:
+    """The release that tests share while it is sound: production's values with KEDA, beside RabbitMQ and services."""
+
+    place: Place
+    removals: Removals
+    directory: Path
+    note: Callable[[str, float], None]
+    space: Space | None = None
+
+    def get(self) -> Space:
+        """Return the release, made where there is none or the last test left it unsound."""
+        if self.space is not None and not self._is_sound(self.space):
+            self.discard()
+        if self.space is None:
+            started = time.monotonic()
+            self.space = Space(self.place, f"cw-e2e-{secrets.token_hex(3)}", self.directory)
+            self.space.create()
+            self.space.fixtures()
+            self.space.install(STANDING, values=STANDING_VALUES)
+            self.note("the release tests share", time.monotonic() - started)
+        return self.space
+
+    def discard(self) -> None:
+        """Remove the release with its namespace."""
+        if self.space is not None:
+            self.removals.begin(self.space)
+            self.space = None
+
+    @staticmethod
+    def _is_sound(space: Space) -> bool:
+        try:
+            space.rollout("statefulset/rabbitmq", "deployment/services", seconds=60)
+            space.settled(seconds=60)
+        except (HarnessError, AssertionError):
+            return False
+        return True
+
+
+@pytest.fixture(scope="session")
+def standing(
+    place: Place, removals: Removals, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Standing]:
+    """What `release` hands out."""
+    directory = tmp_path_factory.mktemp("standing")
+    found = Standing(place, removals, directory, request.config.stash[RESULTS].note_shared)
+    yield found
+    found.discard()
+
+
+@pytest.fixture
+def release(standing: Standing, request: pytest.FixtureRequest) -> Iterator[Space]:
+    """The release tests share; after a test that failed the next one gets another."""
+    yield standing.get()
+    if request.node.stash.get(FAILED, False):
+        standing.discard()

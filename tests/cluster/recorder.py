@@ -1,113 +1,94 @@
-"""Watches autoscalers through the API, once a second, in the form harness/autoscaling replays."""
+"""Looks at autoscalers through the API once a second, in the form harness/autoscaling replays."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
-import httpx
+from harness.chart.manifests import CLASS_LABEL
+from harness.cluster.api import Api
+from harness.errors import HarnessError
 
-from harness import processes
-from harness.cluster.kubectl import Kubectl
-
-SYNC_SECONDS = 15
-
-
-@contextlib.contextmanager
-def api_client(kubectl: Kubectl, directory: Any) -> Iterator[httpx.Client]:
-    """Yield a client of the API server, by `kubectl proxy`."""
-    port = processes.free_port()
-    command = [kubectl.program, "--kubeconfig", kubectl.kubeconfig, "proxy", "--port", str(port)]
-    process = processes.start(command, log=directory / "proxy.log")
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5.0, trust_env=False) as client:
-            processes.wait_until(lambda: _answers(client), timeout_seconds=15, what="kubectl proxy", process=process)
-            yield client
-    finally:
-        processes.stop(process, grace_seconds=2.0)
-
-
-def _answers(client: httpx.Client) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        return client.get("/readyz").is_success
-    return False
+PERIOD_SECONDS = 1.0
+STOP_SECONDS = 30.0
 
 
 @dataclass
 class Watch:
-    """Observations of one HorizontalPodAutoscaler and its Deployment."""
+    """Observations of one HorizontalPodAutoscaler and its Deployment, oldest first."""
 
-    client: httpx.Client
+    api: Api
     namespace: str
     hpa: str
     deployment: str
     class_name: str
-    documents: list[dict[str, Any]] = field(default_factory=list)
+    seen: list[dict[str, Any]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    passed: int = 0  # how many changes the test has seen already
+    _metrics: list[tuple[str, str]] | None = None  # name and selector of each external one
 
     def look(self) -> None:
         """Add what is to be seen now; an API that does not answer is noted."""
         try:
-            self.documents.append(self._observe())
-        except (httpx.HTTPError, LookupError, ValueError) as error:
+            self.seen.append(self._observe())
+        except (HarnessError, LookupError, ValueError) as error:
             self.errors.append(f"{type(error).__name__} {error}")
 
-    def replicas(self) -> list[tuple[float, int]]:
-        """Return (t, wanted replicas) at the first sight and at every change."""
-        seen = [(document["t"], document["replicas"]["spec"]) for document in self.documents]
-        return [one for before, one in zip([(0.0, None), *seen], seen, strict=False) if before[1] != one[1]]
+    def replicas(self) -> list[int]:
+        """Return the numbers of replicas that were wanted, in order, each once in a row."""
+        counts = [one["replicas"]["spec"] for one in list(self.seen)]
+        return [count for i, count in enumerate(counts) if i == 0 or counts[i - 1] != count]
+
+    def status_writes(self) -> int:
+        """Return how often the controller was seen to have written the autoscaler's status."""
+        pairs = itertools.pairwise(list(self.seen))
+        return sum(1 for before, after in pairs if before["status"] != after["status"])
 
     def manifest(self) -> dict[str, Any]:
-        path = f"/apis/autoscaling/v2/namespaces/{self.namespace}/horizontalpodautoscalers/{self.hpa}"
-        return dict(self._get(path))
+        """Return the autoscaler."""
+        return self.api.get("autoscaling/v2", "horizontalpodautoscalers", self.namespace, self.hpa)
 
     def _observe(self) -> dict[str, Any]:
-        selector = quote(f"celery-workers/class={self.class_name}", safe="")
-        deployment = self._get(f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{self.deployment}")
-        pods = self._get(f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={selector}")["items"]
-        path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{self.namespace}/pods?labelSelector={selector}"
-        usage = {one["metadata"]["name"]: one for one in self._get(path)["items"]}
+        selector = f"{CLASS_LABEL}={self.class_name}"
+        deployment = self.api.get("apps/v1", "deployments", self.namespace, self.deployment)
+        pods = self.api.objects("v1", "pods", self.namespace, selector)
+        samples = self.api.objects("metrics.k8s.io/v1beta1", "pods", self.namespace, selector)
+        usage = {one["metadata"]["name"]: one for one in samples}
+        external = self._external()
+        # The status last: once it shows a sync, the observation before this one was made before that sync.
+        status = self.manifest().get("status", {})
         return {
             "t": time.time(),
             "replicas": {"spec": deployment["spec"]["replicas"], "status": deployment["status"].get("replicas", 0)},
             "pods": [_pod(pod, usage.get(pod["metadata"]["name"])) for pod in pods],
-            "external": self._external(),
+            "external": external,
+            "status": status,
         }
 
     def _external(self) -> dict[str, list[str]]:
-        found = {}
-        for metric in self.manifest()["spec"]["metrics"]:
-            if metric["type"] == "External":
-                name = metric["external"]["metric"]["name"]
-                labels = metric["external"]["metric"]["selector"]["matchLabels"]
-                selector = quote(",".join(f"{key}={value}" for key, value in labels.items()), safe="")
-                path = (
-                    f"/apis/external.metrics.k8s.io/v1beta1/namespaces/{self.namespace}/{name}?labelSelector={selector}"
-                )
-                found[name] = [item["value"] for item in self._get(path)["items"]]
-        return found
-
-    def _get(self, path: str) -> Any:
-        answer = self.client.get(path)
-        answer.raise_for_status()
-        return answer.json()
+        if self._metrics is None:
+            metrics = self.manifest()["spec"]["metrics"]
+            given = [one["external"]["metric"] for one in metrics if one["type"] == "External"]
+            self._metrics = [(one["name"], _selector(one["selector"]["matchLabels"])) for one in given]
+        return {
+            name: [item["value"] for item in self.api.external_metric(self.namespace, name, selector)]
+            for name, selector in self._metrics
+        }
 
 
 @contextlib.contextmanager
-def recording(watches: list[Watch]) -> Iterator[None]:
+def recording(watches: Sequence[Watch]) -> Iterator[None]:
     """Look once a second for the block's time."""
     done = threading.Event()
 
     def watch() -> None:
-        while not done.wait(1.0 - time.time() % 1.0):
+        while not done.wait(PERIOD_SECONDS - time.time() % PERIOD_SECONDS):
             for one in watches:
                 one.look()
 
@@ -117,7 +98,11 @@ def recording(watches: list[Watch]) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join(30)
+        thread.join(STOP_SECONDS)
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
 def _pod(pod: Mapping[str, Any], usage: Mapping[str, Any] | None) -> dict[str, Any]:

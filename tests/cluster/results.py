@@ -1,0 +1,83 @@
+"""The table of an end-to-end run: each test with its seconds and outcome, on the terminal and in reports/e2e.json."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILE = Path(__file__).parents[2] / "reports" / "e2e.json"
+_WORSE = ("passed", "skipped", "failed")
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    name: str
+    seconds: float = 0.0
+    outcome: str = "passed"
+    reason: str = ""
+
+
+@dataclass
+class Results:
+    """What a session's tests came to. What they share (the cluster, the standing release) is counted apart."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    shared: list[Row] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    _not_the_tests: float = 0.0
+
+    def note_shared(self, name: str, seconds: float) -> None:
+        """Count time that was spent while a test was set up, but for more than this test."""
+        self.shared.append(Row(name, seconds))
+        self._not_the_tests += seconds
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Add one phase of a test."""
+        row = self.rows.setdefault(report.nodeid, Row(report.nodeid.removeprefix("tests/cluster/")))
+        row.seconds += report.duration - self._not_the_tests
+        self._not_the_tests = 0.0
+        if _WORSE.index(report.outcome) > _WORSE.index(row.outcome):
+            row.outcome = report.outcome
+            row.reason = _reason(report)
+
+    def document(self) -> dict[str, Any]:
+        """Return everything, for reports/e2e.json."""
+        return {
+            "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self.started, 1),
+            **self.facts,
+            "shared": [_line(row) for row in self.shared],
+            "tests": [_line(row) for row in self.rows.values()],
+        }
+
+    def text(self) -> list[str]:
+        """Return the table's lines."""
+        lines = [f"{row.seconds:8.1f} s  {'':8} {row.name}" for row in self.shared]
+        for row in self.rows.values():
+            lines.append(f"{row.seconds:8.1f} s  {row.outcome:8} {row.name}")
+            if row.reason:
+                lines.append(f"{'':20} {row.reason.splitlines()[0][:100]}")
+        return [*lines, f"{time.time() - self.started:8.1f} s  in all"]
+
+
+RESULTS = pytest.StashKey[Results]()
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message) if crash is not None else ""
+
+
+def _line(row: Row) -> dict[str, Any]:
+    line: dict[str, Any] = {"name": row.name, "seconds": round(row.seconds, 1), "outcome": row.outcome}
+    return {**line, "reason": row.reason} if row.reason else line

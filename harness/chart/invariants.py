@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     Rule("queues-and-classes-agree", rules_topology.queues),
     Rule("routes-lead-to-queues", rules_topology.routes),
     Rule("limited-queues-keep-dead-letters", rules_topology.dead_letters),
+    Rule("queues-outlive-their-objects", rules_topology.queues_retained),
     Rule("full-queues-refuse", rules_topology.overflow),
     Rule("consumer-timeout-above-limits", rules_topology.consumer_timeouts),
     Rule("one-deployment-a-class", rules_workers.classes),

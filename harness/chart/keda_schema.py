@@ -94,7 +94,8 @@ _SCALED_OBJECT_SPEC = _closed(
     required=("scaleTargetRef", "triggers"),
 )
 _REFERENCE = _closed({"parameter": _TEXT, "name": _TEXT, "key": _TEXT}, required=("parameter", "name", "key"))
-_AUTHENTICATION_SPEC = _closed({"secretTargetRef": {"type": "array", "minItems": 1, "items": _REFERENCE}})
+_REFERENCES = {"type": "array", "minItems": 1, "items": _REFERENCE}
+_AUTHENTICATION_SPEC = _closed({"secretTargetRef": _REFERENCES, "configMapTargetRef": _REFERENCES})
 
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     kind: _closed(

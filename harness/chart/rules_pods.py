@@ -31,7 +31,7 @@ ALLOWED_VOLUMES = frozenset(
 )
 ALLOWED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
 _SELECTING_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
-_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@")
+_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:(?!\$\()[^/\s@]+@")
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.chart.manifests import TOPOLOGY_KEY, Release, get, integer, items, mapping, text
+from harness.chart.manifests import TOPOLOGY_KEY, Release, get, integer, items, mapping, ref, text
 from harness.chart.problems import Problem
 from harness.chart.rules_workers import longest_task_seconds
 
@@ -98,6 +98,13 @@ def dead_letters(release: Release) -> Iterator[Problem]:
             yield _problem(f"queues.{name}.dead_letter_queue", f"{dead!r} is a work queue", "give it a name of its own")
         if dead and not get(release.topology, "dead_letter_exchange"):
             yield _problem("dead_letter_exchange", f"is not set, queue {name} needs it", "name the exchange")
+
+
+def queues_retained(release: Release) -> Iterator[Problem]:
+    """A queue stays when the object that made it goes: an uninstall deletes no task."""
+    for manifest in release.of_kind("Queue"):
+        if get(manifest, "spec", "deletionPolicy") != "retain":
+            yield Problem(f"{ref(manifest)} spec.deletionPolicy", "deletes the queue with its tasks", "set retain")
 
 
 def overflow(release: Release) -> Iterator[Problem]:

@@ -1,8 +1,9 @@
 """Makes RabbitMQ's exchanges, queues and policies what topology.json says, by the management API.
 
 Safe to run again and again: each request creates or replaces, nothing is deleted but a policy of ours that is no longer
-wanted. Reads BROKER_MANAGEMENT_URL (http://user:password@host:15672/vhost) and CELERY_WORKERS_CONFIG_DIR. Standard
-library only. Exit code 1 with one message when the broker stays away or refuses.
+wanted. Reads BROKER_MANAGEMENT_URL (http://user:password@host:15672/vhost), CELERY_WORKERS_CONFIG_DIR and, where https
+has a CA of its own, CELERY_BROKER_CA_FILE. Standard library only. Exit code 1 with one message when the broker stays
+away or refuses.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import json
 import os
 import re
+import ssl
 import sys
 import time
 from http.client import HTTPException
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +42,8 @@ class TopologyError(Exception):
 class Api:
     """RabbitMQ's management API, one virtual host."""
 
-    def __init__(self, url: str) -> None:
-        """Take the URL apart; its path names the virtual host, none is "/"."""
+    def __init__(self, url: str, ca_file: str | None = None) -> None:
+        """Take the URL apart; its path names the virtual host, none is "/". `ca_file` vouches for https."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise TopologyError("BROKER_MANAGEMENT_URL must look like http://user:password@host:15672/vhost")
@@ -49,7 +51,8 @@ class Api:
         self.authorization = "Basic " + base64.b64encode(credentials.encode()).decode()
         self.base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/api"
         self.vhost = unquote(parts.path.lstrip("/")) or "/"
-        self.opener = build_opener(ProxyHandler({}))
+        trust = HTTPSHandler(context=ssl.create_default_context(cafile=ca_file))
+        self.opener = build_opener(ProxyHandler({}), trust)
 
     def call(self, method: str, *path: str, body: object = None) -> Any:
         """Send one request; return the decoded answer. HTTPError, URLError or OSError say what went wrong."""
@@ -245,7 +248,8 @@ def main(environment: Mapping[str, str]) -> int:
     directory = Path(environment.get("CELERY_WORKERS_CONFIG_DIR") or Path(__file__).parent)
     topology = json.loads((directory / "topology.json").read_text(encoding="utf-8"))
     try:
-        apply_topology(Api(environment.get("BROKER_MANAGEMENT_URL", "")), topology)
+        api = Api(environment.get("BROKER_MANAGEMENT_URL", ""), environment.get("CELERY_BROKER_CA_FILE") or None)
+        apply_topology(api, topology)
     except TopologyError as error:
         print(f"topology not applied: {error}", file=sys.stderr)
         return 1

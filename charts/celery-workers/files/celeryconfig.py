@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import ssl
 from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,7 +196,25 @@ def worker_settings(worker_class: Mapping[str, Any]) -> dict[str, Any]:
 def broker_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     """Settings that make CELERY_BROKER_URL hold even for an application that names a broker in its code."""
     url = environment.get("CELERY_BROKER_URL")
-    return {"broker_url": url, "broker_read_url": url, "broker_write_url": url} if url else {}
+    if not url:
+        return {}
+    settings: dict[str, Any] = {"broker_url": url, "broker_read_url": url, "broker_write_url": url}
+    if url.startswith("amqps:"):
+        settings["broker_use_ssl"] = tls_options(url, environment.get("CELERY_BROKER_CA_FILE"))
+    return settings
+
+
+def tls_options(url: str, ca_file: str | None) -> dict[str, Any]:
+    """Return what makes py-amqp believe only a broker that a known CA vouches for; it believes any by default.
+
+    Of several brokers the names are not compared: kombu keeps the first one's for all.
+    """
+    options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED}
+    if ca_file:
+        options["ca_certs"] = ca_file
+    if ";" not in url:
+        options["server_hostname"] = None  # kombu fills in the broker's
+    return options
 
 
 def make_settings(topology: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

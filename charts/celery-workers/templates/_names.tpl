@@ -26,11 +26,20 @@
 {{/* The Secret that says where the broker is. Arguments: root, model. */}}
 {{- define "celery-workers.brokerSecretName" -}}
 {{- $root := index . 0 -}}
-{{- if eq (index . 1).brokerMode "embedded" -}}
+{{- $mode := (index . 1).brokerMode -}}
+{{- if eq $mode "embedded" -}}
 {{- include "celery-workers.objectName" (list $root "rabbitmq") -}}
+{{- else if eq $mode "operator" -}}
+{{- include "celery-workers.clusterName" $root }}-default-user
 {{- else -}}
 {{- $root.Values.broker.existingSecret -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Name of the RabbitmqCluster: short, since its operator makes longer ones of it. Argument: root. */}}
+{{- define "celery-workers.clusterName" -}}
+{{- $name := printf "%s-rabbitmq" .Release.Name -}}
+{{- if le (len $name) 40 }}{{ $name }}{{ else }}{{ trunc 31 $name | trimSuffix "-" }}-{{ sha256sum $name | trunc 8 }}{{ end -}}
 {{- end -}}
 
 {{/* Labels a selector may use. Arguments: root, component. */}}

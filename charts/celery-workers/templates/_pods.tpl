@@ -20,6 +20,7 @@ Arguments: root, model, container name, program, further environment variables (
 */}}
 {{- define "celery-workers.programPod" -}}
 {{- $root := index . 0 -}}
+{{- $ca := include "celery-workers.brokerCaVolumes" $root | fromJson -}}
 restartPolicy: Never
 serviceAccountName: {{ include "celery-workers.serviceAccountName" $root }}
 automountServiceAccountToken: false
@@ -41,21 +42,23 @@ containers:
       - {name: PYTHONUNBUFFERED, value: "1"}
       - {name: PYTHONDONTWRITEBYTECODE, value: "1"}
       - {name: CELERY_WORKERS_CONFIG_DIR, value: /etc/celery-workers}
-      - name: CELERY_BROKER_URL
-        valueFrom:
-          secretKeyRef:
-            name: {{ include "celery-workers.brokerSecretName" . }}
-            key: amqpUrl
+      {{- include "celery-workers.brokerEnv" . | nindent 6 }}
       {{- index . 4 | nindent 6 }}
     resources:
       {{- toYaml (index . 5) | nindent 6 }}
     volumeMounts:
       - {name: config, mountPath: /etc/celery-workers, readOnly: true}
       - {name: tmp, mountPath: /tmp}
+      {{- with $ca.mounts }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
 volumes:
   - name: config
     configMap:
       name: {{ include "celery-workers.objectName" (list $root "config") }}
   - name: tmp
     emptyDir: {}
+  {{- with $ca.volumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}

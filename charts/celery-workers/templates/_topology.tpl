@@ -73,6 +73,9 @@
   {{- end -}}
   {{- $_ := set $data $name $text -}}
 {{- end -}}
+{{- if include "celery-workers.brokerCa" $root -}}
+  {{- $_ := set $data "keda-broker-tls" "enable" -}}
+{{- end -}}
 {{- toJson $data -}}
 {{- end -}}
 

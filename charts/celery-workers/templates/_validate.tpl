@@ -38,6 +38,30 @@ what and how to mend it.
 {{- if and (eq $model.brokerMode "embedded") (ne $values.environment "dev") -}}
   {{- include "celery-workers.problem" (list $model (printf "broker.mode: the embedded broker has a public password and no storage, so environment %s may not use it; set external and make the Secret broker.existingSecret names" $values.environment)) -}}
 {{- end -}}
+{{- $tls := $values.broker.tls -}}
+{{- if and $tls.caSecret $tls.caConfigMap -}}
+  {{- include "celery-workers.problem" (list $model "broker.tls.caConfigMap: caSecret says where the CA is already; set one of them to null") -}}
+{{- end -}}
+{{- if and (include "celery-workers.brokerCa" (index . 0)) (ne $model.brokerMode "external") -}}
+  {{- include "celery-workers.problem" (list $model (printf "broker.tls: the %s broker of this chart has no TLS; set caSecret and caConfigMap to null" $model.brokerMode)) -}}
+{{- end -}}
+{{- $operator := $values.broker.topologyOperator -}}
+{{- if eq $values.broker.topology "operator" -}}
+  {{- if eq $model.brokerMode "embedded" -}}
+    {{- include "celery-workers.problem" (list $model "broker.topology: no operator knows the embedded broker; set job, or broker.mode operator") -}}
+  {{- else if and (eq $model.brokerMode "external") (eq (empty $operator.clusterName) (empty $operator.connectionSecret)) -}}
+    {{- include "celery-workers.problem" (list $model "broker.topologyOperator: the operator needs clusterName or connectionSecret, and one of them only; set it, or broker.topology job") -}}
+  {{- end -}}
+{{- end -}}
+{{- if and (eq $model.brokerMode "operator") (gt (int $values.broker.cluster.nodes) 1) -}}
+  {{- range $class, $settings := $model.classes -}}
+    {{- range $name, $queue := $settings.queues -}}
+      {{- if ne $queue.type "quorum" -}}
+        {{- include "celery-workers.problem" (list $model (printf "workers.%s.queues.%s.type: a classic queue lives on one of the %d nodes and is away with it; set quorum, or broker.cluster.nodes 1" $class $name (int $values.broker.cluster.nodes))) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- if and (eq $model.brokerMode "external") (not $values.broker.existingSecret) -}}
   {{- include "celery-workers.problem" (list $model "broker.existingSecret: an external broker needs the name of the Secret that says where it is; set it") -}}
 {{- end -}}
@@ -57,7 +81,7 @@ what and how to mend it.
 {{- define "celery-workers.validateEnv" -}}
 {{- $model := index . 0 -}}
 {{- $path := index . 1 -}}
-{{- $own := list "PYTHONPATH" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "POD_NAME" "CELERY_BROKER_URL" "CELERY_WORKERS_APP" "CELERY_WORKERS_CLASS" "CELERY_WORKERS_CONFIG_DIR" "CELERY_WORKERS_STATE_DIR" -}}
+{{- $own := list "PYTHONPATH" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "POD_NAME" "CELERY_BROKER_URL" "CELERY_BROKER_CA_FILE" "CELERY_WORKERS_APP" "CELERY_WORKERS_CLASS" "CELERY_WORKERS_CONFIG_DIR" "CELERY_WORKERS_STATE_DIR" -}}
 {{- range $position, $variable := index . 2 -}}
   {{- if has $variable.name $own -}}
     {{- include "celery-workers.problem" (list $model (printf "%s[%d].name: the chart itself sets %s; remove it" $path $position $variable.name)) -}}
@@ -285,8 +309,9 @@ what and how to mend it.
       {{- include "celery-workers.problem" (list $model (printf "%s: the queue belongs to class %s already; give each class its own" $path (index $owners $name))) -}}
     {{- end -}}
     {{- $_ := set $owners $name $class -}}
-    {{- if and (eq $queue.type "quorum") $queue.maxPriority -}}
-      {{- include "celery-workers.problem" (list $model (printf "%s.maxPriority: a quorum queue refuses x-max-priority; set it to null, or type classic" $path)) -}}
+    {{- $version := printf "%s.0" ($values.broker.version | default "3.10") -}}
+    {{- if and (eq $queue.type "quorum") $queue.maxPriority (semverCompare "<4.3-0" $version) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.maxPriority: a quorum queue refuses x-max-priority before RabbitMQ 4.3; set it to null, or type classic, or broker.version where it is 4.3 or newer" $path)) -}}
     {{- end -}}
     {{- if and (eq $queue.type "quorum") (eq ($queue.overflow | default "") "reject-publish-dlx") -}}
       {{- include "celery-workers.problem" (list $model (printf "%s.overflow: a quorum queue takes reject-publish-dlx for drop-head and loses tasks in silence; set reject-publish, or type classic" $path)) -}}

@@ -100,6 +100,8 @@ topology(
 )
 topology(DEAD, "'cpu' is a work queue", lambda t: assign(t["queues"]["io"], dead_letter_queue="cpu"))
 topology(DEAD, "dead_letter_exchange: is not set", lambda t: assign(t, dead_letter_exchange=None))
+QUEUE = {"apiVersion": "rabbitmq.com/v1beta1", "kind": "Queue", "metadata": {"name": "io"}, "spec": {"name": "io"}}
+simple("queues-outlive-their-objects", "Queue/io spec.deletionPolicy: deletes the queue", lambda m: m.append(QUEUE))
 FULL = "full-queues-refuse"
 topology(FULL, "'drop-head' drops tasks", lambda t: assign(t["queues"]["io"], overflow="drop-head"))
 topology(FULL, "None drops tasks", lambda t: assign(t["queues"]["io"], overflow=None))
@@ -415,6 +417,7 @@ def test_what_is_accepted_beside_the_good_release() -> None:
     pod(manifests, IO)["volumes"].append({"name": "mine", "configMap": {"name": "made-by-the-user"}})
     worker(manifests, IO)["volumeMounts"].append({"name": "mine", "mountPath": "/data"})
     worker(manifests, IO)["env"].append({"name": "SITE_URL", "value": "https://example.com/a@b"})
+    worker(manifests, IO)["env"].append({"name": "BROKER", "value": "http://$(BROKER_USER):$(BROKER_WORD)@host"})
     assert invariants.check(manifests) == []
 
 

@@ -72,6 +72,10 @@ bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/harness setup --for bench
 	@$(BIN)/python -m benchmarks.drain
 
+.PHONY: mutation
+mutation: venv ## Change every property of the values schema, and count what nobody notices
+	@$(BIN)/python -m tests.chart.mutation
+
 .PHONY: golden
 golden: venv ## Refresh what is generated: the golden renders, the values schema, the chart's reference of values
 	@$(BIN)/python -m tests.golden.refresh

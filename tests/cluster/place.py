@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +65,23 @@ class Place:
             return {}
         repository, _, tag = self.image.rpartition(":")
         return {"image": {"repository": repository, "tag": tag}}
+
+    @contextlib.contextmanager
+    def another_tag(self) -> Iterator[str | None]:
+        """Give the application's image one more tag for the block's time; None where the nodes cannot be told."""
+        if self.engine is None:
+            yield None
+            return
+        tag = f"e2e-{secrets.token_hex(3)}"
+        reference = f"{self.image.rpartition(':')[0]}:{tag}"
+        nodes, command = self.worker_nodes(), ["ctr", "--namespace", "k8s.io", "images"]
+        for node in nodes:
+            self.engine.run("exec", node, *command, "tag", self.image, reference, doing=f"naming {reference} on {node}")
+        try:
+            yield tag
+        finally:
+            for node in nodes:
+                self.engine.run("exec", node, *command, "rm", reference, doing=f"removing {reference} from {node}")
 
     def worker_nodes(self) -> list[str]:
         """Return the names of the nodes pods are scheduled to."""

@@ -87,9 +87,16 @@ class Space:
         self.rollout(f"statefulset/{fixture.NAME}", f"deployment/{outside.NAME}")
 
     def install(
-        self, environments: str, *, values: Mapping[str, Any] | None = None, chart: Path = CHART, alone: bool = False
+        self,
+        environments: str | Path,
+        *,
+        values: Mapping[str, Any] | None = None,
+        chart: Path = CHART,
+        alone: bool = False,
     ) -> None:
-        """`helm install` with files of values/ and, over them, further values; returns once all pods are ready.
+        """`helm install` with files of values/ or a user's file and, over it, further values.
+
+        Returns once all pods are ready.
 
         Unless the release stands `alone` its workers mount the effects' volume, and the client's pod comes with it.
         """
@@ -102,22 +109,35 @@ class Space:
         if not alone:
             self.wait_for("Ready", f"pod/{client.NAME}", seconds=60)
 
-    def upgrade(self, environments: str, *, values: Mapping[str, Any] | None = None, chart: Path = CHART) -> None:
+    def upgrade(
+        self, environments: str | Path, *, values: Mapping[str, Any] | None = None, chart: Path = CHART
+    ) -> None:
         """`helm upgrade`; returns once the new pods are ready and the old ones have ended."""
         self.helm("upgrade", RELEASE, chart, *_as_options(self.value_files(environments, values)))
+        self.changed()
+
+    def rollback(self, revision: int | None = None) -> None:
+        """`helm rollback`, to the revision before where none is given; returns as `upgrade` does."""
+        self.helm("rollback", RELEASE, *([] if revision is None else [str(revision)]))
+        self.changed()
+
+    def changed(self) -> None:
+        """Wait until a new revision is what runs: queues applied, new pods ready, old ones gone."""
+        self.wait_for("Complete", "jobs", "--all", seconds=60)
         self.settled()
 
     def value_files(
-        self, environments: str, values: Mapping[str, Any] | None = None, *, alone: bool = False
+        self, environments: str | Path, values: Mapping[str, Any] | None = None, *, alone: bool = False
     ) -> list[Path]:
         """Return the files of an environment, and one over them: the image, the effects' volume, further values."""
+        files = [environments] if isinstance(environments, Path) else environment_files(environments)
         merged = _merged({} if alone else outside.worker_values(), self.place.image_values())
         merged = _merged(merged, values or {})
         if not merged:
-            return environment_files(environments)
+            return files
         extra = self.directory / f"values-{time.monotonic_ns()}.yaml"
         extra.write_text(yaml_strict.dump_all([merged]))
-        return [*environment_files(environments), extra]
+        return [*files, extra]
 
     def helm(self, *arguments: str | Path, major: int = 4) -> str:
         """Run helm in this namespace; what it writes to stderr is kept as warnings."""
@@ -247,6 +267,14 @@ class Space:
         """Return the ids that came to a service more than once, and how often."""
         counts = self.ask("deliveries", {"ids": sorted(ids)})
         return {task_id: count for task_id, count in counts.items() if count > 1}
+
+    @contextlib.contextmanager
+    def publishing(self, tasks: Sequence[str], *, per_second: float) -> Iterator[dict[str, list[str]]]:
+        """Publish these tasks in turn for the block's time; what it yields has the ids by outcome afterwards."""
+        outcomes: dict[str, list[str]] = {}
+        self.ask("start_steady", {"tasks": list(tasks), "per_second": per_second, "most_seconds": HELM_SECONDS})
+        yield outcomes
+        outcomes |= self.ask("stop_steady", seconds=90)
 
     @contextlib.contextmanager
     def latencies(self, **seconds: float) -> Iterator[None]:

@@ -1,0 +1,49 @@
+"""A release is changed while tasks are published: another image, another chart, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import topology
+from tests.cluster.place import Place
+from tests.cluster.space import Space
+
+CHARTS = Path(__file__).parent / "charts"
+FIRST, FIRST_VALUES = CHARTS / "celery-workers-0.1.0.tgz", CHARTS / "values-0.1.0.yaml"
+# All classes; little enough for one pod each, so that the change is what moves pods.
+LOAD = (*["forgot_password_mail", "check_db_connections"] * 3, "bulk_upload_questions_task")
+PER_SECOND, WORK_SECONDS = 7.0, 3.0
+SLOW = {"smtp": WORK_SECONDS, "wait": WORK_SECONDS, "storage": WORK_SECONDS}
+
+
+@pytest.mark.timeout(700)
+def test_from_the_first_chart_to_this_one_with_another_image_and_back_no_task_is_lost(
+    space: Space, place: Place
+) -> None:
+    space.fixtures({name: {"latency_seconds": seconds} for name, seconds in SLOW.items()})
+    space.install(FIRST_VALUES, chart=FIRST)
+    before = _pods(space)
+    with place.another_tag() as tag, space.publishing(LOAD, per_second=PER_SECOND) as outcomes:
+        space.upgrade(FIRST_VALUES, values={"image": {"tag": tag}} if tag else {})
+        topology.require_as_rendered(space)
+        after = _pods(space)
+        assert not before.keys() & after.keys(), "pods of the first chart are left"
+        assert tag is None or {image.rpartition(":")[2] for image in after.values()} == {tag}
+        space.rollback()
+        topology.require_as_rendered(space)
+        assert set(_pods(space).values()) == set(before.values())
+    accepted = outcomes["accepted"]
+    assert outcomes.keys() == {"accepted"}, {name: len(ids) for name, ids in outcomes.items()}
+    space.require_done(accepted, seconds=90, what="tasks accepted while the release changed")
+    again = space.delivered_again(accepted)
+    print(f"{len(accepted)} tasks accepted, all done; {len(again)} ran twice")
+    assert again == {}, "workers that are told to stop finish what they have in work"
+    assert space.restarts() == {}
+    assert space.warnings == []
+
+
+def _pods(space: Space) -> dict[str, str]:
+    """Return the image of each worker by its pod."""
+    return {pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in space.workers()}

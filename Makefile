@@ -80,6 +80,10 @@ mutation: venv ## Change every property of the values schema, and count what nob
 golden: venv ## Refresh what is generated: the golden renders, the values schema, the chart's reference of values
 	@$(BIN)/python -m tests.golden.refresh
 
+.PHONY: crds
+crds: venv ## Write the schemas of custom resources anew, from the modules that tools/ pins
+	@$(BIN)/python -m tests.golden.crds
+
 .PHONY: lock
 lock: venv ## Write the hashed locks anew (needs a package index)
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \

@@ -63,6 +63,11 @@ TOOLS: Mapping[str, Tool] = {
     "helm-unittest": ToolFamily(
         "helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest", stamps=_HELM3_KUBERNETES
     ),
+    "kube-score": Tool("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),
+    # Never run: its module holds the definitions of its custom resources.
+    "prometheus-operator": Tool(
+        "prometheus-operator", "github.com/prometheus-operator/prometheus-operator/cmd/operator"
+    ),
 }
 
 

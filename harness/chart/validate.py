@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from harness import tools
-from harness.chart import invariants, keda_schema, kubernetes_schema, usable_values, values_schema, yaml_strict
+from harness.chart import (
+    custom_resources,
+    invariants,
+    keda_triggers,
+    kubernetes_schema,
+    usable_values,
+    values_schema,
+    yaml_strict,
+)
 from harness.chart import values as chart_values
 from harness.chart.manifests import Manifest, ref
 from harness.chart.problems import ERROR, WARNING, Problem
@@ -130,22 +138,32 @@ def _is_within(path: str, outer: str) -> bool:
 
 
 def check_manifests(manifests: Sequence[Manifest], *, versions: Sequence[str] | None = None) -> tuple[Check, ...]:
-    """Check rendered objects: Kubernetes schemas, KEDA's, and the rules across objects."""
+    """Check rendered objects: Kubernetes schemas, those of custom resources, and the rules across objects."""
     chosen = kubernetes_schema.choose_versions(versions or ())
-    own = [manifest for manifest in manifests if manifest.get("kind") in keda_schema.SCHEMAS]
-    others = [manifest for manifest in manifests if manifest not in own]
+    custom = [_check_custom(provider, manifests) for provider in custom_resources.definitions()]
+    others = [m for m in manifests if not any(provider.knows(m) for provider in custom_resources.definitions())]
     found = {index: kubernetes_schema.check_versions(manifest, chosen) for index, manifest in enumerate(others)}
     unknown = sorted({str(others[index].get("kind")) for index, problems in found.items() if problems is None})
     kubernetes = [_inside(others[index], problem) for index, problems in found.items() for problem in problems or []]
     known = len(others) - sum(problems is None for problems in found.values())
     checks = [_check("kubernetes", f"{known} objects, Kubernetes {kubernetes_schema.span(chosen)}, strict", kubernetes)]
-    if own:
-        keda = [_inside(manifest, problem) for manifest in own for problem in keda_schema.check(manifest)]
-        checks.append(_check("keda", f"{len(own)} objects, the fields of KEDA 2.20 this chart uses", keda))
+    checks += [check for check in custom if check]
     if unknown:
         checks.append(Check("other kinds", NOT_CHECKED, f"no schema here for {', '.join(unknown)}"))
     rules = f"{len(invariants.RULES)} rules across {len(manifests)} objects"
     return (*checks, _check("invariants", rules, invariants.check(manifests)))
+
+
+def _check_custom(provider: custom_resources.Definitions, manifests: Sequence[Manifest]) -> Check | None:
+    own = [manifest for manifest in manifests if provider.knows(manifest)]
+    if not own:
+        return None
+    problems = [
+        _inside(manifest, problem)
+        for manifest in own
+        for problem in (*provider.check(manifest), *keda_triggers.check(manifest))
+    ]
+    return _check(provider.name, f"{len(own)} objects, as {provider.version} defines them, strict", problems)
 
 
 def _inside(manifest: Manifest, problem: Problem) -> Problem:

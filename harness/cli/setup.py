@@ -19,6 +19,7 @@ NEEDS: Mapping[str, Mapping[str, Callable[[], Path | str]]] = {
         "helm 3": lambda: tools.find_helm(3),
         "helm 4": lambda: tools.find_helm(4),
         "helm-unittest": tools.find_helm_unittest,
+        "kube-score": lambda: tools.build(tools.TOOLS["kube-score"]),
         "rabbitmq": server.prepare,
     },
 }

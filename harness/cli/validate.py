@@ -22,9 +22,9 @@ _STYLES = {FAILED: "red", NOT_CHECKED: "yellow"}
 def command(context: click.Context, versions: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Check values and the objects they make.
 
-    In order: strict YAML, the chart's values schema, the chart's own rules, the strict Kubernetes schemas of each
-    supported version, KEDA's objects, and rules across objects. Exit code 2 when something cannot work; a warning
-    alone does not fail.
+    In order: strict YAML, the chart's values schema, the chart's own rules (also where the schema refused something),
+    the strict Kubernetes schemas of each supported version, the definitions of KEDA and the Prometheus operator, and
+    rules across objects. Exit code 2 when something cannot work; a warning alone does not fail.
     """
     values = chosen(**options)
     report = validate(
@@ -56,7 +56,7 @@ def show(report: Report) -> None:
         click.echo(f"{total} objects: {kinds}")
     for check in report.checks:
         status = click.style(f"{check.status:12}", fg=_STYLES.get(check.status, "green"))
-        click.echo(f"  {status}{check.name:14}{check.subject}")
+        click.echo(f"  {status}{check.name:20}{check.subject}")
     errors = sum(problem.severity == ERROR for problem in report.problems)
     warnings = len(report.problems) - errors
     verdict = "usable" if report.ok else "not usable"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden import refresh
+from tests.golden import crds, refresh
 
 
 @pytest.mark.parametrize("name", refresh.files())
@@ -17,6 +17,12 @@ def test_render_is_as_committed(helm: Path, name: str) -> None:
 def test_schema_and_reference_follow_from_values_yaml() -> None:
     for path, text in refresh.generated().items():
         assert path.read_text() == text, f"run `make golden` and commit {path.name}"
+
+
+@pytest.mark.timeout(600)  # the first run downloads the modules
+def test_schemas_of_custom_resources_are_those_of_the_pinned_modules() -> None:
+    for path, text in crds.documents().items():
+        assert path.read_text() == text, f"run `make crds` and commit {path.name}"
 
 
 def test_there_is_a_golden_file_for_each_values_file_and_no_other() -> None:

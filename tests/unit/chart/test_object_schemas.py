@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.chart import keda_schema, kubernetes_schema, validate
+from harness.chart import custom_resources, keda_triggers, kubernetes_schema, validate
 from harness.chart.problems import Problem
 from harness.errors import InputError
 from tests.unit.chart import releases
@@ -92,12 +92,17 @@ def scaling(scaled_object: dict[str, Any]) -> dict[str, Any]:
     return configuration
 
 
+def keda(manifest: dict[str, Any]) -> list[str]:
+    (provider,) = [provider for provider in custom_resources.definitions() if provider.knows(manifest)]
+    return [problem.text() for problem in (*provider.check(manifest), *keda_triggers.check(manifest))]
+
+
 KEDA_CASES: list[tuple[Change, str]] = [
     (lambda o: o["spec"].update(minReplicas=1), "spec: Additional properties are not allowed ('minReplicas'"),
     (lambda o: o["spec"].update(maxReplicaCount=0), "spec.maxReplicaCount: 0 is less than the minimum"),
     (lambda o: o["spec"].update(triggers=[]), "spec.triggers: [] should be non-empty"),
     (lambda o: o["spec"].pop("scaleTargetRef"), "spec: 'scaleTargetRef' is a required property"),
-    (lambda o: o.update(apiVersion="keda.sh/v1"), "apiVersion: 'keda.sh/v1alpha1' was expected"),
+    (lambda o: o.update(apiVersion="keda.sh/v1"), "does not serve keda.sh/v1; use keda.sh/v1alpha1"),
     (lambda o: depth(o).update(value=8), "spec.triggers[0].metadata.value: 8 is not of type"),
     (lambda o: depth(o).update(value="0"), "metadata.value: '0' is no positive number"),
     (lambda o: depth(o).update(queue="x"), "metadata.queue: KEDA does not read it"),
@@ -120,13 +125,38 @@ KEDA_CASES: list[tuple[Change, str]] = [
 def test_a_wrong_scaled_object_is_found(change: Change, message: str) -> None:
     manifest = copy.deepcopy(releases.scaled_object())
     change(manifest)
-    found = [problem.text() for problem in keda_schema.check(manifest)]
+    found = keda(manifest)
     assert any(message in text for text in found), found
 
 
 def test_a_trigger_authentication_names_parameter_secret_and_key() -> None:
     manifest = releases.authentication()
-    assert list(keda_schema.check(manifest)) == []
+    assert keda(manifest) == []
     del manifest["spec"]["secretTargetRef"][0]["key"]
-    (problem,) = keda_schema.check(manifest)
-    assert problem.text().startswith("spec.secretTargetRef[0]: 'key' is a required property")
+    (problem,) = keda(manifest)
+    assert problem.startswith("spec.secretTargetRef[0]: 'key' is a required property")
+
+
+def monitor(**spec: Any) -> dict[str, Any]:
+    whole = {"selector": {"matchLabels": {"app": "x"}}, "podMetricsEndpoints": [{"port": "metrics"}], **spec}
+    return {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": {"name": "x"}, "spec": whole}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "messages"),
+    [
+        (monitor(), []),
+        (monitor(podMetricsEndpoints=[{"port": "metrics", "intervall": "30s"}]), ["'intervall' was unexpected"]),
+        (monitor(podMetricsEndpoints=[{"interval": "half a minute"}]), ["does not match"]),
+        (monitor(podMetricsEndpoints=[{"targetPort": 9}, {"targetPort": "metrics"}]), []),
+        (monitor(podMetricsEndpoints=[{"targetPort": True}]), ["True is not of type 'integer', 'string'"]),
+        (monitor(selector=None), ["None is not of type 'object'"]),
+        ({**monitor(), "apiVersion": "monitoring.coreos.com/v2"}, ["does not serve monitoring.coreos.com/v2"]),
+        ({**monitor(), "kind": "PrometheusRule", "spec": {"groups": [{"name": "x", "rules": [{"alert": "A"}]}]}},
+         ["'expr' is a required property"]),
+    ],
+)  # fmt: skip
+def test_objects_of_the_prometheus_operator_are_checked_strictly(manifest: dict[str, Any], messages: list[str]) -> None:
+    (check,) = [check for check in validate.check_manifests([manifest]) if check.name == "prometheus-operator"]
+    assert len(check.problems) == len(messages)
+    assert all(message in problem.message for message, problem in zip(messages, check.problems, strict=True))

@@ -36,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     Rule("grace-covers-longest-task", rules_workers.grace),
     Rule("probes-present", rules_workers.probes),
     Rule("celery-is-first-process", rules_workers.first_process),
+    Rule("one-beat", rules_workers.one_beat),
     Rule("config-files-exist", rules_workers.config_files),
     Rule("scale-target-exists", rules_scaling.targets),
     Rule("one-scaler-an-object", rules_scaling.one_scaler),

@@ -7,16 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.chart.manifests import (
+    SCALER_KINDS,
     Release,
     Worker,
     argument,
+    containers,
     environment,
     get,
     integer,
     items,
     mapping,
+    name_of,
     pod_spec,
     ref,
+    scale_target,
 )
 from harness.chart.problems import Problem
 
@@ -127,6 +131,26 @@ def first_process(release: Release) -> Iterator[Problem]:
                 f"{ref(worker.deployment)} container {worker.container.get('name')} command", shown,
                 "start celery itself: [celery] with its arguments in args",
             )  # fmt: skip
+
+
+def one_beat(release: Release) -> Iterator[Problem]:
+    """There is one celery beat, and the old one ends before a new one starts: two send every task twice."""
+    found = [manifest for manifest in release.of_kind("Deployment", "StatefulSet") if _is_beat(manifest)]
+    for manifest in found:
+        path = f"{ref(manifest)} spec"
+        if len(found) > 1:
+            yield Problem(path, f"{len(found)} objects run celery beat", "keep one")
+        if integer(get(manifest, "spec", "replicas", default=1)) != 1:
+            yield Problem(f"{path}.replicas", f"is {get(manifest, 'spec', 'replicas')}", "set 1")
+        if manifest.get("kind") == "Deployment" and get(manifest, "spec", "strategy", "type") != "Recreate":
+            yield Problem(f"{path}.strategy", "starts a new beat beside the old one", "set type Recreate")
+    for scaler in release.of_kind(*SCALER_KINDS):
+        if any(scale_target(scaler) == (manifest.get("kind"), name_of(manifest)) for manifest in found):
+            yield Problem(ref(scaler), "scales celery beat", "remove it")
+
+
+def _is_beat(manifest: Mapping[str, Any]) -> bool:
+    return any("beat" in items(container, "args") for container in containers(pod_spec(manifest), init=False))
 
 
 def config_files(release: Release) -> Iterator[Problem]:

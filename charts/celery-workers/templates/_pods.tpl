@@ -1,5 +1,33 @@
 {{/* Parts of pods that several templates need. */}}
 
+{{/* Environment of a process of the application, a worker or beat. Arguments: root, model. */}}
+{{- define "celery-workers.applicationEnv" -}}
+- {name: PYTHONPATH, value: /etc/celery-workers}
+- {name: PYTHONUNBUFFERED, value: "1"}
+- {name: PYTHONDONTWRITEBYTECODE, value: "1"}
+- {name: CELERY_WORKERS_APP, value: {{ (index . 0).Values.app | quote }}}
+- {name: CELERY_WORKERS_CONFIG_DIR, value: /etc/celery-workers}
+- {name: CELERY_WORKERS_STATE_DIR, value: /run/celery-workers}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{ include "celery-workers.brokerEnv" . }}
+{{- end -}}
+
+{{/* What every pod specification of the release begins with. Argument: root. */}}
+{{- define "celery-workers.podIdentity" -}}
+serviceAccountName: {{ include "celery-workers.serviceAccountName" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- end -}}
+
 {{/*
 Containers of the user's as JSON, each with the chart's security context under its own, so that Pod Security accepts
 them. Arguments: root, containers.
@@ -22,15 +50,7 @@ Arguments: root, model, container name, program, further environment variables (
 {{- $root := index . 0 -}}
 {{- $ca := include "celery-workers.brokerCaVolumes" $root | fromJson -}}
 restartPolicy: Never
-serviceAccountName: {{ include "celery-workers.serviceAccountName" $root }}
-automountServiceAccountToken: false
-enableServiceLinks: false
-{{- with $root.Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-securityContext:
-  {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
+{{ include "celery-workers.podIdentity" $root }}
 containers:
   - name: {{ index . 2 }}
     image: {{ include "celery-workers.image" $root | quote }}

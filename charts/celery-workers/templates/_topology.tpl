@@ -66,7 +66,7 @@
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_health.py" "celery_workers_check.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}
@@ -77,6 +77,12 @@
   {{- $_ := set $data "keda-broker-tls" "enable" -}}
 {{- end -}}
 {{- toJson $data -}}
+{{- end -}}
+
+{{/* The same for beat, which is a publisher. Arguments: root, model. */}}
+{{- define "celery-workers.beatChecksum" -}}
+{{- $beat := index (include "celery-workers.configData" . | fromJson) "celery_workers_beat.py" -}}
+{{- list (include "celery-workers.workerChecksum" .) $beat | toJson | sha256sum -}}
 {{- end -}}
 
 {{/*
@@ -92,6 +98,6 @@ publishes has to know whether a refused task is stored. Arguments: root, model.
 {{- range $name, $queue := $topology.queues -}}
   {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "message_ttl_seconds" "consumer_timeout_seconds") -}}
 {{- end -}}
-{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" "celery_workers_check.py" -}}
+{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" "celery_workers_check.py" "celery_workers_beat.py" -}}
 {{- list $topology $files | toJson | sha256sum -}}
 {{- end -}}

@@ -7,6 +7,12 @@ what and how to mend it.
 {{- $values := (index . 0).Values -}}
 {{- include "celery-workers.validateBroker" . -}}
 {{- include "celery-workers.validateNetwork" . -}}
+{{- include "celery-workers.validateMonitoring" . -}}
+{{- include "celery-workers.validateEnv" (list $model "beat.env" $values.beat.env) -}}
+{{- range $key := list "podAnnotations" "podLabels" -}}
+  {{- include "celery-workers.validateMetadata" (list $model (printf "beat.%s" $key) $key (index $values.beat $key)) -}}
+{{- end -}}
+{{- include "celery-workers.validateCommand" (list $model "beat.command" $values.beat.command) -}}
 {{- range $key := list "commonLabels" "commonAnnotations" -}}
   {{- include "celery-workers.validateMetadata" (list $model $key $key (index $values $key)) -}}
 {{- end -}}
@@ -67,6 +73,17 @@ what and how to mend it.
 {{- end -}}
 {{- end -}}
 
+{{/* What is watched must be there. Arguments: root, model. */}}
+{{- define "celery-workers.validateMonitoring" -}}
+{{- $values := (index . 0).Values -}}
+{{- if and $values.monitoring.podMonitor.enabled (not $values.exporter.enabled) -}}
+  {{- include "celery-workers.problem" (list (index . 1) "monitoring.podMonitor.enabled: there is no exporter to read; turn exporter.enabled on, or this off") -}}
+{{- end -}}
+{{- if and $values.monitoring.prometheusRule.enabled (not $values.monitoring.prometheusRule.groups) -}}
+  {{- include "celery-workers.problem" (list (index . 1) "monitoring.prometheusRule.groups: there is no rule; give groups, or turn prometheusRule.enabled off") -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What is listed must have an effect. Arguments: root, model. */}}
 {{- define "celery-workers.validateNetwork" -}}
 {{- $policy := (index . 0).Values.networkPolicy -}}
@@ -81,7 +98,7 @@ what and how to mend it.
 {{- define "celery-workers.validateEnv" -}}
 {{- $model := index . 0 -}}
 {{- $path := index . 1 -}}
-{{- $own := list "PYTHONPATH" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "POD_NAME" "CELERY_BROKER_URL" "CELERY_BROKER_CA_FILE" "CELERY_WORKERS_APP" "CELERY_WORKERS_CLASS" "CELERY_WORKERS_CONFIG_DIR" "CELERY_WORKERS_STATE_DIR" -}}
+{{- $own := list "PYTHONPATH" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "POD_NAME" "CELERY_BROKER_URL" "CELERY_BROKER_CA_FILE" "CELERY_WORKERS_APP" "CELERY_WORKERS_CLASS" "CELERY_WORKERS_CONFIG_DIR" "CELERY_WORKERS_STATE_DIR" "CELERY_WORKERS_BEAT_DIR" -}}
 {{- range $position, $variable := index . 2 -}}
   {{- if has $variable.name $own -}}
     {{- include "celery-workers.problem" (list $model (printf "%s[%d].name: the chart itself sets %s; remove it" $path $position $variable.name)) -}}
@@ -99,14 +116,19 @@ what and how to mend it.
 {{- end -}}
 {{- end -}}
 
+{{/* Celery gets the signal to stop. Arguments: model, path, command. */}}
+{{- define "celery-workers.validateCommand" -}}
+{{- if has (base (first (index . 2))) (list "sh" "bash" "ash" "dash") -}}
+  {{- include "celery-workers.problem" (list (index . 0) (printf "%s: a shell as process 1 keeps SIGTERM from celery; start celery itself, or a wrapper that execs it" (index . 1))) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The command starts celery; containers beside the worker have names and, for a share, requests. Arguments: model, class, path. */}}
 {{- define "celery-workers.validateContainers" -}}
 {{- $model := index . 0 -}}
 {{- $class := index . 1 -}}
 {{- $path := index . 2 -}}
-{{- if has (base (first $class.command)) (list "sh" "bash" "ash" "dash") -}}
-  {{- include "celery-workers.problem" (list $model (printf "%s.command: a shell as process 1 keeps SIGTERM from celery; start celery itself, or a wrapper that execs it" $path)) -}}
-{{- end -}}
+{{- include "celery-workers.validateCommand" (list $model (printf "%s.command" $path) $class.command) -}}
 {{- $names := list "worker" -}}
 {{- range $key := list "initContainers" "sidecars" -}}
   {{- range $position, $container := index $class $key -}}

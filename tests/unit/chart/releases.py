@@ -168,6 +168,18 @@ def job() -> Manifest:
     }  # fmt: skip
 
 
+def beat() -> Manifest:
+    container = {"name": "beat", "command": ["celery"], "args": ["-A", "celery_workers_beat:app", "beat"]}
+    labels = {"app.kubernetes.io/instance": "celery", "app.kubernetes.io/component": "beat"}
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "celery-beat"},
+        "spec": {
+            "replicas": 1, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": dict(labels)}, "spec": pod(container)},
+        },
+    }  # fmt: skip
+
+
 def network_policy() -> Manifest:
     ports = [{"protocol": "TCP", "port": port} for port in (53, 5672, 587)]
     return {
@@ -192,6 +204,7 @@ def release() -> list[Manifest]:
         authentication(),
         budget(),
         job(),
+        beat(),
         network_policy(),
     ]
 

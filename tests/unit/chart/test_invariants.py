@@ -152,6 +152,11 @@ for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
 FIRST = "celery-is-first-process"
 simple(FIRST, "starts with '/bin/sh'", lambda m: assign(worker(m, IO), command=["/bin/sh", "-c", "exec celery worker"]))
 simple(FIRST, "is missing, so the image decides", lambda m: worker(m, IO).pop("command"))
+BEAT, ONE_BEAT = "Deployment/celery-beat", "one-beat"
+simple(ONE_BEAT, f"{BEAT} spec.replicas: is 2", lambda m: assign(spec(m, BEAT), replicas=2))
+simple(ONE_BEAT, "starts a new beat beside the old one", lambda m: spec(m, BEAT).pop("strategy"))
+simple(ONE_BEAT, "2 objects run celery beat", lambda m: m.append(releases.beat() | {"metadata": {"name": "other"}}))
+simple(ONE_BEAT, f"{HPA}: scales celery beat", lambda m: assign(spec(m, HPA)["scaleTargetRef"], name="celery-beat"))
 FILES = "config-files-exist"
 simple(
     FILES,

@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 COMMANDS = {
     "render": "harness.cli.render",
     "validate": "harness.cli.validate",
+    "users": "harness.cli.users",
     "spike": "harness.cli.spike",
     "report": "harness.cli.report",
     "cluster": "harness.cli.cluster",

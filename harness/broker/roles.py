@@ -1,0 +1,105 @@
+"""What each user of the broker may do, no more, worked out of a release's topology.json. Pure.
+
+The patterns are what Celery 5.7 was seen to need with the chart's settings; tests/local/test_roles.py runs each role
+and sees what it is refused. Names are matched whole; RabbitMQ reads them as PCRE.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NOTHING = "^$"
+EXCHANGE = "celery"
+ANY_QUEUE_BY_NAME = "amq.default"  # the permission's name for the default exchange, which Celery publishes tasks to
+EVENTS = "celeryev"
+CONTROL = "celery.pidbox"
+REPLIES = "reply.celery.pidbox"
+CONTROL_QUEUES = r".+\.celery\.pidbox"  # of each worker, and of whoever waits for answers
+EVENT_QUEUES = r"celeryev\..+"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A user: its tag in the management plugin, if any, and its permissions in the virtual host."""
+
+    name: str
+    purpose: str
+    configure: str = NOTHING
+    write: str = NOTHING
+    read: str = NOTHING
+    tag: str = ""
+
+    def rabbitmqctl(self, vhost: str, prefix: str) -> list[str]:
+        """Return the commands that make the user; rabbitmqctl reads the password from its standard input."""
+        user = f"{prefix}-{self.name}"
+        quoted = " ".join(shlex.quote(pattern) for pattern in (self.configure, self.write, self.read))
+        commands = [f"rabbitmqctl add_user {user}"]
+        if self.tag:
+            commands.append(f"rabbitmqctl set_user_tags {user} {self.tag}")
+        return [*commands, f"rabbitmqctl set_permissions -p {shlex.quote(vhost)} {user} {quoted}"]
+
+
+def roles(topology: Mapping[str, Any]) -> list[Role]:
+    """Return every role a release knows."""
+    queues = sorted(topology["queues"])
+    dead = sorted(one for queue in topology["queues"].values() if (one := queue.get("dead_letter_queue")))
+    exchanges = [one for one in (EXCHANGE, topology.get("dead_letter_exchange")) if one]
+    return [
+        Role(
+            "worker",
+            "the workers, their startup probe and helm test: amqpUrl",
+            configure=_names(EXCHANGE, EVENTS, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
+            write=_names(ANY_QUEUE_BY_NAME, EVENTS, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
+            read=_names(EXCHANGE, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
+        ),
+        Role(
+            "publisher",
+            "publishers with celery_workers.Publisher, which declares nothing",
+            write=_names(ANY_QUEUE_BY_NAME),
+        ),
+        Role(
+            "declaring-publisher",
+            "publishers with Celery alone, which declares a task's queue before it publishes",
+            configure=_names(EXCHANGE, *queues),
+            write=_names(ANY_QUEUE_BY_NAME, *queues),
+            read=_names(EXCHANGE),
+        ),
+        Role(
+            "topology",
+            "the topology Job, and KEDA where it shares the Secret: managementUrl",
+            configure=_names(*exchanges, *queues, *dead),
+            write=_names(*queues, *dead),
+            read=_names(*exchanges),
+            tag="policymaker",
+        ),
+        Role("scaler", "KEDA alone: it looks at queues by the management API", tag="management"),
+        Role("monitor", "dashboards and health checks by the management API", tag="monitoring"),
+        Role(
+            "events",
+            "an exporter or Flower that reads Celery's events",
+            configure=_names(EVENTS, CONTROL, patterns=[EVENT_QUEUES]),
+            write=_names(CONTROL, patterns=[EVENT_QUEUES]),
+            read=_names(EVENTS, patterns=[EVENT_QUEUES]),
+        ),
+        Role(
+            "inspector",
+            "celery inspect and celery control: it may also shut workers down",
+            configure=_names(CONTROL, REPLIES, patterns=[r".+\.reply\.celery\.pidbox"]),
+            write=_names(CONTROL, patterns=[r".+\.reply\.celery\.pidbox"]),
+            read=_names(REPLIES, patterns=[r".+\.reply\.celery\.pidbox"]),
+        ),
+    ]
+
+
+def _names(*names: str, patterns: Iterable[str] = ()) -> str:
+    """Return a pattern of these names, and of what else is a pattern already."""
+    return f"^({'|'.join([*map(_escape, names), *patterns])})$"
+
+
+def _escape(name: str) -> str:
+    """Escape what PCRE reads as more than itself; unlike re.escape, leave dashes readable."""
+    return re.sub(r"([.^$*+?()\[{\\|])", r"\\\1", name)

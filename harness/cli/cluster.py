@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ import click
 from harness.cluster import kindconfig, ordinary, pipconf, setup, way
 from harness.errors import HarnessError
 
-NAME_OPTION = click.option("--name", default=kindconfig.CLUSTER, show_default=True, help="Name of the cluster.")
+NAME_OPTION = click.option(
+    "--name",
+    default=lambda: kindconfig.cluster_name(os.environ),
+    show_default=f"${kindconfig.NAME_VARIABLE}, else {kindconfig.CLUSTER}",
+    help="Name of the cluster.",
+)
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 

@@ -118,7 +118,7 @@ class Kind:
         for directory in (network, self.shared):
             directory.mkdir(parents=True, exist_ok=True)
         self.shared.chmod(0o777)  # pods write there under uids of their own
-        (network / "network.env").write_text(kindconfig.network_environment())
+        (network / "network.env").write_text(kindconfig.network_environment(self.name))
         shape = Shape(
             name=self.name,
             workers=workers,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster.versions import Versions
+from harness.errors import InputError
 
 CLUSTER = "celery-workers"
+NAME_VARIABLE = "CELERY_WORKERS_CLUSTER"
 POD_SUBNET = "10.244.0.0/16"
 SERVICE_SUBNET = "10.96.0.0/16"
 WORKERS = 2
@@ -28,6 +32,26 @@ class Shape:
     network_directory: str = ""
 
 
+def cluster_name(environment: Mapping[str, str]) -> str:
+    """Return the name of the kind cluster to work on: another one where the environment says so.
+
+    Raises InputError for a name that containers and hosts cannot have.
+    """
+    name = environment.get(NAME_VARIABLE) or CLUSTER
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
+        raise InputError(f"{NAME_VARIABLE} is {name!r}: lower case letters, digits and dashes, at most 40, are a name")
+    return name
+
+
+def pod_subnet(name: str) -> str:
+    """Return a cluster's pod addresses: nodes answer for their pods on a network that all kind clusters share.
+
+    >>> pod_subnet("celery-workers"), pod_subnet("another")
+    ('10.244.0.0/16', '10.184.0.0/16')
+    """
+    return POD_SUBNET if name == CLUSTER else f"10.{128 + zlib.crc32(name.encode()) % 100}.0.0/16"
+
+
 def configuration(shape: Shape, versions: Versions) -> dict[str, Any]:
     """Return the document `kind create cluster --config` takes."""
     packaged = bool(shape.network_directory)
@@ -36,7 +60,7 @@ def configuration(shape: Shape, versions: Versions) -> dict[str, Any]:
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "name": shape.name,
-        "networking": {"podSubnet": POD_SUBNET, "serviceSubnet": SERVICE_SUBNET},
+        "networking": {"podSubnet": pod_subnet(shape.name), "serviceSubnet": SERVICE_SUBNET},
         "nodes": [{"role": role, **node} for role in ["control-plane", *["worker"] * shape.workers]],
     }
     if packaged:
@@ -45,9 +69,9 @@ def configuration(shape: Shape, versions: Versions) -> dict[str, Any]:
     return document
 
 
-def network_environment() -> str:
+def network_environment(name: str) -> str:
     """Return the settings a node from packages reads before it starts anything."""
-    return f"POD_SUBNET={POD_SUBNET}\nSERVICE_SUBNET={SERVICE_SUBNET}\n"
+    return f"POD_SUBNET={pod_subnet(name)}\nSERVICE_SUBNET={SERVICE_SUBNET}\n"
 
 
 def _mounts(shape: Shape) -> list[Mapping[str, Any]]:

@@ -146,9 +146,10 @@ def on_given() -> ClusterSite:
 
 def _kind(progress: Progress) -> Cluster:
     progress.step("looking for the kind cluster")
-    plan = setup.Plan(setup.choose("auto"), kindconfig.CLUSTER, kindconfig.WORKERS)
+    name = kindconfig.cluster_name(os.environ)
+    plan = setup.Plan(setup.choose("auto"), name, kindconfig.WORKERS)
     report = setup.up(plan, say=progress.step)
-    home = tools.cache_home() / "cluster" / kindconfig.CLUSTER
+    home = tools.cache_home() / "cluster" / name
     pinned = versions()
     return Cluster(
         Kubectl(programs.find_kubectl(), Path(report["kubeconfig"])),

@@ -45,12 +45,13 @@ class Place:
     @classmethod
     def kind(cls) -> Place:
         """Return our kind cluster, which is made where it is not there or not the same."""
-        plan = setup.Plan(setup.choose("auto"), kindconfig.CLUSTER, kindconfig.WORKERS)
+        name = kindconfig.cluster_name(os.environ)
+        plan = setup.Plan(setup.choose("auto"), name, kindconfig.WORKERS)
         report = setup.up(plan)
         engines = [own_podman(), running_engine()]
         return cls(
             Kubectl(programs.find_kubectl(), Path(report["kubeconfig"])),
-            tools.cache_home() / "cluster" / kindconfig.CLUSTER / "shared",
+            tools.cache_home() / "cluster" / name / "shared",
             next((one for one in engines if one is not None), None),
         )
 

@@ -6,6 +6,7 @@ None of them holds anything of this project: not the reference application, not 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,7 @@ BOOKSHOP = Application("bookshop", ("celery", "django"))
 def load(place: Place, application: Application) -> None:
     """Build an application's image, unless it is there, and give it to the nodes of our kind cluster."""
     assert place.engine is not None
-    packaged = setup.status(kindconfig.CLUSTER)["way"] == "packages"
+    name = kindconfig.cluster_name(os.environ)
+    packaged = setup.status(name)["way"] == "packages"
     archive = images.Builder(place.engine, versions()).archive(application.recipe(packaged=packaged))
-    Kind(programs.find_kind(versions().kind), place.engine).load([archive])
+    Kind(programs.find_kind(versions().kind), place.engine, name).load([archive])

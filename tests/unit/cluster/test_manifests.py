@@ -10,6 +10,7 @@ import pytest
 from harness.chart import yaml_strict
 from harness.cluster import addons, fixture, kindconfig, recipes
 from harness.cluster.versions import versions
+from harness.errors import InputError
 
 KUBERNETES = "1.34"
 FIXTURE = fixture.Fixture("ns", "rabbitmq:4", "secret")
@@ -49,7 +50,7 @@ def test_a_public_node_image_is_left_as_kind_has_it():
 
 def test_nodes_read_the_ranges_kind_is_told():
     networking = kindconfig.configuration(kindconfig.Shape(), versions())["networking"]
-    settings = dict(line.split("=") for line in kindconfig.network_environment().splitlines())
+    settings = dict(line.split("=") for line in kindconfig.network_environment(kindconfig.CLUSTER).splitlines())
     assert settings == {"POD_SUBNET": networking["podSubnet"], "SERVICE_SUBNET": networking["serviceSubnet"]}
 
 
@@ -116,3 +117,16 @@ def test_a_volume_is_made_only_where_the_nodes_share_a_directory():
 
 def _parse(text):
     return yaml_strict.load_all_text(text, "patch")[0]
+
+
+def test_another_cluster_has_a_name_and_pods_of_its_own() -> None:
+    name = kindconfig.cluster_name({kindconfig.NAME_VARIABLE: "another"})
+    assert name == "another"
+    assert kindconfig.cluster_name({}) == kindconfig.CLUSTER
+    assert kindconfig.pod_subnet(name) != kindconfig.pod_subnet(kindconfig.CLUSTER)
+
+
+@pytest.mark.parametrize("name", ["Upper", "-dash", "a b", "x" * 41, "../up"])
+def test_a_name_no_container_can_have_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=kindconfig.NAME_VARIABLE):
+        kindconfig.cluster_name({kindconfig.NAME_VARIABLE: name})

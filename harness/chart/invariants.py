@@ -28,6 +28,8 @@ RULES: tuple[Rule, ...] = (
     Rule("queues-and-classes-agree", rules_topology.queues),
     Rule("routes-lead-to-queues", rules_topology.routes),
     Rule("limited-queues-keep-dead-letters", rules_topology.dead_letters),
+    Rule("priorities-need-prefetch-1", rules_topology.prefetch),
+    Rule("full-queue-outlives-ttl", rules_topology.waits),
     Rule("queues-outlive-their-objects", rules_topology.queues_retained),
     Rule("full-queues-refuse", rules_topology.overflow),
     Rule("consumer-timeout-above-limits", rules_topology.consumer_timeouts),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.chart.manifests import TOPOLOGY_KEY, Release, get, integer, items, mapping, ref, text
-from harness.chart.problems import Problem
+from harness.chart.manifests import TOPOLOGY_KEY, Release, get, integer, items, mapping, quantity, ref, text
+from harness.chart.problems import WARNING, Problem
 from harness.chart.rules_workers import longest_task_seconds
 
 LOWEST_PRIORITY = 1
@@ -98,6 +98,39 @@ def dead_letters(release: Release) -> Iterator[Problem]:
             yield _problem(f"queues.{name}.dead_letter_queue", f"{dead!r} is a work queue", "give it a name of its own")
         if dead and not get(release.topology, "dead_letter_exchange"):
             yield _problem("dead_letter_exchange", f"is not set, queue {name} needs it", "name the exchange")
+
+
+def prefetch(release: Release) -> Iterator[Problem]:
+    """A class whose queues have priorities takes one message a slot: what it already holds goes first."""
+    known = mapping(release.topology, "queues")
+    for name, worker_class in mapping(release.topology, "classes").items():
+        multiplier = integer(get(worker_class, "prefetch_multiplier"))
+        ranked = [queue for queue in map(text, items(worker_class, "queues")) if get(known, queue, "max_priority")]
+        if ranked and multiplier is not None and multiplier > 1:
+            yield Problem(
+                f"{TOPOLOGY_KEY} classes.{name}.prefetch_multiplier",
+                f"{multiplier} messages a slot are taken before a more urgent one on {', '.join(ranked)} is seen",
+                "set prefetchMultiplier 1, or give its queues no priorities",
+                WARNING,
+            )
+
+
+def waits(release: Release) -> Iterator[Problem]:
+    """The last task of a full queue is reached before it expires, with every pod there may be."""
+    classes = mapping(release.topology, "classes")
+    for name, queue in mapping(release.topology, "queues").items():
+        worker_class = mapping(classes, text(queue, "class"))
+        seconds = quantity(get(worker_class, "expected_task_seconds"))
+        slots = (integer(get(worker_class, "concurrency")) or 0) * (integer(get(worker_class, "replicas", "max")) or 0)
+        most, ttl = integer(get(queue, "max_length_messages")), quantity(get(queue, "message_ttl_seconds"))
+        if seconds and slots and most and ttl and most * seconds / slots > ttl:
+            yield Problem(
+                f"{TOPOLOGY_KEY} queues.{name}.message_ttl_seconds",
+                f"{float(ttl):g} s are less than the {float(most * seconds / slots):.0f} s that {most} waiting tasks "
+                f"of {float(seconds):g} s take on {slots} slots, so a full queue expires",
+                "raise messageTtl or replicas.max, or lower maxLength",
+                WARNING,
+            )
 
 
 def queues_retained(release: Release) -> Iterator[Problem]:

@@ -125,7 +125,8 @@ def test_what_only_the_objects_show_is_found(tmp_path: Path) -> None:
     report = check(
         tmp_path,
         "workers:\n  io:\n    volumes: [{name: host, hostPath: {path: /}}]\n"
-        "    tolerations: [{key: a, operatr: Exists}]\n    env: [{name: API_TOKEN, value: abc}]\n",
+        "    tolerations: [{key: a, operatr: Exists}]\n    sidecars:\n      - name: side\n        image: side:1\n"
+        "        env: [{name: API_TOKEN, value: abc}]\n        resources: {requests: {cpu: 1m, memory: 1Mi}}\n",
     )
     rules = {problem.rule for problem in report.problems}
     assert {"pod-security-restricted", "kubernetes-schema", "secrets-by-reference"} <= rules

@@ -84,6 +84,7 @@ Numbers come back from JSON as floats: print them through `int`.
 {{- $model := index . 1 -}}
 {{- $values := $root.Values -}}
 {{- $_ := set $model "brokerMode" ($values.broker.mode | default (ternary "embedded" "external" (eq $values.environment "dev"))) -}}
+{{- $_ := set $model "environment" $values.environment -}}
 {{- $_ := set $model "prometheusAddress" $values.keda.prometheusAddress -}}
 {{- $_ := set $model "classes" dict -}}
 {{- range $name, $class := $values.workers -}}

@@ -40,6 +40,8 @@
   "hard_time_limit_seconds" .hardSeconds
   "max_tasks_per_child" .maxTasksPerChild
   "max_memory_per_child_kib" .maxMemoryPerChildKib
+  "expected_task_seconds" .expectedTaskSeconds
+  "database_connections" (ternary .concurrency .databaseConnections (kindIs "invalid" .databaseConnections))
   "replicas" (dict "min" .replicas.min "max" $most)
   "scaler" .scaler
   "termination_grace_period_seconds" .terminationGracePeriodSeconds
@@ -93,7 +95,7 @@ publishes has to know whether a refused task is stored. Arguments: root, model.
 {{- define "celery-workers.workerChecksum" -}}
 {{- $topology := include "celery-workers.topology" . | fromJson -}}
 {{- range $name, $class := $topology.classes -}}
-  {{- $_ := set $topology.classes $name (omit $class "replicas" "scaler" "termination_grace_period_seconds") -}}
+  {{- $_ := set $topology.classes $name (omit $class "expected_task_seconds" "database_connections" "replicas" "scaler" "termination_grace_period_seconds") -}}
 {{- end -}}
 {{- range $name, $queue := $topology.queues -}}
   {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "message_ttl_seconds" "consumer_timeout_seconds") -}}

@@ -16,6 +16,8 @@ what and how to mend it.
 {{- range $key := list "commonLabels" "commonAnnotations" -}}
   {{- include "celery-workers.validateMetadata" (list $model $key $key (index $values $key)) -}}
 {{- end -}}
+{{- include "celery-workers.validateImage" . -}}
+{{- include "celery-workers.validateDatabase" . -}}
 {{- include "celery-workers.validateEnv" (list $model "env" $values.env) -}}
 {{- range $name, $class := $model.classes -}}
   {{- $context := list $model $class (printf "workers.%s" $name) -}}
@@ -73,6 +75,32 @@ what and how to mend it.
 {{- end -}}
 {{- end -}}
 
+{{/* What runs in production can be told. Arguments: root, model. */}}
+{{- define "celery-workers.validateImage" -}}
+{{- $values := (index . 0).Values -}}
+{{- if and (eq $values.environment "prod") (eq ($values.image.tag | default "") "latest") (not $values.image.digest) -}}
+  {{- include "celery-workers.problem" (list (index . 1) "image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved, or image.digest") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* All workers together leave the database its connections. Arguments: root, model. */}}
+{{- define "celery-workers.validateDatabase" -}}
+{{- $pool := (index . 0).Values.databasePool -}}
+{{- if $pool -}}
+  {{- $wanted := 0 -}}
+  {{- $parts := list -}}
+  {{- range $name, $class := (index . 1).classes -}}
+    {{- $pods := int (ternary $class.replicas.min $class.replicas.max (eq $class.scaler "none")) -}}
+    {{- $each := int (ternary $class.concurrency $class.databaseConnections (kindIs "invalid" $class.databaseConnections)) -}}
+    {{- $wanted = add $wanted (mul $pods $each) -}}
+    {{- $parts = append $parts (printf "%s %d x %d" $name $pods $each) -}}
+  {{- end -}}
+  {{- if gt (int $wanted) (int $pool) -}}
+    {{- include "celery-workers.problem" (list (index . 1) (printf "databasePool: %d connections are less than the %d that all workers may open (pods by connections: %s); lower concurrency, replicas.max or databaseConnections, or raise it" (int $pool) (int $wanted) (join ", " $parts))) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What is watched must be there. Arguments: root, model. */}}
 {{- define "celery-workers.validateMonitoring" -}}
 {{- $values := (index . 0).Values -}}
@@ -102,6 +130,11 @@ what and how to mend it.
 {{- range $position, $variable := index . 2 -}}
   {{- if has $variable.name $own -}}
     {{- include "celery-workers.problem" (list $model (printf "%s[%d].name: the chart itself sets %s; remove it" $path $position $variable.name)) -}}
+  {{- end -}}
+  {{- $named := regexMatch "PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY" (upper $variable.name) -}}
+  {{- $inside := regexMatch "[a-z][a-z0-9+.-]*://[^/\\s:@]*:[^/\\s@$][^/\\s@]*@" ($variable.value | default "") -}}
+  {{- if and $variable.value (or $named $inside) (ne $model.environment "dev") -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s[%d].value: a password in plain text ends up in helm's history; make a Secret and take %s from it with valueFrom.secretKeyRef" $path $position $variable.name)) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -100,6 +100,10 @@ topology(
 )
 topology(DEAD, "'cpu' is a work queue", lambda t: assign(t["queues"]["io"], dead_letter_queue="cpu"))
 topology(DEAD, "dead_letter_exchange: is not set", lambda t: assign(t, dead_letter_exchange=None))
+topology("priorities-need-prefetch-1", "classes.io.prefetch_multiplier: 4 messages a slot are taken before",
+         lambda t: assign(t["classes"]["io"], prefetch_multiplier=4))  # fmt: skip
+topology("full-queue-outlives-ttl", "queues.mixed.message_ttl_seconds: 1800 s are less than the 1875 s that 1000",
+         lambda t: assign(t["classes"]["mixed"], expected_task_seconds=60))  # fmt: skip
 QUEUE = {"apiVersion": "rabbitmq.com/v1beta1", "kind": "Queue", "metadata": {"name": "io"}, "spec": {"name": "io"}}
 simple("queues-outlive-their-objects", "Queue/io spec.deletionPolicy: deletes the queue", lambda m: m.append(QUEUE))
 FULL = "full-queues-refuse"
@@ -410,6 +414,17 @@ def test_a_rule_for_all_ports_leaves_workers_everything(rule: dict[str, Any]) ->
     worker(manifests, IO)["envFrom"] = [{"secretRef": {"name": "services"}}]
     spec(manifests, NETWORK)["egress"] = [rule]
     assert invariants.check(manifests) == []
+
+
+def test_what_may_be_meant_is_a_warning_only() -> None:
+    manifests = releases.release()
+    releases.change_topology(manifests, lambda t: t["classes"]["io"].update(prefetch_multiplier=2))
+    releases.change_topology(manifests, lambda t: t["classes"]["cpu"].update(expected_task_seconds=100))
+    found = invariants.check(manifests)
+    assert {(problem.rule, problem.severity) for problem in found} == {
+        ("priorities-need-prefetch-1", WARNING),
+        ("full-queue-outlives-ttl", WARNING),
+    }
 
 
 def test_what_is_accepted_beside_the_good_release() -> None:

@@ -54,6 +54,7 @@ class Publisher:
     release: str
     env: Sequence[dict[str, Any]]
     mount: str
+    secret: str = fixture.BROKER_SECRET
 
     @property
     def name(self) -> str:
@@ -76,7 +77,7 @@ class Publisher:
         return json.loads(self.run(*command).splitlines()[-1])
 
     def _pod(self) -> Manifest:
-        broker = {"secretKeyRef": {"name": fixture.BROKER_SECRET, "key": "amqpUrl"}}
+        broker = {"secretKeyRef": {"name": self.secret, "key": "amqpUrl"}}
         container = {
             "name": "publisher",
             "image": self.application.image,

@@ -71,6 +71,7 @@ e2e-full: setup ## All tests on a real cluster, those of minutes too
 bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/harness setup --for bench
 	@$(BIN)/python -m benchmarks.drain
+	@$(BIN)/python -m benchmarks.render
 
 .PHONY: mutation
 mutation: venv ## Change every property of the values schema, and count what nobody notices

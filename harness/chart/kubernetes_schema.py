@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 import jsonschema
+import jsonschema_rs
 import referencing
 from jsonschema.exceptions import ValidationError, relevance
 from kubernetes_validate.utils import all_versions, major_minor
@@ -42,10 +43,11 @@ def check(manifest: Mapping[str, Any], version: str) -> list[Problem] | None:
 
     Paths are inside the object.
     """
-    validator = _validator(version, str(manifest.get("apiVersion")), str(manifest.get("kind")))
-    if validator is None:
+    identity = (version, str(manifest.get("apiVersion")), str(manifest.get("kind")))
+    schema = _schema(*identity)
+    if schema is None:
         return None
-    return list(_problems(validator, manifest))
+    return [] if _quick(*identity).is_valid(manifest) else list(_problems(_validator(*identity), manifest))
 
 
 def check_versions(manifest: Mapping[str, Any], versions: Sequence[str]) -> list[Problem] | None:
@@ -108,21 +110,40 @@ def _nearest(error: ValidationError) -> ValidationError:
 
 
 @functools.lru_cache(maxsize=512)
-def _validator(version: str, api_version: str, kind: str) -> jsonschema.Draft202012Validator | None:
+def _schema(version: str, api_version: str, kind: str) -> Any:
     group, slash, number = api_version.partition("/")
     if not re.fullmatch(r"[A-Za-z]+", kind) or not re.fullmatch(r"[a-z0-9.]+(/[a-z0-9]+)?", api_version):
         return None  # becomes part of a file name below
     suffix = f"{group.split('.')[0]}-{number}" if slash else group
-    schema = _load(version, f"{kind.lower()}-{suffix}.json")
-    if schema is None:
-        return None
-    return jsonschema.Draft202012Validator(schema, registry=_registry(version))
+    return _load(version, f"{kind.lower()}-{suffix}.json")
+
+
+@functools.lru_cache(maxsize=512)
+def _quick(version: str, api_version: str, kind: str) -> jsonschema_rs.Draft202012Validator:
+    """Return what says yes or no; nine versions of every object in Python would cost more than helm does."""
+    return jsonschema_rs.Draft202012Validator(_schema(version, api_version, kind), registry=_quick_registry(version))
+
+
+@functools.lru_cache(maxsize=512)
+def _validator(version: str, api_version: str, kind: str) -> jsonschema.Draft202012Validator:
+    """Return what finds the words for a no."""
+    return jsonschema.Draft202012Validator(_schema(version, api_version, kind), registry=_registry(version))
+
+
+@functools.lru_cache(maxsize=32)
+def _quick_registry(version: str) -> jsonschema_rs.Registry:
+    definitions = _definitions(version)
+    return jsonschema_rs.Registry(resources=[(definitions["$id"], definitions)])
 
 
 @functools.lru_cache(maxsize=32)
 def _registry(version: str) -> Any:
-    definitions = referencing.Resource.from_contents(_load(version, "_definitions.json"))
-    return definitions @ referencing.Registry()
+    return referencing.Resource.from_contents(_definitions(version)) @ referencing.Registry()
+
+
+@functools.lru_cache(maxsize=32)
+def _definitions(version: str) -> Any:
+    return _load(version, "_definitions.json")
 
 
 def _load(version: str, name: str) -> Any:

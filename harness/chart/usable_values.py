@@ -20,14 +20,14 @@ def usable_part(values: Values, *, chart: Path = CHART) -> tuple[Values, tuple[K
 
     Raises HarnessError when the defaults are refused as well.
     """
-    base, usable, removed = defaults(chart), values, dict[KeyPath, None]()
+    usable, removed = values, dict[KeyPath, None]()
     while refused := [found.path for found in values_schema.findings(usable, chart=chart)]:
         overrides = copy.deepcopy(dict(usable.overrides))
         gone = [part for path in refused if (part := _remove(overrides, path, refused))]
         if not gone:
             raise HarnessError(f"the chart's own defaults are refused at {yaml_strict.show_path(refused[0])}")
         removed.update(dict.fromkeys([*refused, *gone]))
-        usable = replace(usable, overrides=overrides, merged=coalesce(overrides, base))
+        usable = replace(usable, overrides=overrides, merged=coalesce(overrides, defaults(chart)))
     return usable, tuple(removed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,13 @@ def defaults(chart: Path = CHART) -> dict[str, Any]:
     path = chart / "values.yaml"
     if not path.exists():
         raise HarnessError(f"{path} is missing: the chart is read from a checkout, install the package with `pip -e`")
-    return yaml_strict.load_file(path)
+    text = yaml_strict.read_text(path, limit_bytes=yaml_strict.MAX_VALUES_BYTES)
+    return copy.deepcopy(_parsed(text, yaml_strict.shown(path)))
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str, name: str) -> dict[str, Any]:
+    return yaml_strict.parse(text, name).data
 
 
 def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import jsonschema_rs
 from jsonschema.exceptions import ValidationError, relevance
 
 from harness.chart import yaml_strict
@@ -76,19 +77,22 @@ def findings(values: Values, *, chart: Path = CHART) -> list[Finding]:
     path = schema_file(chart)
     if not path.exists():
         return []
-    validator = _validator(path.read_text(encoding="utf-8"), str(path))
+    quick, validator = _validators(path.read_text(encoding="utf-8"), str(path))
+    if quick.is_valid(values.merged):
+        return []
     found = {(it.path, it.message): it for error in validator.iter_errors(values.merged) for it in _explain(error)}
     return list(found.values())
 
 
 @functools.lru_cache(maxsize=4)
-def _validator(text: str, name: str) -> jsonschema.Draft7Validator:
+def _validators(text: str, name: str) -> tuple[jsonschema_rs.Draft7Validator, jsonschema.Draft7Validator]:
+    """Return what says yes or no at once, and what finds the words for a no."""
     try:
         schema = json.loads(text)
-        jsonschema.Draft7Validator.check_schema(schema)
-    except (ValueError, jsonschema.SchemaError) as error:
+        quick = jsonschema_rs.Draft7Validator(schema)
+    except ValueError as error:  # also what no schema of draft 7 is
         raise HarnessError(f"{name} is not a JSON schema of draft 7: {error}") from error
-    return jsonschema.Draft7Validator(schema)
+    return quick, jsonschema.Draft7Validator(schema)
 
 
 def _explain(error: ValidationError) -> Iterator[Finding]:

@@ -170,7 +170,7 @@ def _compose(text: str, name: str) -> list[yaml.Node | None]:
     if len(text) > MAX_TEXT_BYTES:
         raise InputError(f"{name}: larger than {MAX_TEXT_BYTES:,} characters")
     try:
-        _check_depth(text, name)
+        aliases = _check_depth(text, name)
         nodes: list[yaml.Node | None] = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
         raise InputError(_syntax_message(error, text, name)) from None
@@ -179,14 +179,15 @@ def _compose(text: str, name: str) -> list[yaml.Node | None]:
         raise InputError(f"{name}:{line}: the character {error.character!r} is not allowed in YAML") from None
     except yaml.YAMLError as error:
         raise InputError(f"{name}: not YAML: {error}") from None
-    for node in nodes:
+    for node in nodes if aliases else ():
         _check_size(node, name)
     return nodes
 
 
-def _check_depth(text: str, name: str) -> None:
+def _check_depth(text: str, name: str) -> bool:
+    """Refuse text that is nested too deep; return whether it has aliases, without which it stays as long as it is."""
     # The composer recurses (in C, where too deep is a crash); the event stream does not.
-    depth = 0
+    depth, aliases = 0, False
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
@@ -195,6 +196,9 @@ def _check_depth(text: str, name: str) -> None:
                 raise InputError(f"{name}:{line}: nested deeper than {MAX_DEPTH} levels; flatten the values")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            aliases = True
+    return aliases
 
 
 def _check_size(root: yaml.Node | None, name: str) -> None:

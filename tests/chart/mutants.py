@@ -20,14 +20,8 @@ _OF_TYPE: Mapping[str, Any] = {
     "string": "mutant", "integer": 7, "number": 7.5, "boolean": True, "array": ["mutant"], "object": {"mutant": "x"}
 }  # fmt: skip
 _WORDS = (
-<<<<<<< Updated upstream
     "mutant", "mutant.mutant:app", "7m", "7h", "77Mi", "7Gi", "7", "7.7", "7%", "https://mutant.example:9090",
     "Mutant/Zone", "sha256:" + "7" * 64, "7 7 7 7 *", "", "not a word!", "5 min", "ö", "x" * 400, "-",
-=======
-    "mutant", "mutant.mutant:app", "7m", "7h", "77Mi", "7Gi", "7", "7.7", "7%",
-    "https://mutant.example:9090", "Mutant/Zone", "sha256:" + "7" * 64, "7 7 7 7 *", "",
-    "not a word!", "5 min", "ö", "x" * 400, "-",
->>>>>>> Stashed changes
 )  # fmt: skip
 _OPEN_ENTRY = {"name": "mutant", "image": "mutant"}
 MISSPELT_SUFFIX = "Mutant"

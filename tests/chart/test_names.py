@@ -1,0 +1,69 @@
+"""Names of objects: long ones fit, and two releases of one namespace share none."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from harness.chart.invariants import check
+from harness.chart.render import render
+from tests.golden import refresh
+
+LONGEST_RELEASE = "r" * 53  # helm's own limit
+# Some names become host names or labels; none of the chart's is longer than that allows.
+LONGEST_NAME = 63
+LONG_CLASS = {
+    "workers": {
+        "c" * 40: {
+            "queues": {"Q" * 200: {}, "q" * 200: {}},
+            "resources": {"requests": {"cpu": "1", "memory": "1Gi"}},
+            "targets": {"cpuUtilization": 50, "memoryUtilization": None},
+        }
+    }
+}
+
+
+def identity(manifest: dict[str, Any]) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def label_values(value: Any) -> list[str]:
+    """Return the values of every map called labels or matchLabels."""
+    if isinstance(value, list):
+        return [found for one in value for found in label_values(one)]
+    if not isinstance(value, dict):
+        return []
+    own = [text for key in ("labels", "matchLabels") for text in (value.get(key) or {}).values()]
+    return own + [found for one in value.values() for found in label_values(one)]
+
+
+@pytest.mark.parametrize("name", refresh.files())
+def test_the_longest_release_and_class_fit(name: str) -> None:
+    manifests = render(refresh.files()[name], release=LONGEST_RELEASE, set_values=LONG_CLASS)
+    names = [identity(manifest) for manifest in manifests]
+    assert len(set(names)) == len(names)
+    for kind, text in names:
+        assert len(text) <= LONGEST_NAME, f"{kind}/{text}"
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text), f"{kind}/{text}"
+    assert [text for manifest in manifests for text in label_values(manifest) if len(text) > 63] == []
+    assert [problem.text() for problem in check(manifests) if problem.severity == "error"] == []
+
+
+@pytest.mark.parametrize("name", refresh.files())
+def test_two_releases_of_a_namespace_share_no_object(name: str) -> None:
+    values = refresh.files()[name]
+    one, other = (render(values, release=release, namespace="exams") for release in ("celery", "celery-two"))
+    assert not {identity(manifest) for manifest in one} & {identity(manifest) for manifest in other}
+
+
+def test_what_belongs_to_the_cluster_is_told_apart_by_namespace() -> None:
+    values = refresh.files()["feature-headroom"]
+    found = [
+        manifest["metadata"]["name"]
+        for namespace in ("exams", "school")
+        for manifest in render(values, namespace=namespace)
+        if manifest["kind"] == "PriorityClass"
+    ]
+    assert len(set(found)) == 2

@@ -101,6 +101,11 @@ def taken_by_harness(base: str, found: Sequence[Mutant]) -> Iterator[Survivor]:
         yield from (Survivor(str(mutant), base, "harness") for mutant in group if not _names(named, mutant.path))
 
 
+def one_a_kind(found: Sequence[Mutant]) -> list[Mutant]:
+    """Return one mutant of each kind and place: what helm is asked, since a call of it is a hundred times as long."""
+    return list({(mutant.place.path, mutant.kind): mutant for mutant in found}.values())
+
+
 def taken_by_helm(major: int, base: str, found: Sequence[Mutant]) -> Iterator[Survivor]:
     """Yield the mutants that a helm does not refuse by their path."""
     for group in mutants.batches(found):
@@ -110,7 +115,8 @@ def taken_by_helm(major: int, base: str, found: Sequence[Mutant]) -> Iterator[Su
 
 def unseen(pattern: str) -> Survivor | None:
     """Return a survivor when no other value of a property changes a render or is refused by its path, else None."""
-    there = [(base, mutants.other_values(schema(), place)) for base, place in places()[pattern]]
+    likely = sorted(places()[pattern], key=lambda pair: -_own_keys(pair[0], pair[1].path))
+    there = [(base, mutants.other_values(schema(), place)) for base, place in likely]
     tried = [(base, found[turn]) for turn in range(3) for base, found in there if len(found) > turn][:MOST_TRIES]
     if not tried:
         return Survivor(f"{pattern}: no sample fits it, add one to tests/chart/mutants.py", "any values", "nobody")
@@ -135,6 +141,11 @@ def _as_defaults(full: Values) -> Values:
     overrides["workerDefaults"] = overrides["workers"].pop("full")
     overrides["workers"]["plain"] = {}
     return values.read([], set_values=overrides)
+
+
+def _own_keys(base: str, path: KeyPath) -> int:
+    """Return how much of a path a base itself sets: the more, the likelier its branch is on."""
+    return sum(get(bases()[base].overrides, *path[: length + 1]) is not None for length in range(len(path)))
 
 
 def _names(paths: set[KeyPath], path: KeyPath) -> bool:
@@ -185,7 +196,7 @@ def main() -> int:
         counted.update(mutant.kind for mutant in found)
         survivors += taken_by_harness(base, found)
         for major in HELM_MAJORS:
-            survivors += taken_by_helm(major, base, found)
+            survivors += taken_by_helm(major, base, one_a_kind(found))
     for pattern in changeable():
         counted[mutants.OTHER_VALUE] += 1
         survivors += filter(None, [unseen(pattern)])

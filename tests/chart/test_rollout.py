@@ -68,3 +68,10 @@ def test_the_job_is_another_one_when_its_pod_changes() -> None:
     """A Job's template is immutable: the same name with another image would fail the upgrade."""
     assert job_name(**{"image.tag": "2.0"}) != job_name()
     assert job_name() == job_name()
+
+
+def test_the_job_runs_again_for_another_pod_of_the_embedded_broker() -> None:
+    """That broker has no storage: a new pod of it knows no queue, so what replaces it runs the Job as well."""
+    assert job_name(**{"broker.embedded.image.tag": "4.1-management"}) == job_name()
+    development = {"environment": "dev"}
+    assert job_name(**development, **{"broker.embedded.image.tag": "4.1-management"}) != job_name(**development)

@@ -46,7 +46,8 @@ def find_missing_queues(connection: Connection, topology: Mapping[str, Any]) -> 
             if count is None:
                 missing.append(
                     f"queue {wanted!r} does not exist; read the topology Job's log (kubectl logs -l "
-                    "app.kubernetes.io/component=topology), or make the queue where broker.topology is none"
+                    "app.kubernetes.io/component=topology); if it was there once, delete that Job and helm upgrade to "
+                    "have it made again; where broker.topology is none, make it"
                 )
             else:
                 consumers[wanted] = count

@@ -15,6 +15,7 @@ from tests.cluster.apps.images import Application
 from tests.cluster.space import Space
 
 CONFIGURATION = "/etc/celery-workers"
+CA_DIRECTORY = "/etc/celery-workers-broker"
 CLAIM = outside.CLAIM  # a name whose volume the namespace's removal takes along
 ANSWER_SECONDS = 120.0
 
@@ -55,6 +56,7 @@ class Publisher:
     env: Sequence[dict[str, Any]]
     mount: str
     secret: str = fixture.BROKER_SECRET
+    ca_secret: str | None = None
 
     @property
     def name(self) -> str:
@@ -78,6 +80,21 @@ class Publisher:
 
     def _pod(self) -> Manifest:
         broker = {"secretKeyRef": {"name": self.secret, "key": "amqpUrl"}}
+        mounts = [
+            {"name": "configuration", "mountPath": CONFIGURATION},
+            {"name": "data", "mountPath": self.mount},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ]
+        volumes: list[dict[str, Any]] = [
+            {"name": "configuration", "configMap": {"name": f"{self.release}-config"}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}},
+            {"name": "tmp", "emptyDir": {}},
+        ]
+        env = [*self.env]
+        if self.ca_secret:
+            env.append({"name": "CELERY_BROKER_CA_FILE", "value": f"{CA_DIRECTORY}/ca.crt"})
+            mounts.append({"name": "ca", "mountPath": CA_DIRECTORY})
+            volumes.append({"name": "ca", "secret": {"secretName": self.ca_secret}})
         container = {
             "name": "publisher",
             "image": self.application.image,
@@ -86,7 +103,7 @@ class Publisher:
             "env": [
                 {"name": "PYTHONPATH", "value": CONFIGURATION},
                 {"name": "CELERY_BROKER_URL", "valueFrom": broker},
-                *self.env,
+                *env,
             ],
             "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
             "securityContext": {
@@ -94,11 +111,7 @@ class Publisher:
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             },
-            "volumeMounts": [
-                {"name": "configuration", "mountPath": CONFIGURATION},
-                {"name": "data", "mountPath": self.mount},
-                {"name": "tmp", "mountPath": "/tmp"},
-            ],
+            "volumeMounts": mounts,
         }
         spec = {
             "automountServiceAccountToken": False,
@@ -111,11 +124,7 @@ class Publisher:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [container],
-            "volumes": [
-                {"name": "configuration", "configMap": {"name": f"{self.release}-config"}},
-                {"name": "data", "persistentVolumeClaim": {"claimName": CLAIM}},
-                {"name": "tmp", "emptyDir": {}},
-            ],
+            "volumes": volumes,
         }
         metadata = {"namespace": self.space.name, "name": self.name}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

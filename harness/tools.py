@@ -170,11 +170,13 @@ def pinned_version(tool: Tool) -> str:
 def module_directory(tool: Tool) -> Path:
     """Return where Go keeps the sources of the tool's own module, downloaded when missing. Raises HarnessError."""
     go = find_go(_required_go(_pin(tool, "go.mod").decode()))
-    home = ROOT / "tools" / tool.name
-    owner = _owner(tool)
+    home, owner = ROOT / "tools" / tool.name, _owner(tool)
     environment = {"GOTOOLCHAIN": "local", "GOWORK": "off"}
-    _run([go, "mod", "download", owner], doing=f"fetching {owner}", directory=home, environment=environment)
-    found = answer([go, "-C", home, "list", "-m", "-f", "{{.Dir}}", owner], environment=environment).strip()
+    ask: list[str | Path] = [go, "-C", home, "list", "-m", "-f", "{{.Dir}}", owner]
+    found = answer(ask, environment=environment).strip()
+    if not found:
+        _run([go, "mod", "download", owner], doing=f"fetching {owner}", directory=home, environment=environment)
+        found = answer(ask, environment=environment).strip()
     if not found:
         raise HarnessError(f"Go does not say where the sources of {owner} are; run `go mod download` in {home}")
     return Path(found)

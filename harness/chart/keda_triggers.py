@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.chart.manifests import get, items, mapping, quantity
+from harness.chart.custom_resources import FOLDER
+from harness.chart.manifests import get, items, mapping, quantity, text
 from harness.chart.problems import Problem
 
 RULE = "keda-trigger"
 
-# Metadata of the triggers the chart renders: all keys KEDA reads, of which the second list is needed.
-_TRIGGER_KEYS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "rabbitmq": (
-        frozenset(
-            {
-                "queueName",
-                "mode",
-                "value",
-                "activationValue",
-                "host",
-                "protocol",
-                "vhostName",
-                "useRegex",
-                "excludeUnacknowledged",
-                "pageSize",
-                "operation",
-                "timeout",
-                "unsafeSsl",
-            }
-        ),
-        frozenset({"queueName", "mode", "value"}),
-    ),
-    "cpu": (frozenset({"value", "containerName"}), frozenset({"value"})),
-    "memory": (frozenset({"value", "containerName"}), frozenset({"value"})),
-    "cron": (
-        frozenset({"start", "end", "timezone", "desiredReplicas"}),
-        frozenset({"start", "end", "timezone", "desiredReplicas"}),
-    ),
-    "prometheus": (
-        frozenset(
-            {
-                "serverAddress",
-                "query",
-                "threshold",
-                "activationThreshold",
-                "ignoreNullValues",
-                "namespace",
-                "timeout",
-                "unsafeSsl",
-                "authModes",
-            }
-        ),
-        frozenset({"serverAddress", "query", "threshold"}),
-    ),
-}
+# What the chart's triggers need beyond what KEDA does: without these it takes defaults that scale on something else.
+_ALSO_NEEDED: Mapping[str, frozenset[str]] = {"rabbitmq": frozenset({"mode", "value"})}
 _HTTP_MODES = ("MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime")
 _MODES = ("QueueLength", *_HTTP_MODES)
 
@@ -68,11 +28,13 @@ def check(manifest: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _check_trigger(trigger: Any) -> Iterator[Problem]:
-    kind, metadata = get(trigger, "type"), mapping(trigger, "metadata")
-    if kind not in _TRIGGER_KEYS:
-        yield Problem("type", f"{kind!r} is not known here", f"use one of {', '.join(_TRIGGER_KEYS)}")
+    kind, metadata = text(trigger, "type"), mapping(trigger, "metadata")
+    known_kinds = _triggers()
+    if kind not in known_kinds:
+        yield Problem("type", f"{kind!r} is not known here", f"use one of {', '.join(known_kinds)}")
         return
-    known, needed = _TRIGGER_KEYS[kind]
+    known = set(known_kinds[kind]["reads"])
+    needed = {*known_kinds[kind]["needs"], *_ALSO_NEEDED.get(kind, ())}
     for key in sorted(set(metadata) - known):
         yield Problem(f"metadata.{key}", "KEDA does not read it", f"the keys are {', '.join(sorted(known))}")
     for key in sorted(needed - set(metadata)):
@@ -102,3 +64,10 @@ def _check_rabbitmq(metadata: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("metadata.protocol", f"{protocol!r} is none", "use http, amqp or auto")
     if mode in _HTTP_MODES and protocol == "amqp":
         yield Problem("metadata.protocol", f"mode {mode} needs the management API", "use http")
+
+
+@functools.cache
+def _triggers() -> Mapping[str, Mapping[str, list[str]]]:
+    """Return kind -> the keys of its metadata that KEDA reads, and those it needs, as its Go types say."""
+    found: Mapping[str, Any] = json.loads((FOLDER / "keda.json").read_text(encoding="utf-8"))["triggers"]
+    return found

@@ -20,6 +20,7 @@ NEEDS: Mapping[str, Mapping[str, Callable[[], Path | str]]] = {
         "helm 4": lambda: tools.find_helm(4),
         "helm-unittest": tools.find_helm_unittest,
         "kube-score": lambda: tools.build(tools.TOOLS["kube-score"]),
+        "definitions": lambda: tools.module_directory(tools.TOOLS["prometheus-operator"]),
         "rabbitmq": server.prepare,
     },
 }

@@ -6,6 +6,7 @@ closed: an API server would drop the others in silence, or refuse them where val
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,14 @@ SOURCES: Mapping[str, tuple[tools.Tool, Mapping[str, str], Mapping[str, str]]] =
         },
         {},
     ),
+}
+# KEDA's triggers -> the Go type that reads their metadata, whose tags say which keys there are.
+TRIGGERS: Mapping[str, tuple[str, str]] = {
+    "cpu": ("cpu_memory_scaler.go", "cpuMemoryMetadata"),
+    "cron": ("cron_scaler.go", "cronMetadata"),
+    "memory": ("cpu_memory_scaler.go", "cpuMemoryMetadata"),
+    "prometheus": ("prometheus_scaler.go", "prometheusMetadata"),
+    "rabbitmq": ("rabbitmq_scaler.go", "rabbitMQMetadata"),
 }
 _KEPT = (
     "type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern",
@@ -108,8 +117,27 @@ def _document(provider: str) -> str:
         if kind in patches:
             _patch(definition, (home / patches[kind]).read_text(), patches[kind])
         schemas |= schema_of(definition)
-    version = tools.pinned_version(tool)
-    return json.dumps({"version": version, "schemas": schemas}, indent=1, sort_keys=True) + "\n"
+    document = {"version": tools.pinned_version(tool), "schemas": schemas}
+    if provider == "keda":
+        document["triggers"] = {kind: _trigger(home / "pkg" / "scalers", *place) for kind, place in TRIGGERS.items()}
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def _trigger(scalers: Path, file: str, type_name: str) -> dict[str, list[str]]:
+    """Return which keys of a trigger's metadata KEDA reads, and which must be there."""
+    text = (scalers / file).read_text()
+    (body,) = re.findall(rf"^type {type_name} struct {{\n(.*?)^}}", text, re.MULTILINE | re.DOTALL)
+    if "authentication.Config" in body:
+        body += (scalers / "authentication" / "authentication_types.go").read_text()
+    reads, needs = set(), set()
+    for tag in re.findall(r'`keda:"([^"]*)"', body):
+        options = dict(part.strip().partition("=")[::2] for part in tag.split(","))
+        if "triggerMetadata" in options.get("order", "") and "deprecated" not in options:
+            names = options["name"].split(";")
+            reads |= set(names)
+            if options["order"] == "triggerMetadata" and not {"optional", "default"} & set(options):
+                needs |= set(names)
+    return {"reads": sorted(reads), "needs": sorted(needs)}
 
 
 def _patch(definition: dict[str, Any], text: str, name: str) -> None:

@@ -1,11 +1,8 @@
 """`manage.py order COUNT` takes orders as the shop's web process does; `--wait SECONDS` prints what became of them."""
 
 import json
-import os
 import time
 
-import celeryconfig
-from bookshop import celery_app
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
@@ -23,7 +20,6 @@ class Command(BaseCommand):
 
     def handle(self, *, count, wait, **options):
         """Store the orders, hand each to a worker once it is committed, and wait for the invoices' mails."""
-        celery_app.conf.update(celeryconfig.make_settings(celeryconfig.load_topology(), os.environ))
         keys = []
         for number in range(count):
             with transaction.atomic():

@@ -80,6 +80,7 @@ def test_nodes_of_one_machine_cannot_hold_more_than_it_has():
 def _resources(values):
     yield "topologyJob", values["broker"]["topologyJob"]["resources"]
     yield "embedded", values["broker"]["embedded"]["resources"]
+    yield "helmTest", values["helmTest"]["resources"]
     for name, worker in values["workers"].items():
         yield name, worker["resources"]
 

@@ -18,7 +18,7 @@ from kombu import Connection
 
 from benchmarks import workers
 from celery_workers import Publisher
-from harness.broker.management import dead_letters
+from harness.broker.management import Management, dead_letters
 from harness.broker.roles import roles
 from harness.broker.server import Broker
 from tests.local.worker_release import ReleaseUnderTest, eventually
@@ -32,9 +32,11 @@ PASSWORD = "of-one-test"
 class Users:
     """A release's broker, as its owner and as each role's user."""
 
-    def __init__(self, broker: Broker, directory: Path) -> None:
+    def __init__(self, broker: Broker, directory: Path, **queue: Any) -> None:
         classes = {"work": workers.make_class("prefork", 2, "main", "side")}
-        queues = {name: workers.make_queue("work", dead_letter_queue=f"{name}.dead") for name in ("main", "side")}
+        queues = {
+            name: workers.make_queue("work", dead_letter_queue=f"{name}.dead", **queue) for name in ("main", "side")
+        }
         self.broker = broker
         self.topology = workers.make_topology(app="tests.local.user_apps.plain:app", classes=classes, queues=queues)
         self.config = workers.write_config(directory / "config", self.topology)
@@ -122,6 +124,19 @@ def test_worker(users: Users) -> None:
     assert users.status(release.broker, "GET", "queues/VHOST") == 401
 
 
+def test_worker_of_quorum_queues(vhost_broker: Broker, tmp_path: Path) -> None:
+    """It is refused the 28 queues that Celery makes for countdowns and cannot use, and does without."""
+    users = Users(vhost_broker, tmp_path, type="quorum", max_priority=None)
+    assert users.owner.apply().returncode == 0
+    release = users.release("worker")
+    with release.worker("work") as worker:
+        now, later = (users.owner.publisher().send_task(MAIL, countdown=seconds).id for seconds in (0, 2))
+        assert eventually(lambda: bool(release.effects(now)) and bool(release.effects(later)))
+        assert "Native delayed delivery will not be available" in worker.log.read_text()
+    with Management(users.broker.management_url) as api:
+        assert [name for name in api.queues() if name.startswith("celery_delayed")] == []
+
+
 def test_publisher_with_the_library(users: Users) -> None:
     release = users.release("publisher")
     publisher = Publisher(release.publisher())
@@ -145,6 +160,19 @@ def test_publisher_with_celery_alone(users: Users) -> None:
     assert refused(url, lambda channel: channel.basic_get("main"))
     assert refused(url, lambda channel: channel.queue_declare("another"))
     assert refused(url, lambda channel: channel.queue_delete("main.dead"))
+
+
+def test_publisher_that_waits_for_results(users: Users) -> None:
+    """A result by rpc:// comes to a queue of the publisher's own, named by a UUID."""
+    waiting = r"|[0-9a-f-]{36})$"
+    role = users.roles["declaring-publisher"]
+    users.roles["declaring-publisher"] = replace(
+        role, configure=role.configure.replace(")$", waiting), read=role.read.replace(")$", waiting)
+    )
+    app = users.release("declaring-publisher").publisher()
+    app.conf.result_backend = "rpc://"
+    with users.release("worker").worker("work", environment={"CELERY_RESULT_BACKEND": "rpc://"}):
+        assert app.send_task(MAIL).get(timeout=20) is None
 
 
 def test_publisher_without_declaring_cannot_use_celery_alone(users: Users) -> None:

@@ -18,6 +18,12 @@ CONFIGURATION = "/etc/celery-workers"
 CA_DIRECTORY = "/etc/celery-workers-broker"
 CLAIM = outside.CLAIM  # a name whose volume the namespace's removal takes along
 ANSWER_SECONDS = 120.0
+REACH_THE_BROKER = """
+import os, socket
+from urllib.parse import urlsplit
+url = urlsplit(os.environ["CELERY_BROKER_URL"])
+socket.create_connection((url.hostname, url.port), timeout=2).close()
+"""
 
 
 def add_volume(space: Space) -> None:
@@ -63,7 +69,7 @@ class Publisher:
         return f"{self.release}-publisher"
 
     def start(self) -> None:
-        """Run it; returns once it may be asked."""
+        """Run it; returns once it reaches the broker."""
         self.space.kubectl.apply([self._pod()], doing=f"starting {self.name}")
         self.space.wait_for("Ready", f"pod/{self.name}", seconds=60)
 
@@ -105,6 +111,12 @@ class Publisher:
                 {"name": "CELERY_BROKER_URL", "valueFrom": broker},
                 *env,
             ],
+            # A new pod's first look-up of a name may fail on a busy machine, and Celery's publishers do not repeat it.
+            "readinessProbe": {
+                "exec": {"command": ["python", "-c", REACH_THE_BROKER]},
+                "periodSeconds": 2,
+                "timeoutSeconds": 5,
+            },
             "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
             "securityContext": {
                 "allowPrivilegeEscalation": False,

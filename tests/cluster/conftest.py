@@ -25,7 +25,15 @@ from tests.cluster.space import Space
 FAILED = pytest.StashKey[bool]()
 REMOVAL_SECONDS = 240.0
 STANDING = "prod,keda,kind"
-STANDING_VALUES = {"workers": {"io": {"replicas": {"min": 2}}}}  # so that one pod may be away while another works
+# Two pods of io, so that one may be away while the other works; and only queues move pods: of requests divided by four
+# the start of a worker alone uses more than the target.
+STANDING_VALUES = {
+    "workers": {
+        "io": {"replicas": {"min": 2}, "targets": {"cpuUtilization": None, "memoryUtilization": None}},
+        "cpu": {"targets": {"cpuUtilization": None}},
+        "mixed": {"targets": {"cpuUtilization": None}},
+    }
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -165,7 +165,8 @@ class Space:
         self.ready()
 
         def nobody_ends() -> bool:
-            return not [pod for pod in self.workers() if "deletionTimestamp" in pod["metadata"]]
+            pods = self.get("pods", "--selector", WORKERS)["items"]
+            return not [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
 
         eventually(nobody_ends, seconds=seconds, what="the end of old workers")
 
@@ -189,9 +190,10 @@ class Space:
         return self.kubectl.get(*arguments, "-n", self.name)
 
     def workers(self, class_name: str | None = None) -> list[dict[str, Any]]:
-        """Return the workers' pods."""
+        """Return the workers' pods, without those that are told to stop."""
         selector = WORKERS if class_name is None else f"{WORKERS}={class_name}"
-        return list(self.get("pods", "--selector", selector)["items"])
+        pods = self.get("pods", "--selector", selector)["items"]
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def restarts(self) -> dict[str, int]:
         """Return the workers whose containers were started anew, and how often."""

@@ -46,32 +46,32 @@ class Departures(threading.Thread):
 
 @pytest.mark.timeout(300)
 def test_a_pod_of_each_class_ends_after_its_tasks_and_before_its_grace(release: Space, place: Place) -> None:
-    pods = {name: release.workers(name)[0] for name in CLASSES}
-    names = {pod["metadata"]["name"] for pod in pods.values()}
-    workers = {name: f"{name}@{pod['metadata']['name']}" for name, pod in pods.items()}
     with release.latencies(smtp=WORK_SECONDS, storage=WORK_SECONDS, wait=WORK_SECONDS):
         ids = release.publish(LOAD)
-
-        def all_in_work() -> dict[str, list[str]] | None:
-            held = release.ask("in_work", {"workers": [*workers.values()]})
-            return held if all(held.get(worker) for worker in workers.values()) else None
-
-        departures = Departures(place, release, names)
+        in_work = eventually(lambda: _in_work(release), seconds=20, what="tasks in work in each class", every=0.5)
+        pods = set(in_work)
+        departures = Departures(place, release, pods)
         departures.start()
-        held = eventually(all_in_work, seconds=20, what="tasks in work in a pod of each class", every=0.5)
         told_at = time.monotonic()
-        release.delete_pods(*names)
+        release.delete_pods(*pods)
         departures.join(WATCH_SECONDS)
-        assert departures.seen.keys() == names, departures.problem
-        in_work = [task_id for tasks in held.values() for task_id in tasks]
-        release.require_done(in_work, seconds=5, what="tasks of pods that were told to stop")
+        assert departures.seen.keys() == pods, departures.problem
+        held = [task_id for tasks in in_work.values() for task_id in tasks]
+        release.require_done(held, seconds=5, what="tasks of pods that were told to stop")
         release.require_done(ids, seconds=60, what="the others")
-    for class_name, pod in pods.items():
-        gone_at, last = departures.seen[pod["metadata"]["name"]]
+    for pod, (gone_at, last) in departures.seen.items():
         took = gone_at - told_at
         state = last["status"]["containerStatuses"][0]["state"]
-        assert state["terminated"]["exitCode"] == 0, f"{class_name}: {state}"
-        assert took < min(last["spec"]["terminationGracePeriodSeconds"], WORK_SECONDS + STOP_SECONDS), class_name
-        print(f"{class_name}: {len(held[workers[class_name]])} tasks in work, gone after {took:.1f} s")
+        assert state["terminated"]["exitCode"] == 0, f"{pod}: {state}"
+        assert took < min(last["spec"]["terminationGracePeriodSeconds"], WORK_SECONDS + STOP_SECONDS), pod
+        print(f"{pod}: {len(in_work[pod])} tasks in work, gone after {took:.1f} s")
     assert release.delivered_again(ids) == {}
     release.settled()
+
+
+def _in_work(space: Space) -> dict[str, list[str]]:
+    """Return the tasks a pod of each class has in work, by pod; nothing as long as a class has none."""
+    workers = [f"{name}@{pod['metadata']['name']}" for name in CLASSES for pod in space.workers(name)]
+    held = space.ask("in_work", {"workers": workers})
+    busy = {worker.partition("@")[0]: worker for worker, tasks in held.items() if tasks}
+    return {worker.partition("@")[2]: held[worker] for worker in busy.values()} if busy.keys() >= {*CLASSES} else {}

@@ -32,12 +32,13 @@ def installed(name: str, broker: Broker, directory: Path, env: dict[str, str]) -
     What image and volumes have, processes here are given: the place of the sources, and paths in a Secret.
     """
     local = directory / "local.yaml"
-    place = {"command": ["celery", f"--workdir={APPS / name}"], "volumes": [], "volumeMounts": []}
+    # A path in the manifest would be taken for one in the pod, should the checkout stand below /tmp.
+    place = {"command": ["sh", "-c", 'cd "$SOURCES" && exec celery "$@"', "celery"], "volumes": [], "volumeMounts": []}
     here = {"env": [], "envFrom": [{"secretRef": {"name": "here"}}], "workerDefaults": place}
     local.write_text(yaml_strict.dump_all([here]))
     manifests = render.render([APPS / name / "values.yaml", local])
     addresses = {"amqpUrl": broker.amqp_url, "managementUrl": broker.management_url}
-    secrets = {"celery-broker": addresses, "here": env}
+    secrets = {"celery-broker": addresses, "here": {**env, "SOURCES": str(APPS / name)}}
     config = directory / "config"
     config.mkdir()
     for file, text in next(one["data"] for one in manifests if one["kind"] == "ConfigMap").items():

@@ -33,7 +33,7 @@ def installed(name: str, broker: Broker, directory: Path, env: dict[str, str]) -
     """
     local = directory / "local.yaml"
     # A path in the manifest would be taken for one in the pod, should the checkout stand below /tmp.
-    place = {"command": ["sh", "-c", 'cd "$SOURCES" && exec celery "$@"', "celery"], "volumes": [], "volumeMounts": []}
+    place = {"command": ["celery", "--workdir=$(SOURCES)"], "volumes": [], "volumeMounts": []}
     here = {"env": [], "envFrom": [{"secretRef": {"name": "here"}}], "workerDefaults": place}
     local.write_text(yaml_strict.dump_all([here]))
     manifests = render.render([APPS / name / "values.yaml", local])

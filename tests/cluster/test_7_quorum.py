@@ -100,7 +100,8 @@ def require_quorum(space: Space) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_a_node_goes_and_no_task_is_lost(clustered: Space) -> None:
+@pytest.mark.parametrize("at_once", [False, True], ids=["deleted", "killed"])
+def test_a_node_goes_and_no_task_is_lost(clustered: Space, at_once: bool) -> None:
     space = clustered
     space.install("prod,kind", values=QUORUM)
     eventually(lambda: len(queue(space, "io")["online"]) == NODES, seconds=60, what="all members of the queue")
@@ -110,7 +111,7 @@ def test_a_node_goes_and_no_task_is_lost(clustered: Space) -> None:
         space.ask("start_steady", {"tasks": [TASK], "per_second": 20, "most_seconds": 300})
         before = space.publish({TASK: 200})
         leader = re.sub(r"^rabbit@([^.]+)\..*", r"\1", queue(space, "io")["leader"])
-        space.delete_pods(leader)
+        space.delete_pods(leader, at_once=at_once)
         during = space.publish({TASK: 200})
         eventually(lambda: queue(space, "io")["leader"].partition("@")[2].partition(".")[0] != leader,
                    seconds=60, what="another leader")  # fmt: skip

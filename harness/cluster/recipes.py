@@ -85,7 +85,8 @@ class Sources:
         """Return the locked requirements."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         roots = [*project["dependencies"], *project["optional-dependencies"][self.extra]]
-        names = requirements.closure(roots, requires=requirements.installed_requires)
+        # An extra may name another one of the project's own; the project itself comes as sources.
+        names = requirements.closure(roots, requires=requirements.installed_requires) - {project["name"]}
         return requirements.locked_part((ROOT / "requirements.lock").read_text(), names)
 
     def fingerprint(self) -> str:

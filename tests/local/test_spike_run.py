@@ -55,6 +55,11 @@ def scenario(tmp_path: Path) -> Path:
     return path
 
 
+def _as_at_a_terminal() -> None:
+    """Undo what a test runner started in the background passes on: a shell has such programs ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts `harness spike`; whatever is still running at the end of the test is killed."""
@@ -68,6 +73,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_as_at_a_terminal,
         )
         started.append(process)
         return process

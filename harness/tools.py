@@ -38,6 +38,7 @@ class Tool:
     name: str
     package: str
     version_variable: str | None = None  # stamped at link time; helm otherwise reports no patch number
+    module: str | None = None  # whose version counts, where the program is our own and only puts it together
 
 
 @dataclass(frozen=True)
@@ -317,7 +318,7 @@ def _pinned_version(tool: Tool, module: str) -> str:
 
 def _owner(tool: Tool) -> str:
     """Return the module a tool belongs to."""
-    return tool.package.split("/cmd/")[0]
+    return tool.module or tool.package.split("/cmd/")[0]
 
 
 def _packaged_go(minimum: Version) -> Path:

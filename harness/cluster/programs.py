@@ -29,7 +29,8 @@ KUBERNETES = tools.ToolFamily(
 KUBECTL = tools.ToolFamily("kubernetes", f"{_KUBERNETES}/kubectl", stamps=KUBERNETES.stamps)
 KIND = tools.Tool("kind", "sigs.k8s.io/kind")
 ETCD = tools.Tool("etcd", "go.etcd.io/etcd/server/v3")
-COREDNS = tools.Tool("coredns", "github.com/coredns/coredns")
+# With the plugins that kubeadm's configuration names: all of them take several minutes more to build.
+COREDNS = tools.Tool("coredns", "celery-workers.example/tools/coredns", module="github.com/coredns/coredns")
 CRICTL = tools.Tool("crictl", "sigs.k8s.io/cri-tools/cmd/crictl", "sigs.k8s.io/cri-tools/pkg/version.Version")
 METRICS_SERVER = tools.Tool("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server")
 KEDA = tools.ToolFamily(

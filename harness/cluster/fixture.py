@@ -27,8 +27,8 @@ log.file = false
 class Fixture:
     """One RabbitMQ in one namespace.
 
-    `volume_path` is a directory that every node sees, for kind; without it the cluster's default StorageClass is asked
-    for a volume.
+    `volume_path` is a directory that every node sees, for kind; without it `storage_class` is asked for a volume (None:
+    the cluster's default).
     """
 
     namespace: str
@@ -36,6 +36,7 @@ class Fixture:
     password: str
     user: str = "celery"
     volume_path: str | None = None
+    storage_class: str | None = None
 
     @property
     def amqp_url(self) -> str:
@@ -98,13 +99,13 @@ def _volume(fixture: Fixture, directory: str) -> dict[str, Any]:
 
 
 def _claim(fixture: Fixture) -> dict[str, Any]:
-    spec: dict[str, Any] = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": hostvolume.STORAGE}},
-    }
-    if fixture.volume_path:
-        spec |= {"storageClassName": "", "volumeName": volume_name(fixture.namespace)}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": NAME}, "spec": spec}
+    return hostvolume.claim(
+        namespace=fixture.namespace,
+        name=NAME,
+        access_mode="ReadWriteOnce",
+        directory=fixture.volume_path,
+        storage_class=fixture.storage_class,
+    )
 
 
 def _service() -> dict[str, Any]:

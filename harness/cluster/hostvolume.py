@@ -1,4 +1,4 @@
-"""A claim bound to one directory of the nodes: what has to outlive pods. Pure."""
+"""Claims of what has to outlive pods: one directory of the nodes, or what a StorageClass gives. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,21 @@ STORAGE = "1Gi"  # a figure the API asks for; a host path has no size
 def volume_name(namespace: str, claim: str) -> str:
     """Return the name of a claim's PersistentVolume; it outlives the namespace, so delete it too."""
     return f"{namespace}-{claim}"
+
+
+def claim(
+    *, namespace: str, name: str, access_mode: str, directory: str | None, storage_class: str | None
+) -> dict[str, Any]:
+    """Return the claim of `volume` where a directory is given, else of what the StorageClass gives (None: the default).
+
+    The namespace is for whoever puts the object there.
+    """
+    spec: dict[str, Any] = {"accessModes": [access_mode], "resources": {"requests": {"storage": STORAGE}}}
+    if directory is not None:
+        spec |= {"storageClassName": "", "volumeName": volume_name(namespace, name)}
+    elif storage_class is not None:
+        spec |= {"storageClassName": storage_class}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
 def volume(

@@ -43,9 +43,9 @@ class Namespace:
             "wait", "--for=delete", f"namespace/{self.name}", f"--timeout={GONE_SECONDS:.0f}s",
             doing=f"waiting for the end of {self.name}", seconds=GONE_SECONDS + 10,
         )  # fmt: skip
-        volumes = [fixture.volume_name(self.name), outside.volume_name(self.name)]
-        run("delete", "persistentvolume", *volumes, "--ignore-not-found", doing="deleting its volumes")
-        if self.node_directory is not None:
+        if self.node_directory is not None:  # elsewhere a StorageClass gave them, and takes them back
+            volumes = [fixture.volume_name(self.name), outside.volume_name(self.name)]
+            run("delete", "persistentvolume", *volumes, "--ignore-not-found", doing="deleting its volumes")
             shutil.rmtree(self.node_directory / self.name, ignore_errors=True)
 
     def shared(self, name: str) -> str | None:

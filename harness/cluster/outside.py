@@ -21,11 +21,16 @@ LABELS: Mapping[str, str] = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/
 
 @dataclass(frozen=True)
 class Outside:
-    """Stand-ins and effects of one namespace. `volume_path` is a directory that every node sees, as on kind."""
+    """Stand-ins and effects of one namespace.
+
+    `volume_path` is a directory that every node sees, as on kind; without it `storage_class` is asked for a volume that
+    several nodes may write to (None: the cluster's default).
+    """
 
     namespace: str
     image: str
-    volume_path: str
+    volume_path: str | None = None
+    storage_class: str | None = None
     profile: str = "{}"  # JSON: latency, errors and refusals of each service
 
 
@@ -50,27 +55,27 @@ def manifests(outside: Outside) -> list[dict[str, Any]]:
     namespaced = [_claim(outside), _secret(outside), _profile(outside), _service(), _deployment(outside)]
     for document in namespaced:
         document["metadata"] = {"namespace": outside.namespace, "labels": dict(LABELS), **document["metadata"]}
-    return [_volume(outside), *namespaced]
+    return [*([_volume(outside, outside.volume_path)] if outside.volume_path else []), *namespaced]
 
 
-def _volume(outside: Outside) -> dict[str, Any]:
+def _volume(outside: Outside, directory: str) -> dict[str, Any]:
     return hostvolume.volume(
         namespace=outside.namespace,
         claim=CLAIM,
         access_mode="ReadWriteMany",
-        directory=outside.volume_path,
+        directory=directory,
         labels=LABELS,
     )
 
 
 def _claim(outside: Outside) -> dict[str, Any]:
-    spec = {
-        "accessModes": ["ReadWriteMany"],
-        "resources": {"requests": {"storage": hostvolume.STORAGE}},
-        "storageClassName": "",
-        "volumeName": volume_name(outside.namespace),
-    }
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": spec}
+    return hostvolume.claim(
+        namespace=outside.namespace,
+        name=CLAIM,
+        access_mode="ReadWriteMany",
+        directory=outside.volume_path,
+        storage_class=outside.storage_class,
+    )
 
 
 def _secret(outside: Outside) -> dict[str, Any]:
@@ -148,6 +153,7 @@ def _pod(outside: Outside) -> dict[str, Any]:
             "runAsNonRoot": True,
             "runAsUser": UID,
             "runAsGroup": UID,
+            "fsGroup": UID,  # a new volume may be root's
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from harness import tools
 from harness.chart import values as chart_values
 from harness.chart import yaml_strict
-from harness.cluster import addons, engine, images, ordinary, pipconf, programs, recipes, shell, way
+from harness.cluster import addons, engine, given, images, ordinary, pipconf, programs, recipes, shell, way
 from harness.cluster.engine import Engine
 from harness.cluster.kind import Kind
 from harness.cluster.kubectl import Kubectl
@@ -129,8 +129,7 @@ def application_reference() -> str:
 
 def load_reference() -> str:
     """Return the name of the load generator's image, made from the application's."""
-    repository, _, tag = application_reference().rpartition(":")
-    return f"{repository}-load:{tag}"
+    return given.load_of(application_reference())
 
 
 def kubectl_for(kind: Kind) -> Kubectl:

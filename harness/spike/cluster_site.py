@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from harness import processes, tools
 from harness.broker.server import Broker, reached
 from harness.chart import manifests as look
 from harness.chart import render, yaml_strict
-from harness.cluster import fixture, kindconfig, outside, programs, setup, way
+from harness.cluster import fixture, given, kindconfig, outside, programs, setup, way
 from harness.cluster.capacity import nodes_room
 from harness.cluster.fit import require_fit, this_machine
 from harness.cluster.forward import port_forward
+from harness.cluster.given import Given
 from harness.cluster.kubectl import Kubectl
 from harness.cluster.mirror import Mirror, copy_database
 from harness.cluster.namespace import Namespace, made
@@ -53,6 +56,7 @@ class Cluster:
     kubectl: Kubectl
     node_directory: Path | None
     made: Mapping[str, str]  # what it is made of, for the report
+    given: Given  # its images, and its volumes where there is no such directory
 
 
 class ClusterSite:
@@ -60,19 +64,31 @@ class ClusterSite:
 
     ready_seconds = 240.0
 
-    def __init__(self, name: str, *, overlay: str | None, find: Callable[[Progress], Cluster]) -> None:
-        """`overlay` is a values file that every run here needs; `find` makes the cluster where there is none."""
+    def __init__(
+        self,
+        name: str,
+        *,
+        overlay: str | None,
+        find: Callable[[Progress], Cluster],
+        image_values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`overlay` is a values file that every run here needs; `find` makes the cluster where there is none.
+
+        `image_values` name the application's image where it is another than the chart's.
+        """
         self.name = name
+        self._image_values = image_values or {}
         self._overlay = overlay
         self._find = find
         self._cluster: Cluster | None = None
 
     def values(self, request: Request) -> Sequence[Path]:
-        """Return the request's files with the site's overlay, if it is not among them, and the effects' volume."""
+        """Return the request's files with the site's overlay, if it is not among them, the image and the volume."""
         names = request.environment.split(",")
         if self._overlay is not None and self._overlay not in names:
             names.append(self._overlay)
-        return [*render.environment_files(",".join(names)), *request.values, _effects_values()]
+        image = [_image_values(self._image_values)] if self._image_values else []
+        return [*render.environment_files(",".join(names)), *image, *request.values, _effects_values()]
 
     def cores(self) -> int:
         """Return this machine's cores: on kind the nodes are containers here."""
@@ -96,14 +112,13 @@ class ClusterSite:
             progress.step(f"making namespace {name}")
             place = stack.enter_context(made(Namespace(cluster.kubectl, name, cluster.node_directory)))
             progress.step("starting RabbitMQ")
-            rabbitmq = fixture.Fixture(
-                name, versions().public_images["rabbitmq"], secrets.token_hex(12), volume_path=place.shared("rabbitmq")
-            )
+            rabbitmq = _rabbitmq(place, cluster)
             cluster.kubectl.apply(fixture.manifests(rabbitmq), doing="applying RabbitMQ")
             progress.step("starting the stand-in services")
             effects = _effects(place, directory)
             cluster.kubectl.apply(
-                outside.manifests(_outside(place, prepared.scenario.services)), doing="applying the stand-in services"
+                outside.manifests(_outside(place, cluster, prepared.scenario.services)),
+                doing="applying the stand-in services",
             )
             place.rollout("statefulset/rabbitmq")
             place.rollout(f"deployment/{outside.NAME}")
@@ -114,7 +129,7 @@ class ClusterSite:
             )
             stack.callback(runtime.uninstall)
             stack.callback(_keep, effects.directory, directory)
-            job = _job(prepared, name, rabbitmq.amqp_url)
+            job = _job(prepared, cluster, name, rabbitmq.amqp_url)
             yield Ground(
                 broker=broker,
                 services=_services(effects.directory),
@@ -138,10 +153,13 @@ def on_kind() -> ClusterSite:
 
 
 def on_given() -> ClusterSite:
-    """Return the site on the cluster KUBECONFIG names. Raises InputError when it names none."""
+    """Return the site on the cluster KUBECONFIG names. Raises InputError when it names none, or one without storage."""
     if way.given(os.environ) is None:
         raise InputError("--runtime cluster runs on the cluster that KUBECONFIG names, and it is not set")
-    return ClusterSite("cluster", overlay=None, find=_given)
+    said = given.read(os.environ, default_image=setup.application_reference())
+    if said.storage_class is None:
+        raise InputError(given.NO_STORAGE_CLASS)
+    return ClusterSite("cluster", overlay=None, find=partial(_given, said), image_values=said.image_values)
 
 
 def _kind(progress: Progress) -> Cluster:
@@ -161,10 +179,11 @@ def _kind(progress: Progress) -> Cluster:
             "metrics-server": pinned.metrics_server,
             "nodes": f"1 control-plane, {len(report['nodes']) - 1} workers",
         },
+        given.read({}, default_image=setup.application_reference()),
     )
 
 
-def _given(progress: Progress) -> Cluster:
+def _given(said: Given, progress: Progress) -> Cluster:
     progress.step("looking at the cluster")
     kubectl = Kubectl(programs.find_kubectl(), Path(os.environ["KUBECONFIG"]))
     nodes = kubectl.get("nodes")["items"]
@@ -173,6 +192,7 @@ def _given(progress: Progress) -> Cluster:
         kubectl,
         None,
         {"kubernetes": nodes[0]["status"]["nodeInfo"]["kubeletVersion"].lstrip("v"), "nodes": f"{len(room)} workers"},
+        said,
     )
 
 
@@ -193,11 +213,24 @@ def _effects(place: Namespace, directory: Path) -> _Effects:
     return _Effects(mirror.target, mirror.refresh, mirror.pull)
 
 
-def _outside(place: Namespace, profile: Mapping[str, Any]) -> outside.Outside:
-    path = place.shared(outside.CLAIM)
-    if path is None:
-        raise InputError(f"the nodes of {place.kubectl.kubeconfig} share no directory: run on kind")
-    return outside.Outside(place.name, setup.application_reference(), path, json.dumps(profile))
+def _rabbitmq(place: Namespace, cluster: Cluster) -> fixture.Fixture:
+    return fixture.Fixture(
+        place.name,
+        versions().public_images["rabbitmq"],
+        secrets.token_hex(12),
+        volume_path=place.shared(fixture.NAME),
+        storage_class=cluster.given.storage_class,
+    )
+
+
+def _outside(place: Namespace, cluster: Cluster, profile: Mapping[str, Any]) -> outside.Outside:
+    return outside.Outside(
+        place.name,
+        cluster.given.image,
+        volume_path=place.shared(outside.CLAIM),
+        storage_class=cluster.given.storage_class,
+        profile=json.dumps(profile),
+    )
 
 
 def _services(effects: Path) -> Services:
@@ -237,10 +270,10 @@ def _broker(place: Namespace, rabbitmq: fixture.Fixture, directory: Path) -> Ite
         yield reached(f"amqp://{login}:{amqp}//", f"http://{login}:{management}", origin="fixture")
 
 
-def _job(prepared: Prepared, namespace: str, broker_url: str) -> LoadJob:
+def _job(prepared: Prepared, cluster: Cluster, namespace: str, broker_url: str) -> LoadJob:
     return LoadJob(
         namespace=namespace,
-        image=setup.load_reference(),
+        image=cluster.given.load_image,
         broker_url=broker_url,
         topology_json=json.dumps(prepared.topology),
         scenario_text=resolved_text(prepared.scenario.source),
@@ -302,7 +335,17 @@ def _keep(effects: Path, directory: Path) -> None:
 
 def _effects_values() -> Path:
     """Return the values file that mounts the effects' volume into every worker."""
-    path = tools.cache_home() / "values" / EFFECTS_VALUES
+    return _values_file(EFFECTS_VALUES, yaml_strict.dump_all([outside.worker_values()]))
+
+
+def _image_values(values: Mapping[str, Any]) -> Path:
+    """Return a values file that names the image; its own name tells it from those of runs at the same time."""
+    text = yaml_strict.dump_all([values])
+    return _values_file(f"image-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml", text)
+
+
+def _values_file(name: str, text: str) -> Path:
+    path = tools.cache_home() / "values" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    tools.write_atomically(path, yaml_strict.dump_all([outside.worker_values()]))
+    tools.write_atomically(path, text)
     return path

@@ -92,6 +92,7 @@ def _pod(job: LoadJob) -> dict[str, Any]:
             "runAsNonRoot": True,
             "runAsUser": UID,
             "runAsGroup": UID,
+            "fsGroup": UID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(job)],

@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from harness import tools
-from harness.cluster import kindconfig, programs, setup
+from harness.cluster import given, kindconfig, programs, setup
 from harness.cluster.engine import Engine, own_podman, running_engine
 from harness.cluster.kubectl import Kubectl
 
 if TYPE_CHECKING:
     from tests.cluster.space import Space
-
-STORAGE_CLASS_VARIABLE = "CELERY_WORKERS_STORAGE_CLASS"
-IMAGE_VARIABLE = "CELERY_WORKERS_IMAGE"
 
 
 @dataclass
@@ -31,15 +30,18 @@ class Place:
     engine: Engine | None = None
     storage_class: str | None = None  # of volumes that several nodes may write to
     image: str = field(default_factory=setup.application_reference)
+    image_values: Mapping[str, Any] = field(default_factory=dict)  # name the image where it is another than the chart's
     spaces: list[Space] = field(default_factory=list)  # those that are there
 
     @classmethod
     def given(cls, environment: Mapping[str, str]) -> Place:
         """Return the cluster of KUBECONFIG."""
+        said = given.read(environment, default_image=setup.application_reference())
         return cls(
             Kubectl(programs.find_kubectl(), Path(environment["KUBECONFIG"])),
-            storage_class=environment.get(STORAGE_CLASS_VARIABLE),
-            image=environment.get(IMAGE_VARIABLE) or setup.application_reference(),
+            storage_class=said.storage_class,
+            image=said.image,
+            image_values=said.image_values,
         )
 
     @classmethod
@@ -60,12 +62,10 @@ class Place:
         """Whether its nodes are containers of this machine."""
         return self.node_directory is not None
 
-    def image_values(self) -> dict[str, Any]:
-        """Return values that name the application's image, where it is another than the chart's own."""
-        if self.image == setup.application_reference():
-            return {}
-        repository, _, tag = self.image.rpartition(":")
-        return {"image": {"repository": repository, "tag": tag}}
+    def require_shared_volumes(self) -> None:
+        """Skip the test where no volume can be written to by several nodes."""
+        if not self.is_own_kind and self.storage_class is None:
+            pytest.skip(given.NO_STORAGE_CLASS)
 
     @contextlib.contextmanager
     def another_tag(self) -> Iterator[str | None]:

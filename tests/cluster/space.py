@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness import tools
 from harness.broker.management import Management
 from harness.chart import yaml_strict
@@ -26,7 +24,7 @@ from harness.cluster.namespace import Namespace
 from harness.cluster.versions import versions
 from harness.errors import HarnessError
 from tests.cluster import client
-from tests.cluster.place import STORAGE_CLASS_VARIABLE, Place
+from tests.cluster.place import Place
 
 RELEASE = "celery"
 CLASSES = ("io", "cpu", "mixed")
@@ -67,20 +65,20 @@ class Space:
 
     def fixtures(self, profile: Mapping[str, Any] | None = None) -> None:
         """Run RabbitMQ and the stand-in services beside the release, with their Secrets and volumes."""
-        volumes = {name: self._namespace.shared(name) for name in (fixture.NAME, outside.CLAIM)}
-        if not self.place.is_own_kind and self.place.storage_class is None:
-            pytest.skip(f"{STORAGE_CLASS_VARIABLE} names no StorageClass whose volumes several nodes may write to")
+        self.place.require_shared_volumes()
         rabbitmq = fixture.Fixture(
             self.name,
             versions().public_images["rabbitmq"],
             self.password,
-            volume_path=volumes[fixture.NAME],
+            volume_path=self._namespace.shared(fixture.NAME),
+            storage_class=self.place.storage_class,
         )
         services = outside.Outside(
             self.name,
             self.place.image,
-            volumes[outside.CLAIM],
-            json.dumps(profile or {}),
+            volume_path=self._namespace.shared(outside.CLAIM),
+            storage_class=self.place.storage_class,
+            profile=json.dumps(profile or {}),
         )
         self.kubectl.apply(fixture.manifests(rabbitmq), doing="applying RabbitMQ")
         self.kubectl.apply(outside.manifests(services), doing="applying the stand-in services")
@@ -131,7 +129,7 @@ class Space:
     ) -> list[Path]:
         """Return the files of an environment, and one over them: the image, the effects' volume, further values."""
         files = [environments] if isinstance(environments, Path) else environment_files(environments)
-        merged = _merged({} if alone else outside.worker_values(), self.place.image_values())
+        merged = _merged({} if alone else outside.worker_values(), self.place.image_values)
         merged = _merged(merged, values or {})
         if not merged:
             return files

@@ -20,7 +20,7 @@ RUN_SECONDS = 420
 
 @pytest.mark.timeout(RUN_SECONDS + 60)
 def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path) -> None:
-    runtime = "kind" if place.node_directory is not None else "cluster"
+    runtime = _runtime(place)
     before = _namespaces(place)
     result = _spike("email-campaign", runtime=runtime, reports=tmp_path)
     assert result["runtime"] == runtime
@@ -37,14 +37,19 @@ def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path) -> 
 @pytest.mark.timeout(120)
 def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(place: Place, tmp_path: Path) -> None:
     huge = tmp_path / "huge.yaml"
-    huge.write_text("workers: {io: {resources: {requests: {cpu: 3000m}, limits: {cpu: 4000m}}}}\n")
+    huge.write_text("workers: {io: {resources: {requests: {cpu: 3000}, limits: {cpu: 4000}}}}\n")  # cores
     before = _namespaces(place)
-    done = _run("email-campaign", runtime="kind", reports=tmp_path / "reports", values=[huge])
+    done = _run("email-campaign", runtime=_runtime(place), reports=tmp_path / "reports", values=[huge])
     assert done.returncode == 2, done.stderr
     assert "at maximum replicas" in done.stderr
     assert "Traceback" not in done.stderr
     assert _namespaces(place) == before
     assert list((tmp_path / "reports").glob("*")) == []
+
+
+def _runtime(place: Place) -> str:
+    place.require_shared_volumes()
+    return "kind" if place.is_own_kind else "cluster"
 
 
 def _spike(scenario: str, *, runtime: str, reports: Path) -> dict[str, Any]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.cluster import kindconfig, ordinary, pipconf, setup, way
+from harness.cluster import kindconfig, ordinary, setup, way
 from harness.errors import HarnessError
 
 NAME_OPTION = click.option(
@@ -34,12 +32,19 @@ def command() -> None:
 @command.command()
 @NAME_OPTION
 @click.option(
-    "--way", "forced", type=click.Choice(way.FORCED), default="auto", show_default=True, help="Force one way."
+    "--way",
+    "forced",
+    type=click.Choice(way.FORCED),
+    default=lambda: way.forced(os.environ),
+    show_default=f"${way.VARIABLE}, else auto",
+    help="Force one way.",
 )
 @click.option(
     "--workers", type=click.IntRange(1, 9), default=kindconfig.WORKERS, show_default=True, help="Worker nodes."
 )
-@click.option("--dry-run", is_flag=True, help="Only say which way, and print the commands of the ordinary one.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only say which way, print the commands of the ordinary one and write their files."
+)
 @JSON_OPTION
 def up(name: str, forced: str, workers: int, dry_run: bool, as_json: bool) -> None:
     """Make the cluster; one that is there and the same is kept."""
@@ -98,10 +103,12 @@ def images(as_json: bool) -> None:
 
 
 def _dry_run(plan: setup.Plan, as_json: bool) -> None:
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory, pipconf.secrets() as secrets:
-        steps = setup.ordinary_steps(plan, contexts=Path(directory), secrets=secrets)
+    steps = setup.ordinary_steps(plan)
     if as_json:
-        commands = [{"doing": step.doing, "command": list(step.command)} for step in steps]
+        commands = [
+            {"doing": step.doing, "command": list(step.command), "environment": dict(step.environment)}
+            for step in steps
+        ]
         click.echo(json.dumps({"way": plan.way.kind, "reason": plan.way.reason, "ordinary": commands}, indent=2))
         return
     click.echo(str(plan.way), err=True)

@@ -5,8 +5,9 @@ The same manifests and the same Containerfile as from packages; only where image
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cluster.kind import create_arguments
@@ -16,11 +17,12 @@ from harness.cluster.versions import Versions
 
 @dataclass(frozen=True)
 class Step:
-    """One command, what it is for, and how long it may take."""
+    """One command, what it is for, how long it may take, and what is set for it over the environment."""
 
     doing: str
     command: tuple[str, ...]
     timeout_seconds: float
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def steps(places: Places, versions: Versions, *, name: str, contexts: Mapping[st
     """
     create = [str(part) for part in create_arguments(name, versions.node_image, places.home)]
     return [
-        Step("creating the cluster", (str(places.kind), *create), 600),
+        Step("creating the cluster", (str(places.kind), *create), 600, provider(places.engine)),
         *(
             step
             for reference, context in contexts.items()
@@ -50,6 +52,11 @@ def steps(places: Places, versions: Versions, *, name: str, contexts: Mapping[st
         ),
         *(_apply(places, part) for part in ("keda-definitions", "metrics-server", "keda")),
     ]
+
+
+def provider(engine: str) -> dict[str, str]:
+    """Return what has kind take this engine: it takes docker where both are there."""
+    return {"KIND_EXPERIMENTAL_PROVIDER": engine}
 
 
 def _image(places: Places, versions: Versions, *, name: str, reference: str, context: Path) -> list[Step]:
@@ -67,13 +74,23 @@ def _image(places: Places, versions: Versions, *, name: str, reference: str, con
             900,
         ),
         Step(f"saving image {context.name}", (engine, "save", "--output", archive, reference), 300),
-        Step(f"loading image {context.name}", (kind, "load", "image-archive", archive, "--name", name), 300),
+        Step(
+            f"loading image {context.name}",
+            (kind, "load", "image-archive", archive, "--name", name),
+            300,
+            provider(engine),
+        ),
     ]  # fmt: skip
 
 
 def shown(steps: Sequence[Step]) -> str:
     """Return the commands as a person would type them."""
-    return "\n".join(f"# {step.doing}\n{' '.join(step.command)}" for step in steps)
+    return "\n".join(f"# {step.doing}\n{_typed(step)}" for step in steps)
+
+
+def _typed(step: Step) -> str:
+    settings = [f"{name}={shlex.quote(value)}" for name, value in step.environment.items()]
+    return " ".join([*settings, shlex.join(step.command)])
 
 
 def _apply(places: Places, part: str) -> Step:

@@ -1,4 +1,4 @@
-"""The machine's own pip settings, for the length of one build."""
+"""The machine's own pip settings, for builds that read them as secrets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ _SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 @contextlib.contextmanager
 def secrets() -> Iterator[Mapping[str, Path]]:
     """Yield the files a build step may read, pip's configuration and our certificates; removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
+        yield write(Path(directory))
+
+
+def write(directory: Path) -> Mapping[str, Path]:
+    """Write these files to a directory that only we may read, and return them; an index's password can be in one."""
     listed = tools.answer([sys.executable, "-m", "pip", "config", "list"])
     bundle = ca_bundle(os.environ)
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
-        configuration = Path(directory) / "pip.conf"
-        certificates = Path(directory) / "ca-bundle.pem"
-        certificates.write_bytes(bundle.read_bytes() if bundle else b"")
-        configuration.write_text(render(settings(listed), certificates=bundle is not None))
-        yield {"pip-conf": configuration, "ca-bundle": certificates}
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    configuration, certificates = directory / "pip.conf", directory / "ca-bundle.pem"
+    certificates.write_bytes(bundle.read_bytes() if bundle else b"")
+    configuration.write_text(render(settings(listed), certificates=bundle is not None))
+    return {"pip-conf": configuration, "ca-bundle": certificates}
 
 
 def settings(listed: str) -> dict[str, str]:
@@ -61,4 +67,4 @@ def ca_bundle(environment: Mapping[str, str]) -> Path | None:
     return None
 
 
-__all__ = ["ca_bundle", "render", "secrets", "settings"]
+__all__ = ["ca_bundle", "render", "secrets", "settings", "write"]

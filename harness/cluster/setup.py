@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness import tools
 from harness.chart import values as chart_values
 from harness.chart import yaml_strict
-from harness.cluster import addons, engine, given, images, ordinary, pipconf, programs, recipes, shell, way
+from harness.cluster import addons, engine, given, images, kindconfig, ordinary, pipconf, programs, recipes, shell, way
 from harness.cluster.engine import Engine
 from harness.cluster.kind import Kind
 from harness.cluster.kubectl import Kubectl
@@ -62,6 +61,26 @@ def choose(forced: str) -> Way:
         find_engine=find,
         reaches_registry=lambda _program: engine.reaches(found[0], versions().node_image),
     )
+
+
+def usual_plan(environment: Mapping[str, str]) -> Plan:
+    """Return the plan of whoever only needs a cluster: the environment's name and way, else how one there was made.
+
+    Raises InputError.
+    """
+    name, forced = kindconfig.cluster_name(environment), way.forced(environment)
+    made = _way_of(name) if forced == "auto" else None
+    if made is None:
+        return Plan(choose(forced), name, kindconfig.WORKERS)
+    return Plan(replace(choose(made), reason=f"as cluster {name} was made"), name, kindconfig.WORKERS)
+
+
+def _way_of(name: str) -> str | None:
+    """Return the way by which a cluster that is there was made, None where there is none or nobody noted it."""
+    for kind in _clusters(name):
+        if kind.exists():
+            return str(_report(kind).get("way", "")) or None
+    return None
 
 
 def up(plan: Plan, *, say: shell.Say = shell.say) -> dict[str, Any]:
@@ -197,35 +216,86 @@ def _from_packages(plan: Plan, timings: Timings, say: shell.Say) -> Kind:
 
 
 def _create_unless_same(kind: Kind, plan: Plan, *, image: str, timings: Timings, say: shell.Say) -> None:
-    wanted = {"image": image, "workers": plan.workers}
-    state = kind.home / "made-of.json"
-    if kind.exists():
-        if state.exists() and json.loads(state.read_text()) == wanted and _answers(kind):
-            say(f"cluster {plan.name} is there already")
-            return
-        say(f"cluster {plan.name} is another one or does not answer; making it anew")
-        kind.delete()
+    if _is_kept(kind, plan, image=image, say=say):
+        return
     say(f"creating cluster {plan.name}: one control-plane node, {plan.workers} workers")
     timings.measure(
         "creating the cluster",
         lambda: kind.create(versions(), image=image, packaged=plan.way.kind == "packages", workers=plan.workers),
     )
-    tools.write_atomically(state, json.dumps(wanted))
+    _note_made_of(kind, plan, image=image)
 
 
-def ordinary_steps(plan: Plan, *, contexts: Path, secrets: Mapping[str, Path]) -> list[ordinary.Step]:
-    """Return the commands of the way with a registry; `contexts` has, or will have, a folder for each image."""
+def _is_kept(kind: Kind, plan: Plan, *, image: str, say: shell.Say) -> bool:
+    """Whether the cluster is there and the same; one of the name that is not is deleted."""
+    if not kind.exists():
+        return False
+    state = _made_of_file(kind)
+    if state.exists() and json.loads(state.read_text()) == _made_of(plan, image) and _answers(kind):
+        say(f"cluster {plan.name} is there already")
+        return True
+    say(f"cluster {plan.name} is another one or does not answer; making it anew")
+    kind.delete()
+    return False
+
+
+def _note_made_of(kind: Kind, plan: Plan, *, image: str) -> None:
+    tools.write_atomically(_made_of_file(kind), json.dumps(_made_of(plan, image)))
+
+
+def _made_of(plan: Plan, image: str) -> dict[str, Any]:
+    return {"image": image, "workers": plan.workers}
+
+
+def _made_of_file(kind: Kind) -> Path:
+    return kind.home / "made-of.json"
+
+
+def ordinary_steps(plan: Plan) -> list[ordinary.Step]:
+    """Return the commands of the way with a registry, and write every file they name, in the cluster's own directory.
+
+    One of them may have the password of a package index in it: `down` removes them, `up` that one at once.
+    """
     pinned = versions()
+    kind = _ordinary_kind(plan)
+    kind.write_files(pinned, packaged=False, workers=plan.workers)
+    _write_addons(kind, pinned)
+    secrets = pipconf.write(_secrets_directory(kind))
     places = ordinary.Places(
-        kind=programs.find_kind(pinned.kind),
+        kind=kind.program,
         kubectl=programs.find_kubectl(),
-        engine=plan.way.engine or "docker",
-        home=tools.cache_home() / "cluster" / plan.name,
+        engine=kind.engine.program,
+        home=kind.home,
         pip_configuration=secrets["pip-conf"],
         certificates=secrets["ca-bundle"],
     )
-    by_reference = {recipe.reference: contexts / recipe.name for recipe in _project_recipes(pinned)}
-    return ordinary.steps(places, pinned, name=plan.name, contexts=by_reference)
+    contexts = {recipe.reference: _staged(recipe, kind.home / "contexts") for recipe in _project_recipes(pinned)}
+    return ordinary.steps(places, pinned, name=plan.name, contexts=contexts)
+
+
+def _ordinary_kind(plan: Plan) -> Kind:
+    program = plan.way.engine or "docker"
+    return Kind(programs.find_kind(versions().kind), Engine(program, ordinary.provider(program)), plan.name)
+
+
+def _secrets_directory(kind: Kind) -> Path:
+    return kind.home / "build-secrets"
+
+
+def _write_addons(kind: Kind, pinned: Versions) -> None:
+    (kind.home / "keda-definitions.yaml").write_text(addons.keda_definitions(programs.find_kubectl()))
+    for folder in ("metrics-server", "keda"):
+        text = yaml_strict.dump_all(addons.manifests(folder, pinned.public_images))
+        (kind.home / f"{folder}.yaml").write_text(text)
+
+
+def _staged(recipe: recipes.Recipe, directory: Path) -> Path:
+    """Return the folder an image is built from, made anew."""
+    context = directory / recipe.name
+    shutil.rmtree(context, ignore_errors=True)
+    shutil.copytree(recipes.IMAGES / recipe.folder, context)
+    recipe.stage(context)
+    return context
 
 
 def _project_recipes(pinned: Versions) -> list[recipes.Recipe]:
@@ -233,31 +303,29 @@ def _project_recipes(pinned: Versions) -> list[recipes.Recipe]:
 
 
 def _with_registry(plan: Plan, timings: Timings, say: shell.Say) -> Kind:
-    pinned = versions()
-    program = plan.way.engine or "docker"
-    kind = Kind(programs.find_kind(pinned.kind), Engine(program, {"KIND_EXPERIMENTAL_PROVIDER": program}), plan.name)
-    if kind.exists():
-        kind.delete()
-    kind.write_files(pinned, packaged=False, workers=plan.workers)
-    kubectl = kubectl_for(kind)
-    (kind.home / "keda-definitions.yaml").write_text(addons.keda_definitions(kubectl.program))
-    for folder in ("metrics-server", "keda"):
-        text = yaml_strict.dump_all(addons.manifests(folder, pinned.public_images))
-        (kind.home / f"{folder}.yaml").write_text(text)
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory, pipconf.secrets() as secrets:
-        for recipe in _project_recipes(pinned):
-            context = Path(directory) / recipe.name
-            shutil.copytree(recipes.IMAGES / recipe.folder, context)
-            recipe.stage(context)
-        for step in ordinary_steps(plan, contexts=Path(directory), secrets=secrets):
-            say(step.doing)
-            timings.measure(step.doing, lambda step=step: _run_step(step, kind.engine))  # type: ignore[misc]
-    timings.measure("waiting for add-ons", lambda: addons.wait(kubectl))
+    kind, image = _ordinary_kind(plan), versions().node_image
+    is_kept = _is_kept(kind, plan, image=image, say=say)
+    try:
+        create, *others = ordinary_steps(plan)
+        if not is_kept:
+            _run_step(create, timings, say)
+            _note_made_of(kind, plan, image=image)
+        for step in others:
+            _run_step(step, timings, say)
+    finally:
+        shutil.rmtree(_secrets_directory(kind), ignore_errors=True)
+    timings.measure("waiting for add-ons", lambda: addons.wait(kubectl_for(kind)))
     return kind
 
 
-def _run_step(step: ordinary.Step, on: Engine) -> str:
-    return shell.run(step.command, doing=step.doing, timeout_seconds=step.timeout_seconds, environment=on.environment)
+def _run_step(step: ordinary.Step, timings: Timings, say: shell.Say) -> None:
+    say(step.doing)
+    timings.measure(
+        step.doing,
+        lambda: shell.run(
+            step.command, doing=step.doing, timeout_seconds=step.timeout_seconds, environment=step.environment
+        ),
+    )
 
 
 def _clusters(name: str) -> list[Kind]:

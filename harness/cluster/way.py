@@ -10,6 +10,7 @@ from harness.errors import InputError
 
 Kind = Literal["registry", "packages", "given"]
 FORCED = ("auto", "registry", "packages")
+VARIABLE = "CELERY_WORKERS_WAY"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ def choose(*, forced: str, find_engine: Callable[[], str | None], reaches_regist
     if reaches_registry(engine):
         return Way("registry", f"{engine} answers and reaches the registry of the node image", engine)
     return Way("packages", f"{engine} answers, but the registry of the node image does not")
+
+
+def forced(environment: Mapping[str, str]) -> str:
+    """Return the way the environment asks for, "auto" where it asks for none. Raises InputError for an unknown one."""
+    asked = environment.get(VARIABLE) or "auto"
+    if asked not in FORCED:
+        raise InputError(f"{VARIABLE} is {asked!r}: one of {', '.join(FORCED)} is a way")
+    return asked
 
 
 def given(environment: Mapping[str, str]) -> Way | None:

@@ -21,7 +21,7 @@ from harness import processes, tools
 from harness.broker.server import Broker, reached
 from harness.chart import manifests as look
 from harness.chart import render, yaml_strict
-from harness.cluster import fixture, given, kindconfig, outside, programs, setup, way
+from harness.cluster import fixture, given, outside, programs, setup, way
 from harness.cluster.capacity import nodes_room
 from harness.cluster.fit import require_fit, this_machine
 from harness.cluster.forward import port_forward
@@ -164,10 +164,9 @@ def on_given() -> ClusterSite:
 
 def _kind(progress: Progress) -> Cluster:
     progress.step("looking for the kind cluster")
-    name = kindconfig.cluster_name(os.environ)
-    plan = setup.Plan(setup.choose("auto"), name, kindconfig.WORKERS)
+    plan = setup.usual_plan(os.environ)
     report = setup.up(plan, say=progress.step)
-    home = tools.cache_home() / "cluster" / name
+    home = tools.cache_home() / "cluster" / plan.name
     pinned = versions()
     return Cluster(
         Kubectl(programs.find_kubectl(), Path(report["kubeconfig"])),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import tools
-from harness.cluster import given, kindconfig, programs, setup
+from harness.cluster import given, programs, setup
 from harness.cluster.engine import Engine, own_podman, running_engine
 from harness.cluster.kubectl import Kubectl
 
@@ -47,13 +47,12 @@ class Place:
     @classmethod
     def kind(cls) -> Place:
         """Return our kind cluster, which is made where it is not there or not the same."""
-        name = kindconfig.cluster_name(os.environ)
-        plan = setup.Plan(setup.choose("auto"), name, kindconfig.WORKERS)
+        plan = setup.usual_plan(os.environ)
         report = setup.up(plan)
         engines = [own_podman(), running_engine()]
         return cls(
             Kubectl(programs.find_kubectl(), Path(report["kubeconfig"])),
-            tools.cache_home() / "cluster" / name / "shared",
+            tools.cache_home() / "cluster" / plan.name / "shared",
             next((one for one in engines if one is not None), None),
         )
 

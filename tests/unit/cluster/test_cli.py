@@ -9,15 +9,17 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import cluster
-from harness.cluster import programs, setup, way
+from harness.cluster import addons, programs, setup, way
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     """No engine, no build: what the commands say is made from given answers."""
     monkeypatch.setattr(setup, "choose", lambda forced: way.Way("registry", f"forced {forced}", "docker"))
     monkeypatch.setattr(programs, "find_kind", lambda version: Path("kind"))
     monkeypatch.setattr(programs, "find_kubectl", lambda: Path("kubectl"))
+    monkeypatch.setattr(addons, "keda_definitions", lambda kubectl: "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return CliRunner()
 
 
@@ -25,7 +27,8 @@ def test_dry_run_prints_the_way_and_the_ordinary_commands(told):
     done = told.invoke(cluster.command, ["up", "--dry-run", "--way", "registry"])
     assert done.exit_code == 0
     assert "the ordinary way, images from a registry: forced registry" in done.output
-    assert "\nkind create cluster --retain --name celery-workers --image docker.io/kindest/node:v1.34" in done.output
+    create = "kind create cluster --retain --name celery-workers --image docker.io/kindest/node:v1.34"
+    assert f"\nKIND_EXPERIMENTAL_PROVIDER=docker {create}" in done.output
     assert "\ndocker build --network host --tag docker.io/library/examx:" in done.output
 
 

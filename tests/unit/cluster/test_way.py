@@ -56,15 +56,25 @@ def test_a_kubeconfig_names_a_cluster_that_is_there():
     assert way.given({"KUBECONFIG": ""}) is None
 
 
-def test_the_ordinary_commands_in_order():
-    commands = [step.command for step in ordinary.steps(PLACES, versions(), name="c", contexts=CONTEXTS)]
+def test_the_environment_forces_a_way():
+    assert way.forced({way.VARIABLE: "packages"}) == "packages"
+    assert way.forced({way.VARIABLE: ""}) == "auto"
+    with pytest.raises(InputError, match=f"{way.VARIABLE} is 'docker': one of auto, registry, packages"):
+        way.forced({way.VARIABLE: "docker"})
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_the_ordinary_commands_in_order(engine):
+    places = dataclasses.replace(PLACES, engine=engine)
+    steps = ordinary.steps(places, versions(), name="c", contexts=CONTEXTS)
+    commands = [step.command for step in steps]
     node, base = versions().node_image, versions().public_images["worker"]
     images = [
         (
-            ("docker", "build", "--network", "host", "--tag", f"repository/{image}:1",
+            (engine, "build", "--network", "host", "--tag", f"repository/{image}:1",
              "--file", f"/contexts/{image}/Containerfile", "--build-arg", f"BASE={base}",
              "--secret", "id=pip-conf,src=/s/pip.conf", "--secret", "id=ca-bundle,src=/s/ca.pem", f"/contexts/{image}"),
-            ("docker", "save", "--output", f"/home/c/{image}.tar", f"repository/{image}:1"),
+            (engine, "save", "--output", f"/home/c/{image}.tar", f"repository/{image}:1"),
             ("kind", "load", "image-archive", f"/home/c/{image}.tar", "--name", "c"),
         )
         for image in ("app", "app-load")
@@ -80,6 +90,17 @@ def test_the_ordinary_commands_in_order():
             for part in ("keda-definitions", "metrics-server", "keda")
         ),
     ]  # fmt: skip
+    # kind would take docker where both are there.
+    assert {step.command[0]: dict(step.environment) for step in steps} == {
+        "kind": {"KIND_EXPERIMENTAL_PROVIDER": engine}, engine: {}, "kubectl": {}
+    }  # fmt: skip
+
+
+def test_commands_are_shown_as_they_are_typed():
+    places = dataclasses.replace(PLACES, engine="podman", home=Path("/home/two words"))
+    shown = ordinary.shown(ordinary.steps(places, versions(), name="c", contexts=CONTEXTS)).splitlines()
+    assert shown[1].startswith("KIND_EXPERIMENTAL_PROVIDER=podman kind create cluster ")
+    assert "'/home/two words/kind.yaml'" in shown[1]
 
 
 def test_every_step_is_limited_and_the_engine_is_the_chosen_one():

@@ -23,6 +23,7 @@ from tests.cluster.results import RESULTS, Results
 from tests.cluster.space import Space
 
 FAILED = pytest.StashKey[bool]()
+PLACE = pytest.StashKey[Place]()
 REMOVAL_SECONDS = 240.0
 STANDING = "prod,keda,kind"
 # Two pods of io, so that one may be away while the other works; and only queues move pods: of requests divided by four
@@ -77,14 +78,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(f"also in {results.FILE.relative_to(config.rootpath)}")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the cluster before the first test: no test's limit is for building Kubernetes."""
+    config = session.config
+    here = [item for item in session.items if item.path.is_relative_to(Path(__file__).parent)]
+    if not here or config.option.collectonly:
+        return
+    started = time.monotonic()
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():  # it says what it waits for
+        try:
+            place = Place.kind() if way.given(os.environ) is None else Place.given(os.environ)
+            facts = place.facts()
+        except HarnessError as error:
+            pytest.exit(f"NO CLUSTER CAN BE HAD HERE, no end-to-end test ran: {error}", returncode=1)
+    config.stash[PLACE] = place
+    config.stash[RESULTS].facts |= facts
+    config.stash[RESULTS].note_before("the cluster", time.monotonic() - started)
+
+
 @pytest.fixture(scope="session")
 def place(request: pytest.FixtureRequest) -> Place:
     """The cluster KUBECONFIG names, else a kind cluster: kept afterwards, `harness cluster down` removes it."""
-    started = time.monotonic()
-    found = Place.kind() if way.given(os.environ) is None else Place.given(os.environ)
-    request.config.stash[RESULTS].facts |= found.facts()
-    request.config.stash[RESULTS].note_shared("the cluster", time.monotonic() - started)
-    return found
+    return request.config.stash[PLACE]
 
 
 @dataclass

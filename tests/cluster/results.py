@@ -34,9 +34,13 @@ class Results:
     started: float = field(default_factory=time.time)
     _not_the_tests: float = 0.0
 
+    def note_before(self, name: str, seconds: float) -> None:
+        """Count time that was spent before the first test."""
+        self.shared.append(Row(name, seconds))
+
     def note_shared(self, name: str, seconds: float) -> None:
         """Count time that was spent while a test was set up, but for more than this test."""
-        self.shared.append(Row(name, seconds))
+        self.note_before(name, seconds)
         self._not_the_tests += seconds
 
     def add(self, report: pytest.TestReport) -> None:

@@ -70,6 +70,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     found = config.stash.get(RESULTS, None)
     if found is None or not found.rows:
         return
+    if PLACE in config.stash:
+        found.facts["values_files"] = sorted(config.stash[PLACE].values_files)
     terminalreporter.section("end to end")
     for line in found.text():
         terminalreporter.write_line(line)

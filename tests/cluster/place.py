@@ -32,6 +32,7 @@ class Place:
     image: str = field(default_factory=setup.application_reference)
     image_values: Mapping[str, Any] = field(default_factory=dict)  # name the image where it is another than the chart's
     spaces: list[Space] = field(default_factory=list)  # those that are there
+    values_files: set[str] = field(default_factory=set)  # that releases were installed with
 
     @classmethod
     def given(cls, environment: Mapping[str, str]) -> Place:

@@ -1,8 +1,12 @@
-"""The table of an end-to-end run: each test with its seconds and outcome, on the terminal and in reports/e2e.json."""
+"""The table of an end-to-end run: each test with its seconds, its outcome and what it counted.
+
+On the terminal and in reports/e2e.json. A test counts by pytest's `record_property`.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +15,7 @@ from typing import Any
 import pytest
 
 FILE = Path(__file__).parents[2] / "reports" / "e2e.json"
+Note = Callable[[str, object], None]  # what the fixture `record_property` is
 _WORSE = ("passed", "skipped", "failed")
 
 
@@ -22,6 +27,7 @@ class Row:
     seconds: float = 0.0
     outcome: str = "passed"
     reason: str = ""
+    counted: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -48,6 +54,7 @@ class Results:
         row = self.rows.setdefault(report.nodeid, Row(report.nodeid.removeprefix("tests/cluster/")))
         row.seconds += report.duration - self._not_the_tests
         self._not_the_tests = 0.0
+        row.counted |= dict(report.user_properties)
         if _WORSE.index(report.outcome) > _WORSE.index(row.outcome):
             row.outcome = report.outcome
             row.reason = _reason(report)
@@ -67,6 +74,8 @@ class Results:
         lines = [f"{row.seconds:8.1f} s  {'':8} {row.name}" for row in self.shared]
         for row in self.rows.values():
             lines.append(f"{row.seconds:8.1f} s  {row.outcome:8} {row.name}")
+            if row.counted:
+                lines.append(f"{'':20} {', '.join(f'{name}: {value}' for name, value in row.counted.items())}")
             if row.reason:
                 lines.append(f"{'':20} {row.reason.splitlines()[0][:100]}")
         return [*lines, f"{time.time() - self.started:8.1f} s  in all"]
@@ -84,4 +93,8 @@ def _reason(report: pytest.TestReport) -> str:
 
 def _line(row: Row) -> dict[str, Any]:
     line: dict[str, Any] = {"name": row.name, "seconds": round(row.seconds, 1), "outcome": row.outcome}
-    return {**line, "reason": row.reason} if row.reason else line
+    return {
+        **line,
+        **({"counted": row.counted} if row.counted else {}),
+        **({"reason": row.reason} if row.reason else {}),
+    }

@@ -26,6 +26,7 @@ from harness.errors import HarnessError
 from tests.cluster import client
 from tests.cluster.place import Place
 
+ROOT = Path(__file__).resolve().parents[2]
 RELEASE = "celery"
 CLASSES = ("io", "cpu", "mixed")
 WORKERS = "celery-workers/class"
@@ -129,6 +130,7 @@ class Space:
     ) -> list[Path]:
         """Return the files of an environment, and one over them: the image, the effects' volume, further values."""
         files = [environments] if isinstance(environments, Path) else environment_files(environments)
+        self.place.values_files |= {str(path.relative_to(ROOT)) for path in files if path.is_relative_to(ROOT)}
         merged = _merged({} if alone else outside.worker_values(), self.place.image_values)
         merged = _merged(merged, values or {})
         if not merged:

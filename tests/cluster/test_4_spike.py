@@ -13,16 +13,19 @@ from typing import Any
 import pytest
 
 from tests.cluster.place import Place
+from tests.cluster.results import Note
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 420
 
 
 @pytest.mark.timeout(RUN_SECONDS + 60)
-def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path) -> None:
+def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path, record_property: Note) -> None:
     runtime = _runtime(place)
     before = _namespaces(place)
     result = _spike("email-campaign", runtime=runtime, reports=tmp_path)
+    record_property("ran twice", result["duplicated"])
+    record_property("values", ", ".join(result["setup"]["values_files"]))
     assert result["runtime"] == runtime
     assert result["offered"] == result["accepted"] == result["completed"] == 10_000
     assert (result["lost"], result["in_flight"], result["dead_lettered"], result["duplicated"]) == (0, 0, 0, 0)

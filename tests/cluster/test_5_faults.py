@@ -10,6 +10,7 @@ import pytest
 
 from harness.cluster.api import Api
 from tests.cluster.place import Place
+from tests.cluster.results import Note
 from tests.cluster.space import CLASSES, WORKERS, Space, eventually, is_ready
 
 WORK_SECONDS = 4.0
@@ -45,7 +46,9 @@ def test_a_disruption_budget_lets_one_pod_of_a_class_go_at_a_time(release: Space
 
 @pytest.mark.timeout(700)
 @pytest.mark.parametrize("away_seconds", [0, pytest.param(180, marks=pytest.mark.full)])
-def test_without_a_broker_nobody_is_ready_and_nobody_restarts(busy: Space, away_seconds: int) -> None:
+def test_without_a_broker_nobody_is_ready_and_nobody_restarts(
+    busy: Space, away_seconds: int, record_property: Note
+) -> None:
     before = busy.publish(LOAD)
     busy.scale_broker(0)
     gone_at = time.monotonic()
@@ -61,7 +64,8 @@ def test_without_a_broker_nobody_is_ready_and_nobody_restarts(busy: Space, away_
     busy.require_done([*before, *after], seconds=120, what="tasks published before and after")
     assert busy.restarts() == {}
     again = busy.delivered_again(before)
-    print(f"broker away {time.monotonic() - gone_at:.0f} s: {len(again)} tasks ran twice")
+    record_property("broker away seconds", round(time.monotonic() - gone_at))
+    record_property("ran twice", len(again))
     assert len(again) <= len(before)
     assert busy.delivered_again(after) == {}
 
@@ -111,13 +115,13 @@ def drain_node(space: Space) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", [kill_pod, delete_broker, roll_out, drain_node])
-def test_every_accepted_task_is_done_after(busy: Space, fault: Callable[[Space], None]) -> None:
+def test_every_accepted_task_is_done_after(busy: Space, fault: Callable[[Space], None], record_property: Note) -> None:
     ids = busy.publish(LOAD)
     fault(busy)
     busy.require_done(ids, seconds=150, what=f"tasks in work during {fault.__name__}")
     busy.settled()
     again = busy.delivered_again(ids)
-    print(f"{fault.__name__}: {len(again)} tasks ran twice")
+    record_property("ran twice", len(again))
     if fault in (roll_out, drain_node):
         assert again == {}
     if fault is delete_broker:
@@ -126,7 +130,7 @@ def test_every_accepted_task_is_done_after(busy: Space, fault: Callable[[Space],
 
 @pytest.mark.full
 @pytest.mark.timeout(700)
-def test_a_node_that_goes_down_with_all_workers_loses_no_task(busy: Space, place: Place) -> None:
+def test_a_node_that_goes_down_with_all_workers_loses_no_task(busy: Space, place: Place, record_property: Note) -> None:
     if place.engine is None:
         pytest.skip("nodes are restarted on our own kind cluster only")
     # Tasks have patience with a service that is away, but not for as long as a node needs.
@@ -142,5 +146,5 @@ def test_a_node_that_goes_down_with_all_workers_loses_no_task(busy: Space, place
     busy.rollout("statefulset/rabbitmq", "deployment/services")
     busy.wait_for("Ready", "pod/client", seconds=60)
     busy.require_done(ids, seconds=RETRY_SECONDS + 60, what=f"tasks in work when {node} went down")
-    print(f"{len(busy.delivered_again(ids))} of {len(ids)} tasks ran twice")
+    record_property("ran twice", len(busy.delivered_again(ids)))
     busy.settled()

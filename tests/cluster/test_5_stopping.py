@@ -12,6 +12,7 @@ import pytest
 from harness.cluster.api import Api
 from harness.errors import HarnessError
 from tests.cluster.place import Place
+from tests.cluster.results import Note
 from tests.cluster.space import CLASSES, WORKERS, Space, eventually
 
 WORK_SECONDS = 8.0
@@ -45,7 +46,9 @@ class Departures(threading.Thread):
 
 
 @pytest.mark.timeout(300)
-def test_a_pod_of_each_class_ends_after_its_tasks_and_before_its_grace(release: Space, place: Place) -> None:
+def test_a_pod_of_each_class_ends_after_its_tasks_and_before_its_grace(
+    release: Space, place: Place, record_property: Note
+) -> None:
     with release.latencies(smtp=WORK_SECONDS, storage=WORK_SECONDS, wait=WORK_SECONDS):
         ids = release.publish(LOAD)
         in_work = eventually(lambda: _in_work(release), seconds=20, what="tasks in work in each class", every=0.5)
@@ -65,7 +68,9 @@ def test_a_pod_of_each_class_ends_after_its_tasks_and_before_its_grace(release: 
         assert state["terminated"]["exitCode"] == 0, f"{pod}: {state}"
         assert took < min(last["spec"]["terminationGracePeriodSeconds"], WORK_SECONDS + STOP_SECONDS), pod
         print(f"{pod}: {len(in_work[pod])} tasks in work, gone after {took:.1f} s")
-    assert release.delivered_again(ids) == {}
+    again = release.delivered_again(ids)
+    record_property("ran twice", len(again))
+    assert again == {}
     release.settled()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster import topology
 from tests.cluster.place import Place
+from tests.cluster.results import Note
 from tests.cluster.space import Space
 
 CHARTS = Path(__file__).parent / "charts"
@@ -20,7 +21,7 @@ SLOW = {"smtp": WORK_SECONDS, "wait": WORK_SECONDS, "storage": WORK_SECONDS}
 
 @pytest.mark.timeout(700)
 def test_from_the_first_chart_to_this_one_with_another_image_and_back_no_task_is_lost(
-    space: Space, place: Place
+    space: Space, place: Place, record_property: Note
 ) -> None:
     space.fixtures({name: {"latency_seconds": seconds} for name, seconds in SLOW.items()})
     space.install(FIRST_VALUES, chart=FIRST)
@@ -38,7 +39,8 @@ def test_from_the_first_chart_to_this_one_with_another_image_and_back_no_task_is
     assert outcomes.keys() == {"accepted"}, {name: len(ids) for name, ids in outcomes.items()}
     space.require_done(accepted, seconds=90, what="tasks accepted while the release changed")
     again = space.delivered_again(accepted)
-    print(f"{len(accepted)} tasks accepted, all done; {len(again)} ran twice")
+    record_property("tasks", len(accepted))
+    record_property("ran twice", len(again))
     assert again == {}, "workers that are told to stop finish what they have in work"
     assert space.restarts() == {}
     assert space.warnings == []

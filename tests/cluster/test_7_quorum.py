@@ -13,6 +13,7 @@ from harness.cluster import outside, rabbitmq_cluster
 from harness.cluster.fixture import BROKER_SECRET
 from harness.cluster.namespace import Namespace
 from harness.cluster.versions import versions
+from tests.cluster.results import Note
 from tests.cluster.space import RELEASE, Space, eventually
 
 pytestmark = pytest.mark.full
@@ -101,7 +102,7 @@ def require_quorum(space: Space) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("at_once", [False, True], ids=["deleted", "killed"])
-def test_a_node_goes_and_no_task_is_lost(clustered: Space, at_once: bool) -> None:
+def test_a_node_goes_and_no_task_is_lost(clustered: Space, at_once: bool, record_property: Note) -> None:
     space = clustered
     space.install("prod,kind", values=QUORUM)
     eventually(lambda: len(queue(space, "io")["online"]) == NODES, seconds=60, what="all members of the queue")
@@ -119,7 +120,8 @@ def test_a_node_goes_and_no_task_is_lost(clustered: Space, at_once: bool) -> Non
         eventually(lambda: len(queue(space, "io")["online"]) == NODES, seconds=90, what="the node to be back")
         steady = space.ask("stop_steady", seconds=90)
         space.require_done([*before, *during, *steady["accepted"]], seconds=180, what=f"{leader} deleted")
-    print({outcome: len(ids) for outcome, ids in steady.items()}, len(space.delivered_again(before)), "again")
+    record_property("published meanwhile", {outcome: len(ids) for outcome, ids in steady.items()})
+    record_property("ran twice", len(space.delivered_again(before)))
     space.settled()
     assert space.restarts() == {}
     assert queue(space, "io.dead")["messages"] == 0

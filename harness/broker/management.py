@@ -82,6 +82,14 @@ class Management:
         documents = self._json("GET", f"/api/policies/{self._vhost}")
         return {document["name"]: document for document in documents}
 
+    def exchanges(self) -> dict[str, dict[str, Any]]:
+        """The virtual host's exchanges by name, RabbitMQ's own included: type, durable, arguments."""
+        return {one["name"]: one for one in self._json("GET", f"/api/exchanges/{self._vhost}")}
+
+    def bindings(self) -> list[dict[str, Any]]:
+        """What leads from exchanges to queues: source ("" is the default exchange), routing_key, destination."""
+        return list(self._json("GET", f"/api/bindings/{self._vhost}"))
+
     def put_policy(
         self, name: str, *, pattern: str, definition: Mapping[str, Any], priority: int = 0, apply_to: str = "queues"
     ) -> None:

@@ -107,13 +107,29 @@ def in_work(asked: Document) -> dict[str, list[str]]:
     return {worker: [task["id"] for task in tasks] for worker, tasks in answers.items()}
 
 
-def control(asked: Document) -> Any:
-    """Send a remote control `command` with `arguments` to some `workers` and return their answers."""
+def routed(asked: Document) -> dict[str, Document]:
+    """Publish one of each of `tasks`; return its id, and routing key and priority as RabbitMQ hands it on.
+
+    What goes through the `exchange` under the `keys` comes to a queue of our own too; a publish is confirmed only once
+    it is in every queue, so none is missed.
+    """
     from examx import app
 
-    return app.control.broadcast(
-        asked["command"], arguments=asked["arguments"], destination=asked["workers"], reply=True, timeout=5.0
-    )
+    found = {}
+    with app.connection_for_write() as connection, _publisher() as publisher:
+        channel = connection.channel()
+        mine = channel.queue_declare(queue="", exclusive=True).queue
+        for key in asked["keys"]:
+            channel.queue_bind(mine, exchange=asked["exchange"], routing_key=key)
+        for name in asked["tasks"]:
+            publisher.publish(name, deadline_seconds=60.0)
+        while (message := channel.basic_get(mine, no_ack=True)) is not None:
+            found[message.headers["task"]] = {
+                "id": message.headers["id"],
+                "queue": message.delivery_info["routing_key"],
+                "priority": message.properties.get("priority"),
+            }
+    return found
 
 
 def profile(asked: Document) -> Any:
@@ -167,7 +183,7 @@ def _notes() -> list[list[str]]:
 COMMANDS: Mapping[str, Callable[[Document], Any]] = {
     function.__name__: function
     for function in (
-        publish, start_steady, steady, stop_steady, wait_done, deliveries, in_work, control, profile, purge
+        publish, start_steady, steady, stop_steady, wait_done, deliveries, in_work, routed, profile, purge
     )
 }  # fmt: skip
 

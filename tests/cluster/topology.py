@@ -1,27 +1,58 @@
-"""RabbitMQ's queues and policies, held against the topology the release was rendered with."""
+"""RabbitMQ's exchanges, bindings, queues and policies, held against the topology the release was rendered with."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from tests.cluster.space import RELEASE, Space
 
+EXCHANGE = "celery"
+POLICY_PRIORITY = 100  # above a cluster's own catch-all policies
+
+
+def rendered(space: Space) -> dict[str, Any]:
+    """Return the topology.json the release's pods have."""
+    return dict(json.loads(space.get("configmap", f"{RELEASE}-config")["data"]["topology.json"]))
+
 
 def require_as_rendered(space: Space) -> None:
-    """Fail where a queue or its policy is not what the release's topology.json says."""
-    topology = json.loads(space.get("configmap", f"{RELEASE}-config")["data"]["topology.json"])
+    """Fail where RabbitMQ has something else than the release's topology.json says."""
+    topology = rendered(space)
     with space.management() as api:
         queues = {queue["name"]: queue for queue in api.queue_documents()}
-        policies = api.policies()
-    applied = {policy["pattern"]: policy["definition"] for policy in policies.values()}
+        policies, bindings, exchanges = api.policies(), api.bindings(), api.exchanges()
+    dead = topology["dead_letter_exchange"]
+    for name in (EXCHANGE, dead):
+        assert (exchanges[name]["type"], exchanges[name]["durable"]) == ("direct", True), name
+    assert _routed(bindings, EXCHANGE) == {(name, name) for name in topology["queues"]}
+    dead_queues = {queue["dead_letter_queue"] for queue in topology["queues"].values()}
+    assert _routed(bindings, dead) == {(name, name) for name in dead_queues}
     for name, wanted in topology["queues"].items():
         queue = queues[name]
         assert queue["durable"] is True
         assert queue["arguments"] == {"x-max-priority": wanted["max_priority"], "x-queue-type": wanted["type"]}
-        definition = next(d for pattern, d in applied.items() if pattern.strip("^$").replace("\\", "") == name)
-        assert definition["max-length"] == wanted["max_length_messages"]
-        assert definition["overflow"] == wanted["overflow"]
-        assert definition["message-ttl"] == wanted["message_ttl_seconds"] * 1000
-        assert definition["dead-letter-routing-key"] == wanted["dead_letter_queue"]
-        assert definition["consumer-timeout"] == wanted["consumer_timeout_seconds"] * 1000
+        policy = policies[queue["policy"]]  # of all that match the one that holds
+        assert policy["name"] == f"{topology['release']}-{name}"
+        assert (policy["pattern"], policy["apply-to"]) == (f"^{re.escape(name)}$", "queues")
+        assert policy["priority"] == POLICY_PRIORITY
+        assert policy["definition"] == _definition(topology, wanted), name
         assert queues[wanted["dead_letter_queue"]]["messages"] == 0
+
+
+def _definition(topology: Mapping[str, Any], queue: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "max-length": queue["max_length_messages"],
+        "overflow": queue["overflow"],
+        "message-ttl": queue["message_ttl_seconds"] * 1000,
+        "dead-letter-exchange": topology["dead_letter_exchange"],
+        "dead-letter-routing-key": queue["dead_letter_queue"],
+        "consumer-timeout": queue["consumer_timeout_seconds"] * 1000,
+    }
+
+
+def _routed(bindings: list[dict[str, Any]], exchange: str) -> set[tuple[str, str]]:
+    """Return the exchange's routing keys, each with the queue it leads to."""
+    return {(one["routing_key"], one["destination"]) for one in bindings if one["source"] == exchange}

@@ -50,6 +50,13 @@ def test_policies_read_back_as_the_topology_says(vhost_broker: Broker, tmp_path:
     with Management(vhost_broker.management_url) as api:
         policies = api.policies()
         queues = {one["name"]: one for one in api.queue_documents()}
+        exchanges, bindings = api.exchanges(), api.bindings()
+    assert {exchanges[name]["type"] for name in ("celery", "celery.dlx")} == {"direct"}
+    routed = {(one["source"], one["routing_key"], one["destination"]) for one in bindings if one["source"]}
+    assert routed == {
+        *(("celery", name, name) for name in ("io", "cpu", "plain")),
+        *(("celery.dlx", name, name) for name in ("io.dead", "cpu.dead")),
+    }
     assert queues.keys() == {"io", "io.dead", "cpu", "cpu.dead", "plain"}
     assert policies.keys() == {"celery-io", "celery-cpu"}  # one a queue, none where nothing is limited
     for name in ("io", "cpu"):

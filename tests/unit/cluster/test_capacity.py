@@ -77,19 +77,21 @@ def test_nodes_of_one_machine_cannot_hold_more_than_it_has():
         check([Demand("io", 3, _room(1, 1))], nodes, machine=_room(2, 8))
 
 
-def _resources(values):
-    yield "topologyJob", values["broker"]["topologyJob"]["resources"]
-    yield "embedded", values["broker"]["embedded"]["resources"]
-    yield "helmTest", values["helmTest"]["resources"]
-    for name, worker in values["workers"].items():
-        yield name, worker["resources"]
+def _resources(values, path=""):
+    """Yield everything under a key `resources`, by its place in the values."""
+    for key, value in values.items():
+        if key == "resources":
+            yield path, value
+        elif isinstance(value, dict):
+            yield from _resources(value, f"{path}.{key}".lstrip("."))
 
 
 def test_kind_divides_every_request_and_limit_by_one_factor():
     chart = dict(_resources(chart_values.load_values([])))
     small = dict(_resources(chart_values.load_values(chart_values.environment_files("prod,kind"))))
+    assert {"beat", "exporter", "broker.cluster", "helmTest", "workers.io"} <= chart.keys()
     for name, resources in chart.items():
-        for part in ("requests", "limits"):
+        for part in resources:
             for key, value in resources[part].items():
                 divided = look.quantity(value) / FACTOR
                 wanted = Fraction(math.ceil(divided * 1000), 1000) if key == "cpu" else divided

@@ -20,6 +20,14 @@ class Room:
     cpu: Fraction = ZERO
     memory: Fraction = ZERO
 
+    def plus(self, other: Room) -> Room:
+        """Return both together."""
+        return Room(self.cpu + other.cpu, self.memory + other.memory)
+
+    def most(self, other: Room) -> Room:
+        """Return the larger of each amount."""
+        return Room(max(self.cpu, other.cpu), max(self.memory, other.memory))
+
     def minus(self, other: Room) -> Room:
         """Return what is left after taking `other` away."""
         return Room(self.cpu - other.cpu, self.memory - other.memory)
@@ -44,24 +52,37 @@ class Demand:
 
 
 def demands(manifests: Sequence[Mapping[str, Any]]) -> list[Demand]:
-    """Return what each Deployment and StatefulSet asks for at the most replicas its scaler may give it."""
+    """Return what each Job asks for, and each Deployment and StatefulSet at its most replicas."""
     maxima = _maxima(manifests)
     found = []
     for manifest in manifests:
-        if manifest.get("kind") in ("Deployment", "StatefulSet"):
+        key = _REPLICAS.get(str(manifest.get("kind")))
+        if key is not None:
             name = look.name_of(manifest)
-            replicas = maxima.get(name, int(look.get(manifest, "spec", "replicas", default=1)))
+            replicas = maxima.get(name, int(look.get(manifest, "spec", key, default=1)))
             found.append(Demand(name, replicas, requested(look.mapping(manifest, "spec", "template", "spec"))))
     return found
 
 
+_REPLICAS: Mapping[str, str] = {"Deployment": "replicas", "StatefulSet": "replicas", "Job": "parallelism"}
+
+
 def requested(pod: Mapping[str, Any]) -> Room:
-    """Return what a pod's containers ask for together; what has no request counts as nothing."""
-    total = Room()
-    for container in look.items(pod, "containers"):
+    """Return what a pod asks for, as the scheduler counts it; what has no request counts as nothing.
+
+    That is its containers together with its sidecars (initContainers that are restarted always), or what one of the
+    initContainers before them needs beside the sidecars that run by then, where that is more.
+    """
+    sidecars, starting = Room(), Room()
+    for container in look.items(pod, "initContainers"):
         asked = _room(look.mapping(container, "resources", "requests"))
-        total = Room(total.cpu + asked.cpu, total.memory + asked.memory)
-    return total
+        starting = starting.most(sidecars.plus(asked))
+        if look.get(container, "restartPolicy") == "Always":
+            sidecars = sidecars.plus(asked)
+    total = sidecars
+    for container in look.items(pod, "containers"):
+        total = total.plus(_room(look.mapping(container, "resources", "requests")))
+    return total.most(starting)
 
 
 def nodes_room(nodes: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]]) -> dict[str, Room]:

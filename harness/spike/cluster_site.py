@@ -97,7 +97,11 @@ class ClusterSite:
     def check(self, prepared: Prepared, progress: Progress) -> None:
         """Make the cluster if need be, and refuse a run whose pods do not fit it."""
         self._cluster = self._find(progress)
-        require_fit(self._cluster.kubectl, prepared.manifests, one_machine=self._cluster.node_directory is not None)
+        require_fit(
+            self._cluster.kubectl,
+            [*prepared.manifests, *_beside(prepared, self._cluster)],
+            one_machine=self._cluster.node_directory is not None,
+        )
 
     def facts(self) -> Mapping[str, str]:
         """Return the versions of what the cluster is made of."""
@@ -107,7 +111,7 @@ class ClusterSite:
     def ground(self, prepared: Prepared, directory: Path, progress: Progress) -> Iterator[Ground]:
         """Make the namespace and start broker and stand-ins in it; helm installs the rest."""
         cluster = self._there()
-        name = f"spike-{prepared.run_id.rsplit('-', 1)[-1]}"
+        name = _namespace(prepared)
         with ExitStack() as stack:
             progress.step(f"making namespace {name}")
             place = stack.enter_context(made(Namespace(cluster.kubectl, name, cluster.node_directory)))
@@ -193,6 +197,21 @@ def _given(said: Given, progress: Progress) -> Cluster:
         {"kubernetes": nodes[0]["status"]["nodeInfo"]["kubeletVersion"].lstrip("v"), "nodes": f"{len(room)} workers"},
         said,
     )
+
+
+def _namespace(prepared: Prepared) -> str:
+    return f"spike-{prepared.run_id.rsplit('-', 1)[-1]}"
+
+
+def _beside(prepared: Prepared, cluster: Cluster) -> list[dict[str, Any]]:
+    """Return what runs beside the release, to be counted: no volume is made for it yet, and no password."""
+    name = _namespace(prepared)
+    rabbitmq = fixture.Fixture(name, versions().public_images["rabbitmq"], password="")
+    return [
+        *fixture.manifests(rabbitmq),
+        *outside.manifests(outside.Outside(name, cluster.given.image)),
+        *loadjob.manifests(_job(prepared, cluster, name, rabbitmq.amqp_url)),
+    ]
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,33 @@ def test_a_pod_asks_for_what_its_containers_ask_for():
     assert requested(pod) == _room(Fraction(1, 10), 1)
 
 
+def _container(cpu, **more):
+    return {"resources": {"requests": {"cpu": cpu}}, **more}
+
+
+def test_sidecars_count_with_the_containers_and_init_containers_where_they_need_more():
+    sidecar, container = _container("200m", restartPolicy="Always"), _container("100m")
+    init = [sidecar, _container("50m")]
+    assert requested({"initContainers": init, "containers": [container]}) == _room(Fraction(3, 10), 0)
+    large = [sidecar, _container("400m")]
+    assert requested({"initContainers": large, "containers": [container]}) == _room(Fraction(6, 10), 0)
+    before = [_container("400m"), sidecar]
+    assert requested({"initContainers": before, "containers": [container]}) == _room(Fraction(4, 10), 0)
+
+
+def test_a_job_asks_for_the_pods_it_runs_at_a_time():
+    job = {
+        "kind": "Job",
+        "metadata": {"name": "load"},
+        "spec": {"template": {"spec": {"containers": [_container("100m")]}}},
+    }
+    parallel = {**job, "spec": {**job["spec"], "parallelism": 3}}
+    assert [(one.replicas, one.pod.cpu) for one in demands([job, parallel])] == [
+        (1, Fraction(1, 10)),
+        (3, Fraction(1, 10)),
+    ]
+
+
 def test_scalers_say_the_maximum():
     deployment = {"kind": "Deployment", "metadata": {"name": "io"}, "spec": {"template": {"spec": {"containers": []}}}}
     target = {"scaleTargetRef": {"name": "io"}}

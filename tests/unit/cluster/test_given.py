@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 
 from harness.cluster import fixture, given, outside, programs, setup
+from harness.cluster.capacity import demands
 from harness.cluster.versions import versions
 from harness.errors import InputError
 from harness.spike import cluster_site, sites
@@ -116,6 +118,18 @@ def test_a_run_on_the_given_cluster_makes_none_and_names_the_users_image(theirs:
     asked = (theirs.parent / "kubectl.asked").read_text().splitlines()
     assert asked
     assert all(f"--kubeconfig {tmp_path / 'kubeconfig'} get " in line for line in asked)
+
+
+def test_what_runs_beside_the_release_is_counted_too(theirs: Path, tmp_path: Path):
+    site = sites.find("cluster", broker_port=None)
+    request = Request(scenario="email-campaign", environment="prod,keda", reports=tmp_path, runtime="cluster")
+    prepared = prepare(request, values=site.values(request), cores=2)
+    release = sum((one.total.cpu for one in demands(prepared.manifests)), Fraction(0))
+    # RabbitMQ, the stand-ins and Locust together ask for more than the tenth of a core that is left.
+    allocatable = {"cpu": f"{int(release * 1000) + 100}m", "memory": "256Gi"}
+    theirs.write_text(KUBECTL % json.dumps({**NODE, "status": {**NODE["status"], "allocatable": allocatable}}))
+    with pytest.raises(InputError, match=r"pod 1 of 1 of .* fits on no node"):
+        site.check(prepared, SilentProgress())
 
 
 def test_without_storage_that_nodes_share_a_run_is_refused(theirs: Path, monkeypatch: pytest.MonkeyPatch):

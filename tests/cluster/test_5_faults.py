@@ -16,6 +16,17 @@ from tests.cluster.space import CLASSES, WORKERS, Space, eventually, is_ready
 WORK_SECONDS = 4.0
 # What a killed child of a prefork worker had in work is published anew by its parent, with Celery's delay of 3 minutes.
 RETRY_SECONDS = 180.0
+HANG_SECONDS = 180
+# Sends a signal to all processes of a container, found by the namespace they share. Run on the container's node.
+SIGNAL = """
+set -e
+container=$(crictl ps --quiet --name "$2" --label "io.kubernetes.pod.namespace=$1")
+main=$(crictl inspect --output go-template --template '{{.info.pid}}' "$container")
+namespace=$(readlink "/proc/$main/ns/pid")
+for process in /proc/[0-9]*; do
+  if [ "$(readlink "$process/ns/pid")" = "$namespace" ]; then kill "-$3" "${process#/proc/}" && echo "$process"; fi
+done
+"""
 DRAINED = "celery-workers.example/drained"
 MAILS = 150
 LOAD = {"forgot_password_mail": MAILS, "bulk_upload_questions_task": 12, "check_db_connections": 24}
@@ -68,6 +79,43 @@ def test_without_a_broker_nobody_is_ready_and_nobody_restarts(
     record_property("ran twice", len(again))
     assert len(again) <= len(before)
     assert busy.delivered_again(after) == {}
+
+
+@contextlib.contextmanager
+def hanging_broker(space: Space) -> Iterator[None]:
+    """RabbitMQ's processes are stopped for the block's time: its port is open, and nobody is behind it."""
+    engine = space.place.engine
+    if engine is None:
+        pytest.skip("processes are stopped on our own kind cluster only")
+    node = space.get("pod", "rabbitmq-0")["spec"]["nodeName"]
+
+    def send(signal: str) -> None:
+        command = ["exec", node, "sh", "-c", SIGNAL, "sh", space.name, "rabbitmq", signal]
+        assert engine.run(*command, doing=f"sending SIG{signal} to RabbitMQ").split(), "no process"
+
+    send("STOP")
+    try:
+        yield
+    finally:
+        send("CONT")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(700)
+def test_a_broker_that_hangs_restarts_nobody(busy: Space, record_property: Note) -> None:
+    before = busy.publish(LOAD)
+    with hanging_broker(busy):
+        time.sleep(HANG_SECONDS)
+        assert busy.restarts() == {}
+    eventually(lambda: [pod for pod in busy.workers() if is_ready(pod)], seconds=120, what="readiness to come back")
+    busy.ready()
+    after = busy.publish(LOAD)
+    busy.require_done([*before, *after], seconds=150, what="tasks published before and after")
+    # Whoever did not find back is restarted by now: heartbeat old, and the broker answers.
+    assert busy.restarts() == {}
+    again = busy.delivered_again(before)
+    record_property("ran twice", len(again))
+    assert len(again) <= len(before)
 
 
 def kill_pod(space: Space) -> None:

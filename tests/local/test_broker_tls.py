@@ -15,6 +15,7 @@ from celery.exceptions import OperationalError
 
 from benchmarks import workers
 from harness.broker.server import Broker
+from harness.chart.values import CHART
 from tests.local.tls_front import make_certificates, tls_front
 from tests.local.worker_release import ReleaseUnderTest, eventually, load_file
 
@@ -107,6 +108,12 @@ def test_a_certificate_for_another_name_is_not_believed(vhost_broker: Broker, tm
         done = run(release_at(found.broker, tmp_path), "celery_workers_check.py", found.ca)
     assert done.returncode == 1
     assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+
+
+def test_the_liveness_probe_has_an_answer_over_tls(secured: Secured) -> None:
+    health = load_file(CHART / "files" / "celery_workers_health.py")
+    assert health.any_answers(secured.broker.amqp_url)
+    assert not health.any_answers(secured.broker.amqp_url.replace("amqps:", "amqp:"))
 
 
 def test_the_job_believes_no_other_ca(secured: Secured, tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """Probes of a worker's container: `python celery_workers_health.py startup|live`; exit code 0 is healthy.
 
 startup: this worker answers a ping through the broker. live: fails only for a worker whose heartbeat file has been
-stale and whose broker has accepted connections for UNHEALTHY_SECONDS: a broker that is away is no reason to restart
-workers, and Celery's own reconnect waits up to 30 s. Needs Celery for `startup` only.
+stale and whose broker has answered for UNHEALTHY_SECONDS: a broker that is away, or hangs with its port open, is no
+reason to restart workers, and Celery's own reconnect waits up to 30 s. Needs Celery for `startup` only.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from celery import Celery
 
 UNHEALTHY_SECONDS = 90.0
-CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 4.0  # for all brokers of a URL together: less than the probe's own limit, which would count as failed
 PING_SECONDS = 5.0
 DEFAULT_PORTS = {"amqps": 5671}
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # a server that can speak answers it at once, before any login
 REACHABLE_SINCE = "broker-reachable-since"  # in the state directory: since when a stale worker's broker has answered
 
 
@@ -56,13 +58,35 @@ def broker_addresses(url: str) -> list[tuple[str, int]]:
     return found
 
 
-def accepts_tcp(address: tuple[str, int]) -> bool:
-    """Whether something accepts a connection there."""
+def answers(address: tuple[str, int], tls: bool, limit_seconds: float = ANSWER_SECONDS) -> bool:
+    """Whether a broker says something there; a connection alone the kernel also accepts for one that hangs."""
+    deadline = time.monotonic() + limit_seconds
     try:
-        with socket.create_connection(address, timeout=CONNECT_SECONDS):
-            return True
+        plain = socket.create_connection(address, timeout=limit_seconds)
+        with plain, encrypted(plain) if tls else plain as connection:
+            connection.settimeout(max(0.1, deadline - time.monotonic()))
+            connection.sendall(PROTOCOL_HEADER)
+            return bool(connection.recv(1))
+    except ssl.SSLEOFError:
+        return False
+    except ssl.SSLError:
+        return True  # it wants a certificate of ours, or other ciphers, and said so
     except OSError:
         return False
+
+
+def encrypted(connection: socket.socket) -> ssl.SSLSocket:
+    """Return the connection under TLS. Nothing secret goes over it, so who the other is does not matter."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(connection)
+
+
+def any_answers(url: str) -> bool:
+    """Whether one of the brokers in a Celery broker URL answers."""
+    addresses = broker_addresses(url)
+    tls = urlsplit(url.split(";")[0]).scheme == "amqps"
+    return any(answers(address, tls, ANSWER_SECONDS / len(addresses)) for address in addresses)
 
 
 def age_seconds(path: Path, now: float) -> float | None:
@@ -79,7 +103,7 @@ def is_live(directory: Path, url: str, now: float, unhealthy_seconds: float = UN
     age = age_seconds(directory / "heartbeat", now)
     # No file at all: the worker has not come so far, which is the startup probe's matter.
     stale = age is not None and age >= unhealthy_seconds
-    if not stale or not any(accepts_tcp(address) for address in broker_addresses(url)):
+    if not stale or not any_answers(url):
         reachable_since.unlink(missing_ok=True)
         return True
     since = age_seconds(reachable_since, now)
@@ -101,7 +125,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if arguments == ["live"]:
         if is_live(Path(environment["CELERY_WORKERS_STATE_DIR"]), environment["CELERY_BROKER_URL"], time.time()):
             return 0
-        print(f"the worker has stood still for {UNHEALTHY_SECONDS:.0f} s with its broker in reach", file=sys.stderr)
+        print(f"the worker has stood still for {UNHEALTHY_SECONDS:.0f} s though its broker answers", file=sys.stderr)
         return 1
     print("usage: celery_workers_health.py startup|live", file=sys.stderr)
     return 2

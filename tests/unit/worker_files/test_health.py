@@ -1,10 +1,13 @@
-"""The liveness step: a worker is restarted only when it stands still while its broker is in reach."""
+"""The liveness step: a worker is restarted only when it stands still while its broker answers."""
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +25,27 @@ def health(config: Path) -> ModuleType:
 
 @pytest.fixture
 def broker_url() -> Iterator[str]:
-    """Something that accepts connections."""
+    """Something that answers whatever is said to it, as a broker does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_answer_all, args=[server], daemon=True)
+        thread.start()
+        yield f"amqp://u:p@127.0.0.1:{server.getsockname()[1]}//"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def _answer_all(server: socket.socket) -> None:
+    with suppress(OSError):  # the end of the test
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                if connection.recv(8).startswith(b"AMQP"):
+                    connection.sendall(b"\x01")
+
+
+@pytest.fixture
+def hung_url() -> Iterator[str]:
+    """Something whose kernel accepts connections, and that says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"amqp://u:p@127.0.0.1:{server.getsockname()[1]}//"
 
@@ -62,6 +85,23 @@ def test_stale_worker_fails_after_its_broker_answered_long_enough(
 def test_stale_worker_is_live_while_its_broker_is_away(health: ModuleType, tmp_path: Path, dead_url: str) -> None:
     touched(tmp_path, NOW - 100)
     assert all(health.is_live(tmp_path, dead_url, NOW + second) for second in range(0, 600, 30))
+
+
+def test_stale_worker_is_live_while_its_broker_hangs(
+    health: ModuleType, tmp_path: Path, hung_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.2)
+    touched(tmp_path, NOW - 100)
+    assert all(health.is_live(tmp_path, hung_url, NOW + second) for second in range(0, 300, 60))
+
+
+def test_many_brokers_that_hang_take_no_longer_than_one(
+    health: ModuleType, hung_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 1.0)
+    started = time.monotonic()
+    assert not health.any_answers(";".join([hung_url] * 5))
+    assert time.monotonic() - started < 3.0
 
 
 def test_brokers_return_starts_the_count_anew(

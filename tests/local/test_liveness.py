@@ -1,0 +1,34 @@
+"""What the liveness probe takes for an answer of a real broker."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import ModuleType
+
+import pytest
+
+from harness.broker.server import Broker
+from harness.chart.values import CHART
+from tests.local.worker_release import eventually, load_file
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def health() -> ModuleType:
+    return load_file(CHART / "files" / "celery_workers_health.py")
+
+
+def test_a_broker_that_is_stopped_does_not_answer_though_its_port_is_open(
+    health: ModuleType, vhost_broker: Broker
+) -> None:
+    if vhost_broker.pid is None:
+        pytest.skip("the broker is not ours to stop")
+    assert health.any_answers(vhost_broker.amqp_url)
+    os.kill(vhost_broker.pid, signal.SIGSTOP)
+    try:
+        assert not health.any_answers(vhost_broker.amqp_url)
+    finally:
+        os.kill(vhost_broker.pid, signal.SIGCONT)
+    assert eventually(lambda: health.any_answers(vhost_broker.amqp_url), seconds=20)

@@ -77,8 +77,12 @@ bench: venv ## Benchmarks: ratios measured in one run
 mutation: venv ## Change every property of the values schema, and count what nobody notices
 	@$(BIN)/python -m tests.chart.mutation
 
+.PHONY: package
+package: venv ## Package the chart into dist/
+	@"$$($(BIN)/python -c 'from harness import tools; print(tools.find_helm())')" package charts/celery-workers --destination dist
+
 .PHONY: golden
-golden: venv ## Refresh what is generated: the golden renders, the values schema, the chart's reference of values
+golden: venv ## Refresh what is generated: the golden renders, the values schema, the chart's reference, Chart.yaml's annotations
 	@$(BIN)/python -m tests.golden.refresh
 
 .PHONY: crds

@@ -1,4 +1,4 @@
-"""What is written from other files: golden renders, the chart's schema, its README's values.
+"""What is written from other files: golden renders, the chart's schema, its README's values, Chart.yaml's annotations.
 
 There is a render of each file of `values/`, and one of each file of `tests/golden/values/` over production: what the
 chart can do beyond what the repository's own environments ask of it.
@@ -18,9 +18,10 @@ from typing import Any
 
 from harness.chart import schema_source, values_reference
 from harness.chart.render import CHART, environment_files, render
-from harness.chart.values import VALUES, defaults
+from harness.chart.values import ROOT, VALUES, defaults
 from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
+from tests.golden import chart_yaml
 
 FOLDER = Path(__file__).resolve().parent
 FEATURES = FOLDER / "values"
@@ -76,10 +77,12 @@ def path_of(name: str) -> Path:
 
 
 def generated(chart: Path = CHART) -> dict[Path, str]:
-    """Return the files that follow from values.yaml and schema.fragment.yaml, with the text each must have."""
+    """Return the files that follow from values.yaml, schema.fragment.yaml and CHANGELOG.md, with each one's text."""
     schema = schema_source.build((chart / "values.yaml").read_text(), (chart / "schema.fragment.yaml").read_text())
-    readme = chart / "README.md"
+    readme, description = chart / "README.md", chart / "Chart.yaml"
+    changelog = (ROOT / "CHANGELOG.md").read_text()
     return {
+        description: chart_yaml.insert(description.read_text(), changelog, defaults(chart)),
         schema_file(chart): json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         readme: values_reference.insert(readme.read_text(), schema, defaults(chart)),
     }
@@ -88,7 +91,7 @@ def generated(chart: Path = CHART) -> dict[Path, str]:
 def main() -> None:
     """Write every file and delete golden renders whose values file is gone."""
     for path, text in generated().items():  # first: helm reads the schema
-        _write(path, text, "values.yaml")
+        _write(path, text, "CHANGELOG.md, values.yaml")
     wanted = files()
     for name, values in wanted.items():
         _write(path_of(name), golden(values), ", ".join(path.stem for path in values))

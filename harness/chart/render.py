@@ -217,11 +217,11 @@ def _fail_lines(text: str, values: Values) -> list[Problem]:
 
 
 def _fail_line(item: str, values: Values) -> Problem:
-    found = re.fullmatch(r"([A-Za-z0-9_.\[\]-]+): (.*?)(?:; ([^;]*))?", item)
+    found = re.fullmatch(r'((?:[A-Za-z0-9_.\[\]-]|\["[^"]+"\])+): (.*?)(?:; ([^;]*))?', item)
     if found is None:
         return Problem("", item, rule=CHART_RULES)
-    parts = re.findall(r"[^.\[\]]+", found[1])
-    path = tuple(int(part) if part.isdigit() else part for part in parts)
+    parts = re.findall(r'\["([^"]+)"\]|([^.\[\]]+)', found[1])
+    path = tuple(quoted or (int(plain) if plain.isdigit() else plain) for quoted, plain in parts)
     return Problem(found[1], found[2], found[3] or "", rule=CHART_RULES, source=values.source(path))
 
 

@@ -110,6 +110,16 @@ what and how to mend it.
 {{- if and $values.monitoring.prometheusRule.enabled (not $values.monitoring.prometheusRule.groups) -}}
   {{- include "celery-workers.problem" (list (index . 1) "monitoring.prometheusRule.groups: there is no rule; give groups, or turn prometheusRule.enabled off") -}}
 {{- end -}}
+{{- $dashboards := $values.monitoring.dashboards -}}
+{{- if and $dashboards.enabled (not $dashboards.files) -}}
+  {{- include "celery-workers.problem" (list (index . 1) "monitoring.dashboards.files: there is no dashboard; give files, or turn dashboards.enabled off") -}}
+{{- end -}}
+{{- range $name, $text := $dashboards.files -}}
+  {{- if hasKey (fromJson $text) "Error" -}}
+    {{- $key := ternary (print "." $name) (printf "[%q]" $name) (regexMatch "^[A-Za-z0-9_-]+$" $name) -}}
+    {{- include "celery-workers.problem" (list (index $ 1) (printf "monitoring.dashboards.files%s: is no JSON object, which Grafana would pass over; give what it exports" $key)) -}}
+  {{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* What is listed must have an effect. Arguments: root, model. */}}

@@ -55,6 +55,15 @@ def test_the_charts_own_list_becomes_one_problem_an_item(read: values.Values, tm
     assert (queue.path, queue.fix, queue.source) == ("routes[0].queue", "", f"{tmp_path}/mine.yaml:6")
 
 
+def test_a_key_in_quotes_has_a_source_too(tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text("")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("files:\n  other: x\n  a.json: '{'\n")
+    text = FAIL_TEXT.partition("  -")[0] + '  - files["a.json"]: is no JSON object; mend it\n'
+    (problem,) = explain(text, values.read([mine], chart=tmp_path), tmp_path)
+    assert problem.text() == f'files["a.json"] ({mine}:3): is no JSON object; mend it'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

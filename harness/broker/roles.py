@@ -19,6 +19,7 @@ EVENTS = "celeryev"
 CONTROL = "celery.pidbox"
 REPLIES = "reply.celery.pidbox"
 CONTROL_QUEUES = r".+\.celery\.pidbox"  # of each worker, and of whoever waits for answers
+ANSWER_QUEUES = r".+\.reply\.celery\.pidbox"  # those of whoever waits for answers alone
 EVENT_QUEUES = r"celeryev\..+"
 
 
@@ -70,27 +71,34 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
         ),
         Role(
             "topology",
-            "the topology Job, and KEDA where it shares the Secret: managementUrl",
+            "the topology Job, and KEDA where it has no Secret of its own: managementUrl",
             configure=_names(*exchanges, *queues, *dead),
             write=_names(*queues, *dead),
             read=_names(*exchanges),
             tag="policymaker",
         ),
-        Role("scaler", "KEDA alone: it looks at queues by the management API", tag="management"),
+        Role("scaler", "KEDA, which looks at queues by the management API: broker.scalerSecret", tag="management"),
         Role("monitor", "dashboards and health checks by the management API", tag="monitoring"),
         Role(
             "events",
-            "an exporter or Flower that reads Celery's events",
+            "what reads Celery's events and asks no worker",
             configure=_names(EVENTS, CONTROL, patterns=[EVENT_QUEUES]),
             write=_names(CONTROL, patterns=[EVENT_QUEUES]),
             read=_names(EVENTS, patterns=[EVENT_QUEUES]),
         ),
         Role(
+            "exporter",
+            "celery-exporter or Flower, which read events and ask workers what they do: exporter.existingSecret",
+            configure=_names(EVENTS, CONTROL, REPLIES, patterns=[EVENT_QUEUES, ANSWER_QUEUES]),
+            write=_names(CONTROL, patterns=[EVENT_QUEUES, ANSWER_QUEUES]),
+            read=_names(EVENTS, REPLIES, patterns=[EVENT_QUEUES, ANSWER_QUEUES]),
+        ),
+        Role(
             "inspector",
             "celery inspect and celery control: it may also shut workers down",
-            configure=_names(CONTROL, REPLIES, patterns=[r".+\.reply\.celery\.pidbox"]),
-            write=_names(CONTROL, patterns=[r".+\.reply\.celery\.pidbox"]),
-            read=_names(REPLIES, patterns=[r".+\.reply\.celery\.pidbox"]),
+            configure=_names(CONTROL, REPLIES, patterns=[ANSWER_QUEUES]),
+            write=_names(CONTROL, patterns=[ANSWER_QUEUES]),
+            read=_names(REPLIES, patterns=[ANSWER_QUEUES]),
         ),
     ]
 

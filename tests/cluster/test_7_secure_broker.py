@@ -32,10 +32,12 @@ from tests.local.tls_front import make_certificates
 pytestmark = pytest.mark.full
 
 PASSWORD = "of-one-test"
-CA_SECRET, TLS_SECRET = "broker-ca", "broker-tls"
-# One class by KEDA, which then asks the management API over TLS, as the topology user.
+CA_SECRET, TLS_SECRET, SCALER_SECRET = "broker-ca", "broker-tls", "scaler-broker"
+PUBLISHING = ("publisher", "declaring-publisher")
+OTHERS = ("topology", "scaler", "monitor", "events", "exporter", "inspector")  # who neither works nor publishes
+# One class by KEDA, which then asks the management API over TLS, as a user that may look at queues and no more.
 SECURE = {
-    "broker": {"tls": {"caSecret": CA_SECRET}},
+    "broker": {"scalerSecret": SCALER_SECRET, "tls": {"caSecret": CA_SECRET}},
     "workers": {"asking": {"scaler": "keda", "replicas": {"max": 2}, "targets": {"queueDepth": 10}}},
 }
 
@@ -129,16 +131,16 @@ def secured(space: Space, tmp_path: Path) -> Iterator[Secured]:
 def add_secrets(space: Space, cluster: rabbitmq_cluster.Cluster, directory: Path) -> Path:
     """Make the broker's certificate and every Secret; return the CA's certificate."""
     ca, certificate, key = make_certificates(directory, names=f"DNS:{cluster.host}")
-    worker, topology_user, publisher = (f"{name}:{PASSWORD}@{cluster.host}" for name in (
-        "worker", "topology", "declaring-publisher"))  # fmt: skip
-    management = f"https://{topology_user}:{rabbitmq_cluster.HTTPS_PORT}"
+    worker, topology_user, scaler, publisher = (f"{name}:{PASSWORD}@{cluster.host}" for name in (
+        "worker", "topology", "scaler", "declaring-publisher"))  # fmt: skip
     secrets = {
         CA_SECRET: {"ca.crt": ca.read_text()},
         TLS_SECRET: {"ca.crt": ca.read_text(), "tls.crt": certificate.read_text(), "tls.key": key.read_text()},
         BROKER_SECRET: {
             "amqpUrl": f"amqps://{worker}:{rabbitmq_cluster.AMQPS_PORT}//",
-            "managementUrl": management,
+            "managementUrl": f"https://{topology_user}:{rabbitmq_cluster.HTTPS_PORT}",
         },
+        SCALER_SECRET: {"managementUrl": f"https://{scaler}:{rabbitmq_cluster.HTTPS_PORT}"},
         "publisher-broker": {"amqpUrl": f"amqps://{publisher}:{rabbitmq_cluster.AMQPS_PORT}//"},
     }
     space.kubectl.apply(
@@ -158,12 +160,12 @@ def publish(exchange: str, routing_key: str) -> Callable[[Any], Any]:
 
 def require_refusals(secured: Secured) -> None:
     """Fail where a user may do another's work."""
-    for role in ("worker", "topology", "scaler", "monitor", "events", "inspector", "publisher", "declaring-publisher"):
+    for role in ("worker", *PUBLISHING, *OTHERS):
         assert secured.refuses(role, lambda channel: channel.basic_get("labels.dead")), role
         assert secured.refuses(role, lambda channel: channel.queue_declare("another")), role
-    for role in ("topology", "scaler", "monitor", "events", "inspector", "publisher", "declaring-publisher"):
+    for role in (*PUBLISHING, *OTHERS):
         assert secured.refuses(role, lambda channel: channel.basic_get("labels")), role
-    for role in ("topology", "scaler", "monitor", "events", "inspector"):
+    for role in OTHERS:
         assert secured.refuses(role, publish("", "labels")), role
     policy = {"pattern": "^labels$", "definition": {"max-length": 1}}
     for role in ("worker", "scaler", "monitor", "publisher"):

@@ -219,6 +219,24 @@ def test_events(users: Users) -> None:
     assert refused(release.broker.amqp_url, lambda channel: publish(channel, ""))
 
 
+def test_exporter(users: Users) -> None:
+    """It reads events; at each scrape it asks workers for pools and queues, the broker for each queue's length."""
+    release = users.release("exporter")
+    seen: list[str] = []
+    with users.owner.worker("work"):
+        app = release.publisher()
+        with app.connection_for_read() as connection:
+            receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
+            receiver.capture(limit=1, timeout=20)
+        inspect = app.control.inspect(timeout=5)
+        assert inspect.stats().keys() == inspect.active_queues().keys() == {"work@pod-0"}
+        with app.connection_for_read() as connection:
+            assert connection.default_channel.queue_declare("main", passive=True).message_count == 0
+    assert seen == ["worker-heartbeat"]
+    assert refused(release.broker.amqp_url, lambda channel: channel.basic_get("main"))
+    assert refused(release.broker.amqp_url, lambda channel: publish(channel, ""))
+
+
 def test_inspector(users: Users) -> None:
     release = users.release("inspector")
     with users.owner.worker("work"):

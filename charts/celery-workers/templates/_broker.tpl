@@ -2,11 +2,17 @@
 
 {{/* Environment of a container that speaks AMQP. Arguments: root, model. */}}
 {{- define "celery-workers.brokerEnv" -}}
-- name: CELERY_BROKER_URL
+{{- $key := ternary "connection_string" "amqpUrl" (eq (index . 1).brokerMode "operator") -}}
+{{- include "celery-workers.amqpEnv" (list (index . 0) "CELERY_BROKER_URL" (include "celery-workers.brokerSecretName" .) $key) -}}
+{{- end -}}
+
+{{/* The same of a Secret. Arguments: root, variable, Secret, its key. */}}
+{{- define "celery-workers.amqpEnv" -}}
+- name: {{ index . 1 }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "celery-workers.brokerSecretName" . }}
-      key: {{ ternary "connection_string" "amqpUrl" (eq (index . 1).brokerMode "operator") }}
+      name: {{ index . 2 }}
+      key: {{ index . 3 }}
 {{- if include "celery-workers.brokerCa" (index . 0) }}
 - {name: CELERY_BROKER_CA_FILE, value: /etc/celery-workers-broker/ca.crt}
 {{- end }}
@@ -31,6 +37,11 @@
       name: {{ $secret }}
       key: managementUrl
 {{- end -}}
+{{- end -}}
+
+{{/* Some text where KEDA takes the login alone from a Secret, which the cluster's operator made. Arguments: root, model. */}}
+{{- define "celery-workers.scalerLogin" -}}
+{{- if and (eq (index . 1).brokerMode "operator") (not (index . 0).Values.broker.scalerSecret) }}yes{{ end -}}
 {{- end -}}
 
 {{/* Host and port of the RabbitmqCluster's management API. Argument: root. */}}

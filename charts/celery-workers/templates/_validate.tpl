@@ -46,6 +46,11 @@ what and how to mend it.
 {{- if and (eq $model.brokerMode "embedded") (ne $values.environment "dev") -}}
   {{- include "celery-workers.problem" (list $model (printf "broker.mode: the embedded broker has a public password and no storage, so environment %s may not use it; set external and make the Secret broker.existingSecret names" $values.environment)) -}}
 {{- end -}}
+{{- range $path, $secret := dict "broker.scalerSecret" $values.broker.scalerSecret "exporter.existingSecret" $values.exporter.existingSecret -}}
+  {{- if and $secret (eq $model.brokerMode "embedded") -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s: the embedded broker has one user, which the release knows; set null" $path)) -}}
+  {{- end -}}
+{{- end -}}
 {{- $tls := $values.broker.tls -}}
 {{- if and $tls.caSecret $tls.caConfigMap -}}
   {{- include "celery-workers.problem" (list $model "broker.tls.caConfigMap: caSecret says where the CA is already; set one of them to null") -}}

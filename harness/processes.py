@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.errors import HarnessError, InputError
 
@@ -18,10 +20,16 @@ POLL_SECONDS = 0.1
 
 
 def start(
-    arguments: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    arguments: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    account: str | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to `log`.
 
+    `account` names a user of this machine that it runs as, which root alone can ask for.
     On Linux the kernel kills it when the calling thread ends (setpriv --pdeathsig), so call from a thread that lives
     as long as the process should.
     """
@@ -34,7 +42,16 @@ def start(
             env=None if env is None else dict(env),
             cwd=cwd,
             start_new_session=True,
+            **as_account(account),
         )
+
+
+def as_account(account: str | None) -> dict[str, Any]:
+    """Arguments of `subprocess` that make a child run as that user, with none of our own groups; none for None."""
+    if account is None:
+        return {}
+    entry = pwd.getpwnam(account)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": ()}
 
 
 def _die_with_parent() -> list[str]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import processes
-from harness.broker.logs import tail
 from harness.broker.management import Management
 from harness.broker.node import CONSUMER_TIMEOUT_SECONDS
 from harness.errors import HarnessError
+from harness.logs import tail
 
 IMAGES = ("rabbitmq:3.13-management", "rabbitmq:4-management", "rabbitmq:3-management", "rabbitmq:management")
 ANSWER_SECONDS = 10.0  # `info` and `image inspect` answer at once or the engine is not well

@@ -12,8 +12,8 @@ import httpx
 from kombu import Connection
 
 from harness.broker.stats import DeadLetter, QueueDepth, QueueStats
-from harness.broker.urls import redact
 from harness.errors import HarnessError
+from harness.urls import redact
 
 
 class Management:

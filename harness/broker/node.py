@@ -13,9 +13,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness import processes
-from harness.broker.logs import tail
 from harness.broker.management import Management
 from harness.errors import HarnessError
+from harness.logs import tail
 
 START_SECONDS = 60.0  # about 8 s on an idle machine; a loaded one takes several times that
 # A delivery that is not acknowledged within this closes its worker's channel and with it the whole worker, so it stands

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,19 @@ from urllib.parse import quote, urlsplit
 
 from kombu import Connection
 
-from harness.broker import container, node, packages
+from harness import packages
+from harness.broker import container, node
 from harness.broker.management import Management
-from harness.broker.urls import BrokerUrl, accepts_tcp, parse_amqp, redact
+from harness.broker.urls import BrokerUrl, accepts_tcp, parse_amqp
 from harness.errors import HarnessError, InputError
+from harness.urls import redact
+
+INSTALL_HELP = """\
+no RabbitMQ in reach. Do one of these:
+  Debian, Ubuntu   apt-get install rabbitmq-server   (as root this is done for you)
+  Fedora           dnf install rabbitmq-server
+  macOS            brew install rabbitmq
+  any              start Docker or Podman, or set BROKER_URL=amqp://user:password@host:5672/vhost"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def acquire(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
         with container.run(engine, directory, port=port) as (amqp_url, management_url):
             yield Broker(amqp_url, management_url, _version(management_url), "container")
         return
-    server = server or _installed_server(directory)
+    server = server or _installed_server()
     with node.run(server, directory, port=port) as running:
         management_url = node.management_url(running.ports)
         amqp_url = node.amqp_url(running.ports)
@@ -96,10 +104,7 @@ def prepare() -> str:
     installed = node.find_server()
     if installed is None and (engine := container.find_engine()) is not None:
         return f"a container of {engine}"
-    if installed is None:
-        with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
-            installed = _installed_server(Path(directory))
-    return str(installed)
+    return str(installed or _installed_server())
 
 
 def given_broker(amqp_url: str, environment: Mapping[str, str]) -> Broker:
@@ -133,14 +138,8 @@ def _check_amqp(amqp_url: str, parts: BrokerUrl) -> None:
         raise InputError(f"the broker at BROKER_URL ({parts.shown}) refuses us: {reason}") from error
 
 
-def _installed_server(directory: Path) -> Path:
-    if not packages.can_install():
-        raise HarnessError(packages.INSTALL_HELP)
-    packages.install(log=directory / "apt.log")
-    server = node.find_server()
-    if server is None:
-        raise HarnessError(f"rabbitmq-server was installed but not found.\n{packages.INSTALL_HELP}")
-    return server
+def _installed_server() -> Path:
+    return packages.ensure("rabbitmq-server", node.find_server, what="RabbitMQ", help_text=INSTALL_HELP)
 
 
 def _version(management_url: str) -> str:

@@ -1,4 +1,4 @@
-"""Broker URLs: reading them, and showing them without their password."""
+"""Broker URLs, and whether anything answers there."""
 
 from __future__ import annotations
 
@@ -51,17 +51,6 @@ def parse_amqp(url: str, *, source: str) -> BrokerUrl:
         port=port or _AMQP_PORTS[parts.scheme],
         vhost=unquote(parts.path[1:]) or "/",
     )
-
-
-def redact(url: str) -> str:
-    """The URL without its password, for messages; what cannot be parsed is not shown at all."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        netloc = f"{parts.username}@{host}" if parts.username else host
-        return parts._replace(netloc=f"{netloc}:{parts.port}" if parts.port else netloc).geturl()
-    except ValueError:
-        return "(unreadable URL)"
 
 
 def accepts_tcp(host: str, port: int, *, timeout_seconds: float = 3.0) -> bool:

@@ -10,11 +10,12 @@ import click
 
 from harness import tools
 from harness.broker import server
+from harness.services import postgresql, redis
 
 # What each purpose needs, by the functions that find it or make it.
 NEEDS: Mapping[str, Mapping[str, Callable[[], Path | str]]] = {
     "spike": {"helm": tools.find_helm, "rabbitmq": server.prepare},
-    "bench": {"helm": tools.find_helm, "rabbitmq": server.prepare},
+    "bench": {"helm": tools.find_helm, "rabbitmq": server.prepare, "redis": redis.prepare},
     "test": {
         "helm 3": lambda: tools.find_helm(3),
         "helm 4": lambda: tools.find_helm(4),
@@ -22,6 +23,8 @@ NEEDS: Mapping[str, Mapping[str, Callable[[], Path | str]]] = {
         "kube-score": lambda: tools.build(tools.TOOLS["kube-score"]),
         "definitions": lambda: tools.module_directory(tools.TOOLS["prometheus-operator"]),
         "rabbitmq": server.prepare,
+        "redis": redis.prepare,
+        "postgresql": postgresql.prepare,
     },
 }
 
@@ -33,7 +36,8 @@ def command(purpose: str, as_json: bool) -> None:
     """Install or build what is missing, and say where each thing is.
 
     Helm comes from $HELM, from PATH, or is built from tools/; RabbitMQ is the one at $BROKER_URL, an installed one, a
-    container, or the distribution's package.
+    container, or the distribution's package; Redis and PostgreSQL are those at $REDIS_URL and $DATABASE_URL, installed
+    ones, or the distribution's packages.
     """
     found = {name: str(find()) for name, find in NEEDS[purpose].items()}
     if as_json:

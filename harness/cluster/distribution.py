@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness import tools
-from harness.broker.packages import services_held_back
 from harness.cluster import shell
 from harness.errors import InputError
+from harness.packages import services_held_back
 
 # What must be there, by the program that shows it is.
 ENGINE_PACKAGES: Mapping[str, str] = {

@@ -11,6 +11,10 @@ import pytest
 from harness.broker.management import Management
 from harness.broker.server import Broker, acquire, for_vhost
 from harness.broker.urls import parse_amqp
+from harness.services import postgresql as postgresql_service
+from harness.services import redis as redis_service
+from harness.services.postgresql import PostgreSQL
+from harness.services.redis import Redis
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +34,33 @@ def vhost_broker(broker: Broker) -> Iterator[Broker]:
             yield for_vhost(broker, name)
         finally:
             api.delete_vhost(name)
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis for this session; tests keep apart by the prefix of their keys."""
+    with redis_service.run(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def redis_prefix() -> str:
+    """A prefix of Redis keys of this test alone."""
+    return f"test-{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """A PostgreSQL for this session; with xdist one for each worker process."""
+    with postgresql_service.run(tmp_path_factory.mktemp("postgresql")) as running:
+        yield running
+
+
+@pytest.fixture
+def own_database(postgresql: PostgreSQL) -> Iterator[PostgreSQL]:
+    """The session's PostgreSQL with an empty database of this test alone."""
+    with postgresql_service.own_database(postgresql, f"test_{secrets.token_hex(4)}") as own:
+        yield own
 
 
 @pytest.fixture

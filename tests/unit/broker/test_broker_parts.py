@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.broker import container, node, packages, server
+from harness import packages
+from harness.broker import container, node, server
 from harness.broker.stats import QueueStats, version_numbers
-from harness.broker.urls import parse_amqp, redact
+from harness.broker.urls import parse_amqp
 from harness.errors import HarnessError, InputError
+from harness.urls import redact
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Installing RabbitMQ from the distribution's packages."""
+"""Installing a server from the distribution's packages, without its service being started."""
 
 from __future__ import annotations
 
@@ -9,24 +9,19 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from harness.broker.logs import tail
-from harness.broker.node import find_server
 from harness.errors import HarnessError
+from harness.logs import tail
 
 INSTALL_SECONDS = 300.0
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 _LOG = logging.getLogger(__name__)
 _DENY = "#!/bin/sh\n# Written for the time of one package installation: no service may start.\nexit 101\n"
 
-INSTALL_HELP = """\
-no RabbitMQ in reach. Do one of these:
-  Debian, Ubuntu   apt-get install rabbitmq-server   (as root this is done for you)
-  Fedora           dnf install rabbitmq-server
-  macOS            brew install rabbitmq
-  any              start Docker or Podman, or set BROKER_URL=amqp://user:password@host:5672/vhost"""
+Found = TypeVar("Found")
 
 
 def can_install(*, user_id: int | None = None) -> bool:
@@ -35,15 +30,31 @@ def can_install(*, user_id: int | None = None) -> bool:
     return root and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
 
 
-def install(*, log: Path) -> None:
-    """Install rabbitmq-server without starting its service. Raises HarnessError with the end of apt's output."""
+def ensure(package: str, find: Callable[[], Found | None], *, what: str, help_text: str) -> Found:
+    """What `find` returns, after installing `package` where it returns None.
+
+    Raises HarnessError with `help_text` where packages cannot be installed here or did not bring it.
+    """
+    found = find()
+    if found is None and can_install():
+        with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
+            _install(package, find, what=what, help_text=help_text, log=Path(directory, "apt.log"))
+        found = find()
+        if found is None:
+            raise HarnessError(f"{package} was installed but {what} was not found.\n{help_text}")
+    if found is None:
+        raise HarnessError(help_text)
+    return found
+
+
+def _install(package: str, find: Callable[[], object], *, what: str, help_text: str, log: Path) -> None:
     with _one_at_a_time():
-        if find_server() is not None:
+        if find() is not None:
             return  # another run installed it while we waited
-        _LOG.info("installing RabbitMQ from the distribution's packages (at most %.0f s)", INSTALL_SECONDS)
+        _LOG.info("installing %s from the distribution's packages (at most %.0f s)", what, INSTALL_SECONDS)
         with services_held_back():
-            _apt(["update"], log=log)
-            _apt(["install", "--yes", "--no-install-recommends", "rabbitmq-server"], log=log)
+            _apt(["update"], log=log, help_text=help_text)
+            _apt(["install", "--yes", "--no-install-recommends", package], log=log, help_text=help_text)
 
 
 @contextlib.contextmanager
@@ -70,7 +81,7 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def _apt(arguments: Sequence[str], *, log: Path) -> None:
+def _apt(arguments: Sequence[str], *, log: Path, help_text: str) -> None:
     command = ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=120", *arguments]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
@@ -87,4 +98,4 @@ def _apt(arguments: Sequence[str], *, log: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise HarnessError(f"`{' '.join(command)}` took longer than {INSTALL_SECONDS:.0f} s") from error
     if done.returncode != 0:
-        raise HarnessError(f"`{' '.join(command)}` failed:\n{tail(log)}\n{INSTALL_HELP}")
+        raise HarnessError(f"`{' '.join(command)}` failed:\n{tail(log)}\n{help_text}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 NAMES = (
     "accepted",  # attempts the broker confirmed
@@ -19,11 +19,11 @@ NAMES = (
 
 
 class Counters(Mapping[str, int]):
-    """Counts by name since the publisher was made. Safe under threads and greenlets."""
+    """Counts by name since their owner was made, by default a publisher's. Safe under threads and greenlets."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Iterable[str] = NAMES) -> None:
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(NAMES, 0)
+        self._counts = dict.fromkeys(names, 0)
 
     def add(self, name: str) -> None:
         """Count one more of `name`."""

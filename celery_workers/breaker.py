@@ -142,6 +142,7 @@ class CircuitBreaker:
         )
         self._known: _Known | None = None
         self._asking_until = -math.inf
+        self._resetting = False  # a success is on its way to Redis, and no failure after it
         self._local = threading.local()  # of each thread or greenlet: its probe, its open `with` blocks
 
     @property
@@ -288,9 +289,15 @@ class CircuitBreaker:
     def _record(self, outcome: Outcome, probe: str, *, exact: bool = False) -> None:
         if self._store is None or (outcome == "release" and not probe):
             return
-        if outcome == "success" and not probe and not exact and self._nothing_to_reset():
+        plain_success = outcome == "success" and not probe and not exact
+        if plain_success and (self._resetting or self._nothing_to_reset()):
             return
-        answer = self._ask(lambda store: store.record(outcome, threshold=self._threshold, token=probe))
+        self._resetting = plain_success  # a failure from now on needs a success after it
+        try:
+            answer = self._ask(lambda store: store.record(outcome, threshold=self._threshold, token=probe))
+        finally:
+            if plain_success:
+                self._resetting = False
         if answer is not None and answer.changed:
             self.counters.add("opened" if answer.state == "open" else "closed")
             _log.warning("circuit breaker %s: %s after %d failures", self.name, answer.state, answer.failures)

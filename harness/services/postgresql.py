@@ -10,11 +10,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 
 from harness import packages, processes
@@ -117,9 +119,23 @@ def serve(made: Home, *, port: int | None = None) -> Iterator[PostgreSQL]:
     a port that is taken, HarnessError when it does not come up.
     """
     if port is not None:
-        processes.require_free_port(port, option="PostgreSQL's port")
+        _wait_for_port(port)
     with contextlib.ExitStack() as stack:
         yield _start_with_retries(stack, _programs(), made, port)
+
+
+def _wait_for_port(port: int) -> None:
+    """Return once the port is free: the children of a server that was killed hold it for a moment longer."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            processes.require_free_port(port, option="PostgreSQL's port")
+        except InputError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(processes.POLL_SECONDS)
 
 
 @contextlib.contextmanager
@@ -225,6 +241,7 @@ def _start(stack: contextlib.ExitStack, programs: Path, made: Home, port: int) -
         "full_page_writes": "off",
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
+    _forget_zombie(made)
     process = processes.start(
         [programs / "postgres", "-D", made.data, *options], log=made.log, cwd=made.data.parent, account=made.account
     )
@@ -233,6 +250,14 @@ def _start(stack: contextlib.ExitStack, programs: Path, made: Home, port: int) -
     url = f"postgresql://{USER}:{made.password}@{processes.LOOPBACK}:{port}/postgres"
     _wait_until_up(process, url, made.log)
     return PostgreSQL(url, process.pid)
+
+
+def _forget_zombie(made: Home) -> None:
+    """Remove the lock of a server that was killed but not waited for: PostgreSQL takes a zombie for a live one."""
+    lock = made.data / "postmaster.pid"
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        if psutil.Process(int(lock.read_text().splitlines()[0])).status() == psutil.STATUS_ZOMBIE:
+            lock.unlink()
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -85,12 +85,11 @@ def test_redis_killed_comes_back_under_its_url(tmp_path: Path, monkeypatch: pyte
 
 
 def test_postgresql_killed_comes_back_with_its_rows(tmp_path: Path) -> None:
-    with postgresql_service.home(tmp_path) as home:
-        with postgresql_service.serve(home) as first:
-            with psycopg.connect(first.url) as one:
-                one.execute("CREATE TABLE kept AS SELECT 7 AS number")
-            assert first.pid is not None
-            os.kill(first.pid, signal.SIGKILL)
+    with postgresql_service.home(tmp_path) as home, postgresql_service.serve(home) as first:
+        with psycopg.connect(first.url) as one:
+            one.execute("CREATE TABLE kept AS SELECT 7 AS number")
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
         port = urlsplit(first.url).port
         with postgresql_service.serve(home, port=port) as second, psycopg.connect(second.url) as one:
             assert second.url == first.url

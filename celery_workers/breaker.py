@@ -177,6 +177,21 @@ class CircuitBreaker:
         """
         return self._admission(exact=True) is not None
 
+    def open_seconds(self) -> float | None:
+        """How many seconds it stays open at least, None when calls are let through or one may try.
+
+        Only looks, where `is_open` takes a permit: for those who do not call the dependency themselves, as a web server
+        that would rather not accept work for it.
+        """
+        if self._redis is None:
+            return None
+        try:
+            status = read_breaker(self._redis, self.name)
+        except Away:
+            self.counters.add("redis_away")
+            return None
+        return status.retry_after_seconds if status.state == "open" else None
+
     def record_success(self) -> None:
         """Say that a call went well."""
         self._record("success", self._take_probe(), exact=True)

@@ -4,6 +4,8 @@ On SQLite a transaction runs from BEGIN IMMEDIATE to COMMIT without a wait in be
 so no greenlet is switched away while it holds the write lock. Where another process holds it, SQLite answers at once
 (no busy timeout, which would stop the whole gevent loop) and `write` sleeps outside the transaction, where gevent
 does switch, and tries again.
+
+Any other database is a server that may be away: it has a circuit breaker, and what finds it away is tried again.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateTable
 
-from examx import settings
+from examx import breakers, retry, settings
 from examx.schema import metadata
 
 if TYPE_CHECKING:
@@ -33,6 +36,13 @@ T = TypeVar("T")
 
 LOCK_WAIT_SECONDS = 30.0
 """How long a transaction waits for other writers before it fails."""
+POLICY = retry.Policy(attempts=1000, longest_seconds=3.0)
+"""By time, not by tries: a database comes back, and until then every task needs it."""
+CONNECT_SECONDS = 5
+_AWAY_STATES = ("08", "53", "57P")
+"""How SQL's error codes begin: no connection, no resources (too many connections), the server ends or begins."""
+_BUSY_STATES = ("40", "55P03")
+"""Rolled back because of others (deadlock), a lock that was not free."""
 _PAUSE_SECONDS = (0.001, 0.010)
 _SQLITE_CONNECTIONS = 4
 _SCHEMA_ATTEMPTS = 5
@@ -56,14 +66,47 @@ def engine(database_url: str | None = None) -> Engine:
 def write(work: Callable[[Connection], T], *, database_url: str | None = None) -> T:
     """Run `work` in one transaction and commit. `work` must not wait for anything but the database.
 
-    It is run again from the start where the database was locked; its exceptions roll back and pass through.
+    It is run again from the start where the database was locked or away, the latter up to the limits of POLICY, also
+    when the connection broke at the commit: so it must be such that running it twice shows, as by a unique key. Its
+    exceptions roll back and pass through.
     """
-    return _attempt(lambda: _transaction(engine(database_url), work))
+    url = database_url or settings.current().database_url
+    return _patiently(url, lambda: _attempt(lambda: _transaction(engine(url), work)))
 
 
 def read(work: Callable[[Connection], T], *, database_url: str | None = None) -> T:
     """Run `work` on a connection without taking the write lock."""
-    return _attempt(lambda: _reading(engine(database_url), work))
+    url = database_url or settings.current().database_url
+    return _patiently(url, lambda: _attempt(lambda: _reading(engine(url), work)))
+
+
+def breaker_name(url: str) -> str | None:
+    """The name of a database's circuit breaker; None for a file, which is not away."""
+    parts = make_url(url)
+    return None if parts.get_backend_name() == "sqlite" else f"database-{parts.database}"
+
+
+def _patiently(url: str, step: Callable[[], T]) -> T:
+    """The result of `step`, tried again while the database server is away."""
+    breaker = breaker_name(url)
+    if breaker is None:
+        return step()
+    return retry.call(lambda: breakers.guarded(breaker, lambda: _translated(step)), policy=POLICY)
+
+
+def _translated(step: Callable[[], T]) -> T:
+    """The result of `step`; a server that is away is a TemporaryError, one that answered "not now" a BusyError."""
+    try:
+        return step()
+    except PoolTimeoutError as error:
+        raise retry.TemporaryError(f"no connection to the database: {error}") from error
+    except OperationalError as error:
+        state = getattr(error.orig, "sqlstate", None)
+        if error.connection_invalidated or state is None or state.startswith(_AWAY_STATES):
+            raise retry.TemporaryError(f"the database is away: {error.orig}") from error
+        if state.startswith(_BUSY_STATES):
+            raise retry.BusyError(f"the database is busy: {error.orig}") from error
+        raise
 
 
 def _attempt(step: Callable[[], T]) -> T:
@@ -97,11 +140,14 @@ def _is_locked(error: DBAPIError) -> bool:
 
 
 def _open(url: str) -> Engine:
-    opened = (
-        _open_sqlite(url) if make_url(url).get_backend_name() == "sqlite" else create_engine(url, pool_pre_ping=True)
-    )
+    opened = _open_sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _open_server(url)
     _create_schema(opened)
     return opened
+
+
+def _open_server(url: str) -> Engine:
+    options = {"connect_timeout": CONNECT_SECONDS} if make_url(url).get_backend_name() == "postgresql" else {}
+    return create_engine(url, pool_pre_ping=True, connect_args=options)
 
 
 def _open_sqlite(url: str) -> Engine:

@@ -14,7 +14,7 @@ from email.header import Header
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from examx import retry, settings
+from examx import breakers, retry, settings
 
 if TYPE_CHECKING:
     from examx.settings import Settings
@@ -59,7 +59,7 @@ def send(message: bytes, *, recipient: str) -> None:
     Raises smtplib.SMTPException where the server refuses for good, retry.TemporaryError when patience is used up.
     """
     where = settings.current()
-    retry.call(lambda: _send_once(where, message, recipient), policy=POLICY)
+    retry.call(lambda: breakers.guarded("service-smtp", lambda: _send_once(where, message, recipient)), policy=POLICY)
 
 
 def _send_once(where: Settings, message: bytes, recipient: str) -> None:
@@ -112,7 +112,7 @@ def _translated(error: OSError) -> Exception:
     if not isinstance(error, smtplib.SMTPException) or isinstance(error, smtplib.SMTPServerDisconnected):
         return _ConnectionLostError(f"no connection to the mail server: {error}")
     code = _code(error)
-    return retry.TemporaryError(f"the mail server answered {code}") if code in _TEMPORARY else error
+    return retry.BusyError(f"the mail server answered {code}") if code in _TEMPORARY else error
 
 
 def _code(error: smtplib.SMTPException) -> int:

@@ -26,6 +26,10 @@ class TemporaryError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class BusyError(TemporaryError):
+    """A service that is well refused for now, as with 429: it answered."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """At most `attempts` tries; the wait doubles from `first_seconds` up to `longest_seconds`, with full jitter."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
-from examx import retry, settings
+from examx import breakers, retry, settings
 
 TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
 CONNECTIONS = 256
@@ -47,9 +47,13 @@ def wait(*, task_id: str, seconds: float | None = None) -> None:
 
 
 def _call(method: str, path: str, *, task_id: str, body: bytes | None = None) -> bytes:
-    """The body of a 2xx answer. 429 (after Retry-After), 5xx and lost connections are tried again, bounded."""
+    """The body of a 2xx answer. 429 (after Retry-After), 5xx and lost connections are tried again, bounded.
+
+    5xx and lost connections count for the service's circuit breaker.
+    """
     url = settings.current().services_url + path
-    return retry.call(lambda: _call_once(method, url, task_id, body), policy=POLICY)
+    breaker = f"service-{urlsplit(path).path.split('/')[1]}"
+    return retry.call(lambda: breakers.guarded(breaker, lambda: _call_once(method, url, task_id, body)), policy=POLICY)
 
 
 def _call_once(method: str, url: str, task_id: str, body: bytes | None) -> bytes:
@@ -60,7 +64,8 @@ def _call_once(method: str, url: str, task_id: str, body: bytes | None) -> bytes
         raise retry.TemporaryError(f"{method} {url}: {error}") from error
     if answer.status == _TOO_MANY_REQUESTS or answer.status >= _SERVER_ERROR:
         asked = _retry_after(answer.headers.get("Retry-After"))
-        raise retry.TemporaryError(f"{method} {url}: {answer.status}", retry_after_seconds=asked)
+        kind = retry.BusyError if answer.status == _TOO_MANY_REQUESTS else retry.TemporaryError
+        raise kind(f"{method} {url}: {answer.status}", retry_after_seconds=asked)
     if answer.status >= _CLIENT_ERROR:
         raise RefusedError(f"{method} {url}: {answer.status} {answer.data[:200]!r}")
     return answer.data

@@ -52,3 +52,14 @@ class Unconfirmed(PublishError):
 
     Offering it again with the same id is safe when the task is idempotent.
     """
+
+
+class Unsendable(PublishError):
+    """The task cannot be made into a message; its cause says why. Only `publish_many` raises nothing and reports it."""
+
+
+def may_retry(error: PublishError) -> bool:
+    """Whether offering the same task again can help, and does not make a second copy on purpose."""
+    if isinstance(error, QueueFull):
+        return not error.stored
+    return isinstance(error, Unconfirmed | Unreachable)

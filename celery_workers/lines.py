@@ -6,10 +6,13 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Protocol, TypeVar
 
+from amqp import spec
 from celery import Celery
+
+from celery_workers.confirms import Confirms
 
 # An idle connection may have been closed by the other side without our noticing, and a message sent into it would be
 # one more that nobody confirms. After this long it is looked at before it is used.
@@ -26,13 +29,19 @@ class Line:
     No wait on it is longer than `timeout_seconds`. Raises NoLine when it cannot be opened.
     """
 
+    waits_for_each = True  # a publish returns when its confirm has come
+
     def __init__(self, app: Celery, *, timeout_seconds: float) -> None:
         self.returned: str | None = None  # why the broker handed the last message back
+        self.queue: str | None = None  # where the last message went; None through an exchange that has a name
         self.used_at = time.monotonic()
         self._connection = app.connection_for_write(
             heartbeat=0,  # nobody reads an idle publisher's connection, so heartbeats would only end it
             connect_timeout=timeout_seconds,
-            transport_options={"confirm_publish": True, "client_properties": {"connection_name": "publisher"}},
+            transport_options={
+                "confirm_publish": self.waits_for_each,
+                "client_properties": {"connection_name": "publisher"},
+            },
         )
         try:
             self.producer = self._open(app, timeout_seconds)
@@ -68,10 +77,25 @@ class Line:
             # Without a handler py-amqp raises at the return and leaves the confirm that follows it unread, where the
             # next message would take it for its own.
             channel.events["basic_return"].add(self._on_return)
+        self._prepare(channel)
         return app.amqp.Producer(channel, auto_declare=False)
 
-    def _on_return(self, error: Exception, exchange: str, routing_key: str, _message: object) -> None:
-        self.returned = f"no queue for routing key {routing_key!r} of exchange {exchange!r} ({error})"
+    def _prepare(self, channel: Any) -> None:
+        publish = channel.basic_publish
+
+        def noted(message: object, **options: Any) -> Any:
+            if self.queue is None:  # the task itself; Celery's event about it may follow
+                self.queue = destination(options)
+            return publish(message, **options)
+
+        channel.basic_publish = noted
+
+    def begin(self) -> None:
+        """Forget the last message."""
+        self.returned = self.queue = None
+
+    def _on_return(self, error: Exception, exchange: str, routing_key: str, _message: Any) -> None:
+        self.returned = no_queue(error, exchange, routing_key)
 
     def is_alive(self) -> bool:
         """Whether the connection and its channel stood a moment ago."""
@@ -93,17 +117,119 @@ class Line:
             self._connection.collect(socket_timeout=0.1)
 
 
-class LinePool:
+def destination(options: dict[str, Any]) -> str | None:
+    """Return the queue that a publish names: through the default exchange the routing key is the queue."""
+    return None if options["exchange"] else str(options["routing_key"])
+
+
+def no_queue(error: Exception, exchange: str, routing_key: str) -> str:
+    """Return the reason for a message that the broker handed back."""
+    return f"no queue for routing key {routing_key!r} of exchange {exchange!r} ({error})"
+
+
+class Sent(Protocol):
+    """What a pipelined line is told about a message it carries."""
+
+    @property
+    def task_id(self) -> str:
+        """The task's id, which its message has as correlation id."""
+
+    returned: str | None
+    queue: str | None
+
+
+S = TypeVar("S", bound=Sent)
+
+
+class PipelinedLine(Line, Generic[S]):
+    """A line whose messages are confirmed later. `confirms` holds what is unanswered.
+
+    Answers are read by `read` only, by the one who sends.
+    """
+
+    waits_for_each = False
+
+    def _prepare(self, channel: Any) -> None:
+        self.confirms: Confirms[S] = Confirms()
+        self._item: S | None = None
+        self._answers: list[tuple[S, bool]] = []
+        if self.is_amqp:
+            channel.confirm_select()
+            channel.events["basic_ack"].add(lambda tag, multiple: self._on_answer(tag, multiple, accepted=True))
+            channel.events["basic_nack"].add(lambda tag, multiple: self._on_answer(tag, multiple, accepted=False))
+        publish = self._publish(channel)
+
+        def noted(message: object, **options: Any) -> Any:
+            item, self._item = self._item, None  # Celery's event about a task is a message of its own, with its own tag
+            self.confirms.sent(item)
+            if item is not None:
+                item.queue = destination(options)
+            return publish(message, options)
+
+        channel.basic_publish = noted
+
+    def _publish(self, channel: Any) -> Callable[[object, dict[str, Any]], Any]:
+        if not self.is_amqp:
+            send = channel.basic_publish
+            return lambda message, options: send(message, **options)
+
+        # Not py-amqp's own basic_publish: it looks for the broker's words before each message, with a read that spins
+        # for ever when a connection falls silent in the middle of a frame.
+        def publish(message: object, options: dict[str, Any]) -> Any:
+            arguments = (0, options["exchange"], options["routing_key"], options["mandatory"], False)
+            return channel.send_method(spec.Basic.Publish, "Bssbb", arguments, message)
+
+        return publish
+
+    def start(self, item: S) -> None:
+        """The next message is the one of `item`."""
+        self._item = item
+
+    @property
+    def started(self) -> bool:
+        """Whether the item of `start` has gone out, or may have."""
+        return self._item is None
+
+    def read(self, timeout_seconds: float) -> list[tuple[S, bool]]:
+        """Wait for one word of the broker; return what was answered, and whether it was accepted.
+
+        Raises one of `errors` when the connection or its channel is lost.
+        """
+        if not self.is_amqp:  # nobody confirms: what was sent is there
+            self._answers += [(item, True) for item in self.confirms.take_all()]
+        else:
+            with contextlib.suppress(TimeoutError):
+                self._connection.drain_events(timeout=timeout_seconds)
+            self.used_at = time.monotonic()
+        answers, self._answers = self._answers, []
+        return answers
+
+    def _on_answer(self, tag: int, multiple: bool, *, accepted: bool) -> None:
+        self._answers += [(item, accepted) for item in self.confirms.answered(tag, multiple=bool(multiple))]
+
+    def _on_return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
+        # It comes before the confirm of its message, but others may come between the two.
+        task_id = message.properties.get("correlation_id")
+        item = self.confirms.oldest(lambda one: one.task_id == task_id and one.returned is None)
+        if item is not None:
+            item.returned = no_queue(error, exchange, routing_key)
+
+
+L = TypeVar("L", bound=Line)
+
+
+class LinePool(Generic[L]):
     """At most `limit` lines, opened when needed and kept for reuse. Safe under threads, greenlets and fork."""
 
-    def __init__(self, app: Celery, *, limit: int, timeout_seconds: float) -> None:
+    def __init__(self, kind: Callable[..., L], app: Celery, *, limit: int, timeout_seconds: float) -> None:
         if limit < 1:
             raise ValueError(f"limit must be at least 1, not {limit}")
+        self._kind = kind
         self._app = app
         self._limit = limit
         self._timeout_seconds = timeout_seconds
-        self._free: list[Line] = []
-        self._inherited: list[Line] = []  # of the process we were forked from; kept so that nothing closes them
+        self._free: list[L] = []
+        self._inherited: list[L] = []  # of the process we were forked from; kept so that nothing closes them
         self._start()
 
     def _start(self) -> None:
@@ -113,7 +239,7 @@ class LinePool:
         self._slots = threading.BoundedSemaphore(self._limit)
 
     @contextlib.contextmanager
-    def line(self, *, keep: tuple[type[BaseException], ...] = ()) -> Iterator[Line]:
+    def line(self, *, keep: tuple[type[BaseException], ...] = ()) -> Iterator[L]:
         """Yield a line for the block's sole use; an error that leaves the block drops it unless it is one of `keep`.
 
         Raises NoLine.
@@ -137,17 +263,17 @@ class LinePool:
         finally:
             slots.release()
 
-    def _take(self) -> Line:
+    def _take(self) -> L:
         while True:
             try:
                 line = self._free.pop()
             except IndexError:
-                return Line(self._app, timeout_seconds=self._timeout_seconds)
+                return self._kind(self._app, timeout_seconds=self._timeout_seconds)
             if line.is_alive():
                 return line
             line.drop()
 
-    def _put(self, line: Line) -> None:
+    def _put(self, line: L) -> None:
         line.used_at = time.monotonic()
         self._free.append(line)
 

@@ -18,19 +18,22 @@ FILE_NAME = "topology.json"
 
 @dataclass(frozen=True)
 class Topology:
-    """`stores_refused` names the queues that keep what they refuse in their dead-letter queue."""
+    """`stores_refused` names the queues that keep what they refuse in their dead-letter queue, `queues` all of them."""
 
     stores_refused: frozenset[str] = field(default_factory=frozenset)
+    queues: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read the parsed topology.json. Only classic queues know reject-publish-dlx."""
+        queues = document.get("queues", {})
         return cls(
             frozenset(
                 name
-                for name, queue in document.get("queues", {}).items()
+                for name, queue in queues.items()
                 if queue.get("overflow") == "reject-publish-dlx" and queue.get("type", "classic") == "classic"
-            )
+            ),
+            frozenset(queues),
         )
 
     @classmethod

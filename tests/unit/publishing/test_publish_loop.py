@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_workers import Backoff, Publisher, PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable
+from celery_workers import (
+    FAIL_FAST,
+    Backoff,
+    Publisher,
+    PublishError,
+    QueueFull,
+    TaskCall,
+    Unconfirmed,
+    Unreachable,
+    Unroutable,
+    Wait,
+)
 
 
 class Clock:
@@ -107,3 +118,55 @@ def test_any_transport_will_do_though_only_amqp_confirms() -> None:
     with app.connection_for_read() as connection:
         message = connection.SimpleQueue("anything").get(timeout=5)
     assert message.headers["id"] == "7"
+
+
+class Shelf:
+    """A keeper that remembers."""
+
+    def __init__(self) -> None:
+        self.calls: list[TaskCall] = []
+
+    def keep(self, call: TaskCall) -> None:
+        self.calls.append(call)
+
+
+def test_fail_fast_offers_once() -> None:
+    clock = Clock()
+    publisher = Scripted([QueueFull, "ok"], clock)
+    with pytest.raises(QueueFull):
+        publisher.publish("t", when_full=FAIL_FAST)
+    assert clock.slept == []
+
+
+def test_a_wait_of_its_own_bounds_a_full_queue_and_nothing_else() -> None:
+    clock = Clock()
+    publisher = Scripted([Unreachable] * 3 + [QueueFull], clock, when_full=Wait(5))
+    with pytest.raises(QueueFull):
+        publisher.publish("t", deadline_seconds=60)
+    assert clock.slept == [1, 2, 4]  # at 7 s the queue's five are over
+
+
+def test_a_wait_may_be_longer_than_the_deadline() -> None:
+    clock = Clock()
+    publisher = Scripted([QueueFull, QueueFull, "ok"], clock)
+    publisher.publish("t", deadline_seconds=0, when_full=Wait(10))
+    assert clock.slept == [1, 2]
+
+
+@pytest.mark.parametrize("error", [QueueFull, Unreachable, Unconfirmed])
+def test_a_keeper_takes_at_once_what_the_broker_has_not_accepted(error: Any) -> None:
+    clock, shelf = Clock(), Shelf()
+    publisher = Scripted([error], clock)
+    task_id = publisher.publish("t", args=(1,), kwargs={"a": 2}, when_full=shelf, priority=6)
+    assert shelf.calls == [TaskCall("t", args=(1,), kwargs={"a": 2}, task_id=task_id, options={"priority": 6})]
+    assert clock.slept == []
+    assert publisher.counters["kept"] == 1
+    assert publisher.counters["gave_up"] == 0
+
+
+@pytest.mark.parametrize("error", [stored, Unroutable, PublishError])
+def test_a_keeper_is_not_given_what_can_never_be_accepted(error: Any) -> None:
+    shelf = Shelf()
+    with pytest.raises(PublishError):
+        Scripted([error], Clock()).publish("t", when_full=shelf)
+    assert shelf.calls == []

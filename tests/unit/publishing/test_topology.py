@@ -30,3 +30,7 @@ def test_the_file_the_chart_mounts_is_found_by_the_environment(tmp_path: Path) -
 def test_without_a_file_no_queue_is_assumed_to_store(tmp_path: Path) -> None:
     assert Topology.from_environment({}) == Topology()
     assert Topology.from_environment({"CELERY_WORKERS_CONFIG_DIR": str(tmp_path)}) == Topology()
+
+
+def test_every_queue_of_the_document_is_known() -> None:
+    assert Topology.from_document(DOCUMENT).queues == {"io", "cpu", "q", "old"}

@@ -1,0 +1,72 @@
+"""One task as it is offered, and what the broker's answer to it means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amqp.exceptions import ChannelError, MessageNacked, NotFound
+from celery import Celery, uuid
+
+from celery_workers.calls import TaskCall
+from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unroutable
+from celery_workers.topology import Topology
+
+
+class Message:
+    """A call of one app under the id it is offered with, again and again."""
+
+    __slots__ = ("app", "call", "task_id")
+
+    def __init__(self, app: Celery, call: TaskCall) -> None:
+        self.app = app
+        self.call = call
+        self.task_id = call.task_id or uuid()
+
+    def send(self, producer: Any, *, timeout_seconds: float | None = None, **options: Any) -> None:
+        """Hand it to the producer's channel as Celery does: routes, serializer and signals are the app's own."""
+        self.app.send_task(
+            self.call.name,
+            args=self.call.args,
+            kwargs=self.call.kwargs,
+            task_id=self.task_id,
+            producer=producer,
+            retry=False,  # Celery's own retry opens a new connection for every refusal
+            declare=(),
+            mandatory=True,
+            confirm_timeout=timeout_seconds,
+            **{**options, **self.call.options},
+        )
+
+    def queue(self) -> str:
+        """Where the app's router sends it; worked out only when an error has to name it."""
+        call = self.call
+        task = self.app.tasks.get(call.task) if isinstance(call.task, str) else call.task
+        options = dict(call.options)
+        if getattr(task, "queue", None):
+            options.setdefault("queue", task.queue)
+        route = self.app.amqp.router.route(options, call.name, call.args, call.kwargs, task)
+        queue = route.get("queue")
+        if hasattr(queue, "for_task"):  # a route on its way to another queue
+            queue = queue.for_task(self.task_id)
+        return str(getattr(queue, "name", queue) or route.get("routing_key") or "")
+
+    def error(self, kind: type[PublishError], reason: str) -> PublishError:
+        """Return an error about this task."""
+        return kind(reason, task=self.call.name, task_id=self.task_id, queue=self.queue())
+
+    def refused(self, topology: Topology) -> QueueFull:
+        """Return what the broker's no means, by what the topology says of the queue."""
+        queue = self.queue()
+        stored = queue in topology.stores_refused
+        reason = "full; kept in its dead-letter queue" if stored else "full"
+        return QueueFull(reason, task=self.call.name, task_id=self.task_id, queue=queue, stored=stored)
+
+    def verdict(self, cause: BaseException, topology: Topology) -> PublishError:
+        """Return what the transport's error means for this task."""
+        if isinstance(cause, MessageNacked):
+            return self.refused(topology)
+        if isinstance(cause, NotFound):  # the exchange; the broker has closed the channel
+            return self.error(Unroutable, str(cause))
+        if isinstance(cause, ChannelError):
+            return self.error(PublishError, f"forbidden by the broker: {cause}")
+        return self.error(Unconfirmed, f"no answer from the broker: {cause or type(cause).__name__}")

@@ -72,7 +72,7 @@ bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/harness setup --for bench
 	@$(BIN)/python -m benchmarks.drain
 	@$(BIN)/python -m benchmarks.render
-	@$(BIN)/python -m benchmarks.breaker
+	@$(BIN)/python -m benchmarks.bulk
 
 .PHONY: mutation
 mutation: venv ## Change every property of the values schema, and count what nobody notices

@@ -54,6 +54,15 @@ def take(app: Celery, queue: str) -> str | None:
         return str(message.headers["id"]) if message else None
 
 
+def drain(app: Celery, queue: str) -> list[str]:
+    """Take everything; return the task ids."""
+    ids = []
+    with app.connection_for_read() as connection:
+        while message := connection.default_channel.basic_get(queue, no_ack=True):
+            ids.append(str(message.headers["id"]))
+    return ids
+
+
 def local_ports(url: str) -> set[int]:
     """Our ends of this process's connections to the broker."""
     port = urlsplit(url).port

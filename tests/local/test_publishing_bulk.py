@@ -24,7 +24,7 @@ from harness import processes
 from harness.broker.node import find_server
 from harness.broker.server import Broker, acquire
 from harness.broker.urls import accepts_tcp, parse_amqp
-from tests.local.publishing import LIMIT, SHORT_SECONDS, Proxy, depth, limited, make_app, run_script, take
+from tests.local.publishing import LIMIT, SHORT_SECONDS, Proxy, depth, drain, limited, make_app, run_script, take
 
 QUICK = Backoff(first_seconds=0.05, max_seconds=0.2)
 
@@ -36,15 +36,6 @@ def calls(count: int, **options: Any) -> Iterator[TaskCall]:
 
 def statuses(outcomes: Iterator[Outcome]) -> Counter[str]:
     return Counter(outcome.status for outcome in outcomes)
-
-
-def drain(app: Celery, queue: str) -> list[str]:
-    """Take everything; return the task ids."""
-    ids = []
-    with app.connection_for_read() as connection:
-        while message := connection.default_channel.basic_get(queue, no_ack=True):
-            ids.append(str(message.headers["id"]))
-    return ids
 
 
 @pytest.fixture

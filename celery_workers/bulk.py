@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from celery_workers.backoff import Backoff, Uniform
 from celery_workers.calls import TaskCall, as_call
-from celery_workers.counters import Counters
+from celery_workers.counters import QueueCounters, counted_as
 from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable, Unsendable, may_retry
 from celery_workers.lines import LinePool, NoLine, PipelinedLine
 from celery_workers.messages import Message
@@ -65,7 +65,6 @@ _WORDS = {
     Unconfirmed: "unconfirmed",
     Unsendable: "unsendable",
 }
-COUNTED_AS = {QueueFull: "refused", Unroutable: "unroutable", Unreachable: "unreachable", Unconfirmed: "unconfirmed"}
 
 
 class _Entry:
@@ -106,7 +105,7 @@ class BulkSettings:
     app: Celery
     lines: BulkLines
     topology: Topology
-    counters: Counters
+    counters: QueueCounters
     backoff: Backoff
     rng: Uniform
     clock: Callable[[], float]
@@ -135,11 +134,12 @@ class Bulk:
         self._silent_seconds = 0.0  # waited since the last answer
         self._read_at = 0.0
         self._one_alone = False  # the task under way is to be the only one
+        self._losses = 0  # connections lost since the last answer
 
     def outcomes(self) -> Iterator[Outcome]:
         """Send everything; yield what became of each, as it becomes known. What the input raises comes last."""
         while self._waiting or self._load():
-            self._set.sleep(max(self._waiting[0][0] - self._set.clock(), 0.0))
+            self._pause()
             try:
                 with self._set.lines.line() as line:
                     yield from self._over(line)
@@ -168,6 +168,13 @@ class Bulk:
                 self._set.sleep(max(self._waiting[0][0] - self._set.clock(), 0.0))
             elif not self._outcomes:
                 return
+
+    def _pause(self) -> None:
+        """Wait before a connection is taken: until something is due, and longer each time that one was lost."""
+        seconds = max(self._waiting[0][0] - self._set.clock(), 0.0)
+        if self._losses:
+            seconds = max(seconds, self._set.backoff.delay_seconds(self._losses, self._set.rng))
+        self._set.sleep(seconds)
 
     def _settled(self) -> Iterator[Outcome]:
         while self._outcomes:
@@ -228,19 +235,18 @@ class Bulk:
         except Exception as error:
             if line.started:
                 raise _LineLost(_cause(error)) from error
+            self._one_alone = False
             self._unsendable(entry, error)
 
     def _read(self, line: PipelinedLine[_Entry], timeout_seconds: float) -> None:
         started = self._set.clock()
         try:
-            answers = line.read(timeout_seconds)
+            line.read(timeout_seconds)
         except line.errors as error:
             raise _LineLost(error) from error
         self._read_at = self._set.clock()
-        self._silent_seconds = 0.0 if answers else self._silent_seconds + self._read_at - started
-        for entry, accepted in answers:
-            entry.alone = self._one_alone = False
-            self._answered(entry, accepted=accepted)
+        self._silent_seconds += self._read_at - started
+        self._take_answers(line)
         if line.confirms and self._silent_seconds >= self._set.timeout_seconds:
             raise _LineLost(TimeoutError(f"silent for {self._set.timeout_seconds:g} s"))
 
@@ -253,6 +259,12 @@ class Bulk:
 
     # What became of them
 
+    def _take_answers(self, line: PipelinedLine[_Entry]) -> None:
+        for entry, accepted in line.answers():
+            self._silent_seconds, self._losses = 0.0, 0
+            entry.alone = self._one_alone = False
+            self._answered(entry, accepted=accepted)
+
     def _answered(self, entry: _Entry, *, accepted: bool) -> None:
         if not accepted:
             self._failed(entry, entry.message.refused(self._set.topology))
@@ -264,6 +276,9 @@ class Bulk:
 
     def _lost(self, line: PipelinedLine[_Entry], cause: BaseException) -> None:
         """Judge what was under way. A closed channel is one message's fault, but the broker does not say whose."""
+        self._take_answers(line)
+        if not isinstance(cause, ChannelError):
+            self._losses += 1
         entries = line.confirms.take_all()
         for entry in entries:
             if entry.returned is not None:
@@ -293,9 +308,7 @@ class Bulk:
         self._give_up(entry, error)
 
     def _failed(self, entry: _Entry, error: PublishError) -> None:
-        self._count(COUNTED_AS.get(type(error), "forbidden"), entry, error)
-        if isinstance(error, QueueFull) and error.stored:
-            self._count("refused_stored", entry, error)
+        self._set.counters.add(*counted_as(error), queue=error.queue)
         if isinstance(error, Unconfirmed):
             entry.doubt = error
         if not may_retry(error):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 
+from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable
+
 OTHER = "other"  # every queue that is not among those a counter was made for
 
 NAMES = (
@@ -22,27 +24,16 @@ NAMES = (
 
 
 class Counters(Mapping[str, int]):
-    """Counts by name since the publisher was made. Safe under threads and greenlets.
+    """Counts by name since their owner was made, by default a publisher's. Safe under threads and greenlets."""
 
-    They are kept by queue too, for the queues named in `queues`; all others count together as "other", so that names
-    made up at run time cannot fill the memory, nor a metrics store.
-    """
-
-    def __init__(self, queues: Iterable[str] = ()) -> None:
+    def __init__(self, names: Iterable[str] = NAMES) -> None:
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(NAMES, 0)
-        self._by_queue = {queue: dict.fromkeys(NAMES, 0) for queue in (*queues, OTHER)}
+        self._counts = dict.fromkeys(names, 0)
 
-    def add(self, name: str, *, queue: str = OTHER) -> None:
+    def add(self, name: str) -> None:
         """Count one more of `name`."""
         with self._lock:
             self._counts[name] += 1
-            self._by_queue.get(queue, self._by_queue[OTHER])[name] += 1
-
-    def by_queue(self) -> dict[str, dict[str, int]]:
-        """Return queue -> name -> count at this moment, for every known queue and "other"."""
-        with self._lock:
-            return {queue: dict(counts) for queue, counts in self._by_queue.items()}
 
     def __getitem__(self, name: str) -> int:
         return self._counts[name]
@@ -55,3 +46,37 @@ class Counters(Mapping[str, int]):
 
     def __repr__(self) -> str:
         return f"Counters({', '.join(f'{name}={count}' for name, count in self._counts.items())})"
+
+
+class QueueCounters(Counters):
+    """A publisher's counts, kept by queue too for the queues named in `queues`.
+
+    All others count together as "other", so that names made up at run time cannot fill the memory, nor a metrics store.
+    """
+
+    def __init__(self, queues: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._by_queue = {queue: dict.fromkeys(NAMES, 0) for queue in (*queues, OTHER)}
+
+    def add(self, *names: str, queue: str = OTHER) -> None:
+        """Count one more of each name; who reads sees all of them or none."""
+        with self._lock:
+            by_queue = self._by_queue.get(queue, self._by_queue[OTHER])
+            for name in names:
+                self._counts[name] += 1
+                by_queue[name] += 1
+
+    def by_queue(self) -> dict[str, dict[str, int]]:
+        """Return queue -> name -> count at this moment, for every known queue and "other"."""
+        with self._lock:
+            return {queue: dict(counts) for queue, counts in self._by_queue.items()}
+
+
+def counted_as(error: PublishError) -> tuple[str, ...]:
+    """Return the names under which a failed attempt counts."""
+    if isinstance(error, QueueFull):
+        return ("refused", "refused_stored") if error.stored else ("refused",)
+    return (_FAILED.get(type(error), "forbidden"),)
+
+
+_FAILED = {Unroutable: "unroutable", Unreachable: "unreachable", Unconfirmed: "unconfirmed"}

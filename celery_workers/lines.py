@@ -190,17 +190,20 @@ class PipelinedLine(Line, Generic[S]):
         """Whether the item of `start` has gone out, or may have."""
         return self._item is None
 
-    def read(self, timeout_seconds: float) -> list[tuple[S, bool]]:
-        """Wait for one word of the broker; return what was answered, and whether it was accepted.
+    def read(self, timeout_seconds: float) -> None:
+        """Wait for one word of the broker; `answers` says what it was.
 
         Raises one of `errors` when the connection or its channel is lost.
         """
         if not self.is_amqp:  # nobody confirms: what was sent is there
             self._answers += [(item, True) for item in self.confirms.take_all()]
-        else:
-            with contextlib.suppress(TimeoutError):
-                self._connection.drain_events(timeout=timeout_seconds)
-            self.used_at = time.monotonic()
+            return
+        with contextlib.suppress(TimeoutError):
+            self._connection.drain_events(timeout=timeout_seconds)
+        self.used_at = time.monotonic()
+
+    def answers(self) -> list[tuple[S, bool]]:
+        """Return what was answered since the last call, and whether it was accepted."""
         answers, self._answers = self._answers, []
         return answers
 

@@ -12,14 +12,14 @@ from celery import Celery, Signature, Task, uuid
 from kombu.exceptions import OperationalError
 
 from celery_workers.backoff import Backoff, Uniform
-from celery_workers.bulk import COUNTED_AS, Bulk, BulkLines, BulkSettings, Outcome, patience_seconds
+from celery_workers.bulk import Bulk, BulkLines, BulkSettings, Outcome, patience_seconds
 from celery_workers.calls import TaskCall
-from celery_workers.counters import Counters
+from celery_workers.counters import QueueCounters, counted_as
 from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable, may_retry
 from celery_workers.lines import Line, LinePool, NoLine, PipelinedLine
 from celery_workers.messages import Message
 from celery_workers.topology import Topology
-from celery_workers.whenfull import Wait, WhenFull
+from celery_workers.whenfull import Wait, WhenFull, checked
 
 __all__ = ["DEFAULT_CONNECTIONS", "Publisher", "may_retry"]
 
@@ -54,9 +54,9 @@ class Publisher:
         self.app = app
         self.backoff = backoff or Backoff()
         self._topology = Topology.from_environment() if topology is None else topology
-        self.counters = Counters(sorted(self._topology.queues or _declared_queues(app)))
+        self.counters = QueueCounters(sorted(self._topology.queues or _declared_queues(app)))
         self._timeout_seconds = timeout_seconds
-        self._when_full = when_full or Wait()
+        self._when_full = checked(Wait() if when_full is None else when_full)
         self._rng = rng or random.Random()
         self._clock = clock
         self._sleep = sleep
@@ -86,7 +86,7 @@ class Publisher:
         QueueFull with `stored`, for Unroutable and for a forbidden message. `options` are those of `send_task`.
         """
         task_id = task_id or uuid()
-        choice = when_full or self._when_full
+        choice = self._when_full if when_full is None else checked(when_full)
         started_at = self._clock()
         doubt: Unconfirmed | None = None
         for attempt in itertools.count(1):
@@ -131,7 +131,8 @@ class Publisher:
         `timeout_seconds`. `when_full` is as for `publish`; one full queue fills the window, and then holds up others
         unless it says FAIL_FAST. What the input raises is raised after the outcomes of what was sent.
 
-        It keeps one connection until it is read to its end or closed. Raises ValueError for a window below 1.
+        It keeps one connection until it is read to its end or closed. Raises ValueError for a window below 1,
+        TypeError for a `when_full` that is none.
         """
         settings = BulkSettings(
             app=self.app,
@@ -145,7 +146,7 @@ class Publisher:
             timeout_seconds=self._timeout_seconds,
             deadline_seconds=deadline_seconds,
             window=window,
-            when_full=when_full or self._when_full,
+            when_full=self._when_full if when_full is None else checked(when_full),
         )
         return Bulk(tasks, settings).outcomes()
 
@@ -165,12 +166,10 @@ class Publisher:
                 self._send(line, message)
         except NoLine as error:
             unreachable = message.error(Unreachable, str(error))
-            self.counters.add("unreachable", queue=unreachable.queue)
+            self.counters.add(*counted_as(unreachable), queue=unreachable.queue)
             raise unreachable from error
         except PublishError as error:
-            self.counters.add(COUNTED_AS.get(type(error), "forbidden"), queue=error.queue)
-            if isinstance(error, QueueFull) and error.stored:
-                self.counters.add("refused_stored", queue=error.queue)
+            self.counters.add(*counted_as(error), queue=error.queue)
             raise
         self.counters.add("accepted", queue=message.queue() if line.queue is None else line.queue)
         return message.task_id

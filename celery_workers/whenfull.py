@@ -36,3 +36,13 @@ class Keeper(Protocol):
 
 
 WhenFull = Wait | Keeper
+
+
+def checked(choice: WhenFull) -> WhenFull:
+    """Return the choice; TypeError for what is none."""
+    if not isinstance(choice, Wait | Keeper):
+        raise TypeError(
+            "when_full is Wait(seconds), FAIL_FAST or a keeper, such as outbox.within(connection), "
+            f"not {type(choice).__name__}"
+        )
+    return choice

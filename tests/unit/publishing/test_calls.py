@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from celery import Celery, chain, group
 
@@ -45,6 +47,17 @@ def test_figures_that_make_no_sense_are_refused() -> None:
         Wait(-1)
     with pytest.raises(ValueError, match="window must be at least 1"):
         Publisher(app).publish_many([], window=0)
+
+
+@pytest.mark.parametrize("wrong", [5, "fail", object()])
+def test_a_choice_for_a_full_queue_that_is_none_is_refused_by_name(wrong: Any) -> None:
+    for make in (
+        lambda: Publisher(app, when_full=wrong),
+        lambda: Publisher(app).publish("t", when_full=wrong),
+        lambda: Publisher(app).publish_many([], when_full=wrong),
+    ):
+        with pytest.raises(TypeError, match=f"not {type(wrong).__name__}"):
+            make()
 
 
 def test_any_transport_will_do_for_many_though_only_amqp_confirms() -> None:

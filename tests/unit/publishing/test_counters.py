@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from celery import Celery
 
-from celery_workers import Counters, Publisher, Topology
+from celery_workers import Publisher, Topology
+from celery_workers.counters import QueueCounters
 
 
 def test_counts_are_kept_in_all_and_by_queue() -> None:
-    counters = Counters(["io", "cpu"])
+    counters = QueueCounters(["io", "cpu"])
     for queue in ("io", "io", "cpu"):
         counters.add("accepted", queue=queue)
     assert counters["accepted"] == 3
@@ -20,7 +21,7 @@ def test_counts_are_kept_in_all_and_by_queue() -> None:
 
 
 def test_queues_nobody_declared_count_together() -> None:
-    counters = Counters(["io"])
+    counters = QueueCounters(["io"])
     for number in range(1000):
         counters.add("unroutable", queue=f"made-up-{number}")
     assert set(counters.by_queue()) == {"io", "other"}

@@ -33,6 +33,9 @@ ALLOWED_CAPABILITIES = frozenset({"NET_BIND_SERVICE"})
 _SELECTING_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 _URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:(?!\$\()[^/\s@]+@")
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY")
+# An option with its value in one word, which is no variable; a line of rabbitmq.conf.
+_SECRET_ARGUMENT = re.compile(r"(?i)-[^=]*(password|passwd|secret|token|api-?key|private-?key)=(?!\$\()")
+_CONFIGURED_SECRET = re.compile(r"(?im)^\s*[\w.]*(pass|password|passwd|secret|token)\s*=\s*\S|://[^/\s:@]*:[^/\s@]+@")
 
 
 def unique_names(release: Release) -> Iterator[Problem]:
@@ -168,12 +171,27 @@ def secrets(release: Release) -> Iterator[Problem]:
             "make it outside the release and name it in the values",
         )  # fmt: skip
     for manifest in release.manifests:
+        if manifest.get("kind") == "RabbitmqCluster" and _CONFIGURED_SECRET.search(
+            text(get(manifest, "spec", "rabbitmq", "additionalConfig"))
+        ):
+            yield _plain(f"{ref(manifest)} spec.rabbitmq.additionalConfig")
         for container in containers(pod_spec(manifest)):
-            for variable in items(container, "env"):
-                name, value = str(get(variable, "name")), get(variable, "value")
-                named = value and _SECRET_NAME.search(name.upper())
-                if isinstance(value, str) and (named or _URL_WITH_PASSWORD.search(value)):
-                    yield Problem(
-                f"{ref(manifest)} container {container.get('name')} env {name}", "a password in plain text",
-                        "take it from a Secret with valueFrom.secretKeyRef",
-                    )  # fmt: skip
+            for place in _plain_places(container):
+                yield _plain(f"{ref(manifest)} container {container.get('name')} {place}")
+
+
+def _plain_places(container: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where a container has a password in plain text: variables, arguments."""
+    for variable in items(container, "env"):
+        name, value = str(get(variable, "name")), get(variable, "value")
+        named = value and _SECRET_NAME.search(name.upper())
+        if isinstance(value, str) and (named or _URL_WITH_PASSWORD.search(value)):
+            yield f"env {name}"
+    for key in ("command", "args"):
+        for position, word in enumerate(map(str, items(container, key))):
+            if _SECRET_ARGUMENT.match(word) or _URL_WITH_PASSWORD.search(word):
+                yield f"{key}[{position}]"
+
+
+def _plain(path: str) -> Problem:
+    return Problem(path, "a password in plain text", "take it from a Secret with valueFrom.secretKeyRef")

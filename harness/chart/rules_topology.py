@@ -108,9 +108,9 @@ def prefetch(release: Release) -> Iterator[Problem]:
         ranked = [queue for queue in map(text, items(worker_class, "queues")) if get(known, queue, "max_priority")]
         if ranked and multiplier is not None and multiplier > 1:
             yield Problem(
-                f"{TOPOLOGY_KEY} classes.{name}.prefetch_multiplier",
+                f"workers.{name}.prefetchMultiplier",
                 f"{multiplier} messages a slot are taken before a more urgent one on {', '.join(ranked)} is seen",
-                "set prefetchMultiplier 1, or give its queues no priorities",
+                "set 1, or give its queues no priorities",
                 WARNING,
             )
 
@@ -125,10 +125,10 @@ def waits(release: Release) -> Iterator[Problem]:
         most, ttl = integer(get(queue, "max_length_messages")), quantity(get(queue, "message_ttl_seconds"))
         if seconds and slots and most and ttl and most * seconds / slots > ttl:
             yield Problem(
-                f"{TOPOLOGY_KEY} queues.{name}.message_ttl_seconds",
+                f"workers.{text(queue, 'class')}.queues.{name}.messageTtl",
                 f"{float(ttl):g} s are less than the {float(most * seconds / slots):.0f} s that {most} waiting tasks "
                 f"of {float(seconds):g} s take on {slots} slots, so a full queue expires",
-                "raise messageTtl or replicas.max, or lower maxLength",
+                "raise it or replicas.max, or lower maxLength",
                 WARNING,
             )
 

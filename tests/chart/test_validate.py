@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.chart import kubernetes_schema
+from harness.chart.problems import WARNING
 from harness.chart.render import environment_files
 from harness.chart.validate import Report, validate
 from tests.golden import refresh
@@ -72,6 +73,14 @@ BAD: list[tuple[str, str, str, str]] = [
     ("unknown queue", "routes:\n  - tasks: [a]\n    queue: fast\n", "routes[0].queue:3", "use one of cpu, io, mixed"),
     ("short grace", "workers: {io: {terminationGracePeriodSeconds: 30}}\n",
      "workers.io.terminationGracePeriodSeconds:1", "set at least 330"),
+    ("password in a sidecar",
+     "workers:\n  io:\n    sidecars:\n      - name: side\n        image: side:1\n"
+     "        env: [{name: API_TOKEN, value: abc}]\n        resources: {requests: {cpu: 1m, memory: 1Mi}}\n",
+     "workers.io.sidecars[0].env[0].value:6", "with valueFrom.secretKeyRef"),
+    ("password in an argument", "exporter:\n  enabled: true\n  args: ['--broker-url=amqp://user:word@host']\n",
+     "exporter.args[0]:3", "take it from a Secret as a variable"),
+    ("latest exporter", "exporter: {enabled: true, image: {tag: latest}}\n", "exporter.image.tag:1",
+     "set a tag that is never moved"),
     ("bad duration", "workers: {io: {timeLimits: {hard: 5 min}}}\n", "workers.io.timeLimits.hard:1", "5 min"),
 ]  # fmt: skip
 
@@ -85,6 +94,25 @@ def test_bad_values_name_key_file_line_and_fix(tmp_path: Path, text: str, where:
     assert found, [problem.text() for problem in report.problems]
     assert str(found[0].source).endswith(f"mine.yaml:{line}")
     assert say in found[0].text()
+
+
+WARNED: list[tuple[str, str, str, str]] = [
+    # what, values, key path, part of message or fix
+    ("expires in a full queue", "workers: {mixed: {expectedTaskSeconds: 60}}\n",
+     "workers.mixed.queues.mixed.messageTtl",
+     "3600 s are less than the 3750 s that 2000 waiting tasks of 60 s take on 32 slots"),
+    ("prefetch with priorities", "workers: {io: {prefetchMultiplier: 4}}\n", "workers.io.prefetchMultiplier",
+     "4 messages a slot are taken before a more urgent one on io is seen; set 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "where", "say"), [row[1:] for row in WARNED], ids=[row[0] for row in WARNED])
+def test_what_may_be_meant_is_told_by_its_key_as_a_warning(tmp_path: Path, text: str, where: str, say: str) -> None:
+    report = check(tmp_path, text)
+    assert report.ok
+    (problem,) = report.problems
+    assert (problem.path, problem.severity) == (where, WARNING)
+    assert say in problem.text()
 
 
 def test_rules_are_told_beside_what_the_schema_refuses(tmp_path: Path) -> None:
@@ -125,11 +153,10 @@ def test_what_only_the_objects_show_is_found(tmp_path: Path) -> None:
     report = check(
         tmp_path,
         "workers:\n  io:\n    volumes: [{name: host, hostPath: {path: /}}]\n"
-        "    tolerations: [{key: a, operatr: Exists}]\n    sidecars:\n      - name: side\n        image: side:1\n"
-        "        env: [{name: API_TOKEN, value: abc}]\n        resources: {requests: {cpu: 1m, memory: 1Mi}}\n",
+        "    tolerations: [{key: a, operatr: Exists}]\n",
     )
     rules = {problem.rule for problem in report.problems}
-    assert {"pod-security-restricted", "kubernetes-schema", "secrets-by-reference"} <= rules
+    assert {"pod-security-restricted", "kubernetes-schema"} <= rules
     (field,) = [problem for problem in report.problems if problem.rule == "kubernetes-schema"]
     assert field.path == "Deployment/celery-io-worker spec.template.spec.tolerations[0]"
     assert "operatr" in field.message

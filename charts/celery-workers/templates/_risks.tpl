@@ -62,6 +62,13 @@
 {{- $ranked := list -}}
 {{- range $name, $queue := $class.queues -}}
   {{- if $queue.maxPriority }}{{ $ranked = append $ranked $name }}{{ end -}}
+  {{- $slots := mul $class.concurrency (ternary $class.replicas.min $class.replicas.max (eq $class.scaler "none")) -}}
+  {{- if and $class.expectedTaskSeconds $slots $queue.maxLength $queue.messageTtlSeconds -}}
+    {{- $wait := divf (mulf $queue.maxLength $class.expectedTaskSeconds) $slots -}}
+    {{- if gt $wait (float64 $queue.messageTtlSeconds) -}}
+      {{- include "celery-workers.risk" (list $noted (printf "%s.queues.%s.messageTtl %s: less than the %.0f s that a full queue takes on all pods (maxLength x expectedTaskSeconds by %d slots), so its last tasks expire" $path $name $queue.messageTtl $wait (int $slots))) -}}
+    {{- end -}}
+  {{- end -}}
   {{- if kindIs "invalid" $queue.maxLength -}}
     {{- include "celery-workers.risk" (list $noted (printf "%s.queues.%s.maxLength is not set: it may grow until RabbitMQ stops every publisher" $path $name)) -}}
   {{- end -}}

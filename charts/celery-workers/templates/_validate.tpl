@@ -13,6 +13,7 @@ what and how to mend it.
   {{- include "celery-workers.validateMetadata" (list $model (printf "beat.%s" $key) $key (index $values.beat $key)) -}}
 {{- end -}}
 {{- include "celery-workers.validateCommand" (list $model "beat.command" $values.beat.command) -}}
+{{- include "celery-workers.validateArguments" (list $model "exporter.args" $values.exporter.args) -}}
 {{- range $key := list "commonLabels" "commonAnnotations" -}}
   {{- include "celery-workers.validateMetadata" (list $model $key $key (index $values $key)) -}}
 {{- end -}}
@@ -58,6 +59,11 @@ what and how to mend it.
 {{- if and (include "celery-workers.brokerCa" (index . 0)) (ne $model.brokerMode "external") -}}
   {{- include "celery-workers.problem" (list $model (printf "broker.tls: the %s broker of this chart has no TLS; set caSecret and caConfigMap to null" $model.brokerMode)) -}}
 {{- end -}}
+{{- $configured := "(?im)^\\s*[\\w.]*(pass|password|passwd|secret|token)\\s*=\\s*\\S" -}}
+{{- $shown := or (regexMatch $configured $values.broker.cluster.config) (regexMatch (include "celery-workers.urlWithPassword" .) $values.broker.cluster.config) -}}
+{{- if and (eq $model.brokerMode "operator") $shown (ne $values.environment "dev") -}}
+  {{- include "celery-workers.problem" (list $model "broker.cluster.config: a password in plain text ends up in helm's history; leave it to the operator, or to a definition of your own with a Secret") -}}
+{{- end -}}
 {{- $operator := $values.broker.topologyOperator -}}
 {{- if eq $values.broker.topology "operator" -}}
   {{- if eq $model.brokerMode "embedded" -}}
@@ -83,8 +89,23 @@ what and how to mend it.
 {{/* What runs in production can be told. Arguments: root, model. */}}
 {{- define "celery-workers.validateImage" -}}
 {{- $values := (index . 0).Values -}}
-{{- if and (eq $values.environment "prod") (eq ($values.image.tag | default "") "latest") (not $values.image.digest) -}}
-  {{- include "celery-workers.problem" (list (index . 1) "image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved, or image.digest") -}}
+{{- $model := index . 1 -}}
+{{- if eq $values.environment "prod" -}}
+  {{- if and (eq ($values.image.tag | default "") "latest") (not $values.image.digest) -}}
+    {{- include "celery-workers.problem" (list $model "image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved, or image.digest") -}}
+  {{- end -}}
+  {{- $headroom := false -}}
+  {{- range $model.classes }}{{ $headroom = or $headroom (gt (int .headroom.replicas) 0) }}{{ end -}}
+  {{- range $name, $used := dict "exporter" $values.exporter.enabled "headroom" $headroom -}}
+    {{- if and $used (eq (index $values $name).image.tag "latest") -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s.image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved" $name)) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- $image := $values.broker.cluster.image | default "" -}}
+  {{- $moves := or (hasSuffix ":latest" $image) (not (regexMatch "[:@]" (base $image))) -}}
+  {{- if and (eq $model.brokerMode "operator") $image $moves -}}
+    {{- include "celery-workers.problem" (list $model (printf "broker.cluster.image: %s is another image tomorrow, and a rollback finds it too; set a tag that is never moved, or a digest" $image)) -}}
+  {{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -146,12 +167,38 @@ what and how to mend it.
   {{- if has $variable.name $own -}}
     {{- include "celery-workers.problem" (list $model (printf "%s[%d].name: the chart itself sets %s; remove it" $path $position $variable.name)) -}}
   {{- end -}}
-  {{- $named := regexMatch "PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY" (upper $variable.name) -}}
-  {{- $inside := regexMatch "[a-z][a-z0-9+.-]*://[^/\\s:@]*:[^/\\s@$][^/\\s@]*@" ($variable.value | default "") -}}
+{{- end -}}
+{{- include "celery-workers.validateSecrets" . -}}
+{{- end -}}
+
+{{/* Passwords come by reference. Arguments: model, path, env. */}}
+{{- define "celery-workers.validateSecrets" -}}
+{{- $model := index . 0 -}}
+{{- $path := index . 1 -}}
+{{- range $position, $variable := index . 2 -}}
+  {{- $named := regexMatch "PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY" (upper (toString $variable.name)) -}}
+  {{- $inside := regexMatch (include "celery-workers.urlWithPassword" .) ($variable.value | default "" | toString) -}}
   {{- if and $variable.value (or $named $inside) (ne $model.environment "dev") -}}
     {{- include "celery-workers.problem" (list $model (printf "%s[%d].value: a password in plain text ends up in helm's history; make a Secret and take %s from it with valueFrom.secretKeyRef" $path $position $variable.name)) -}}
   {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The same for arguments of a program. Arguments: model, path, arguments. */}}
+{{- define "celery-workers.validateArguments" -}}
+{{- $model := index . 0 -}}
+{{- $option := "(?i)^-[^=]*(password|passwd|secret|token|api-?key|private-?key)=([^$]|[$][^(])" -}}
+{{- range $position, $word := index . 2 -}}
+  {{- $shown := or (regexMatch $option (toString $word)) (regexMatch (include "celery-workers.urlWithPassword" $) (toString $word)) -}}
+  {{- if and $shown (ne $model.environment "dev") -}}
+    {{- include "celery-workers.problem" (list $model (printf "%s[%d]: a password in plain text ends up in helm's history; take it from a Secret as a variable" (index $ 1) $position)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A URL with a password that is no variable, as a regular expression. */}}
+{{- define "celery-workers.urlWithPassword" -}}
+[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@$][^/\s@]*@
 {{- end -}}
 
 {{/* The same for labels and annotations; a selector would no longer match. Arguments: model, path, kind, map. */}}
@@ -185,6 +232,12 @@ what and how to mend it.
       {{- include "celery-workers.problem" (list $model (printf "%s.name: the pod has a container %s already; rename it" $where $container.name)) -}}
     {{- end -}}
     {{- $names = append $names $container.name -}}
+    {{- $variables := list -}}
+    {{- range $container.env }}{{ $variables = append $variables (ternary . dict (kindIs "map" .)) }}{{ end -}}
+    {{- include "celery-workers.validateSecrets" (list $model (printf "%s.env" $where) $variables) -}}
+    {{- range $list := list "command" "args" -}}
+      {{- include "celery-workers.validateArguments" (list $model (printf "%s.%s" $where $list) (index $container $list)) -}}
+    {{- end -}}
     {{- $stays := or (eq $key "sidecars") (eq ($container.restartPolicy | default "") "Always") -}}
     {{- range $resource, $target := dict "cpu" "cpuUtilization" "memory" "memoryUtilization" -}}
       {{- if and $stays (ne $class.scaler "none") (index $class.targets $target) (not (dig "resources" "requests" $resource nil $container)) -}}

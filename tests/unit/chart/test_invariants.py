@@ -100,9 +100,9 @@ topology(
 )
 topology(DEAD, "'cpu' is a work queue", lambda t: assign(t["queues"]["io"], dead_letter_queue="cpu"))
 topology(DEAD, "dead_letter_exchange: is not set", lambda t: assign(t, dead_letter_exchange=None))
-topology("priorities-need-prefetch-1", "classes.io.prefetch_multiplier: 4 messages a slot are taken before",
+topology("priorities-need-prefetch-1", "workers.io.prefetchMultiplier: 4 messages a slot are taken before",
          lambda t: assign(t["classes"]["io"], prefetch_multiplier=4))  # fmt: skip
-topology("full-queue-outlives-ttl", "queues.mixed.message_ttl_seconds: 1800 s are less than the 1875 s that 1000",
+topology("full-queue-outlives-ttl", "workers.mixed.queues.mixed.messageTtl: 1800 s are less than the 1875 s that 1000",
          lambda t: assign(t["classes"]["mixed"], expected_task_seconds=60))  # fmt: skip
 QUEUE = {"apiVersion": "rabbitmq.com/v1beta1", "kind": "Queue", "metadata": {"name": "io"}, "spec": {"name": "io"}}
 simple("queues-outlive-their-objects", "Queue/io spec.deletionPolicy: deletes the queue", lambda m: m.append(QUEUE))
@@ -378,6 +378,13 @@ simple(
 simple(
     SECRETS, "env DB_PASSWORD: a password", lambda m: worker(m, IO)["env"].append({"name": "DB_PASSWORD", "value": "x"})
 )
+simple(SECRETS, "args[0]: a password", lambda m: assign(worker(m, IO), args=["--broker-url=amqp://user:pass@host//"]))
+simple(SECRETS, "command[1]: a password", lambda m: assign(worker(m, IO), command=["x", "--api-key=abc"]))
+CLUSTER = {
+    "apiVersion": "rabbitmq.com/v1beta1", "kind": "RabbitmqCluster", "metadata": {"name": "x"},
+    "spec": {"rabbitmq": {"additionalConfig": "vm_memory_high_watermark.relative = 0.7\ndefault_pass = word\n"}},
+}  # fmt: skip
+simple(SECRETS, "RabbitmqCluster/x spec.rabbitmq.additionalConfig: a password", lambda m: m.append(CLUSTER))
 
 
 def test_the_good_release_keeps_every_rule() -> None:

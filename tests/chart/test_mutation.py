@@ -35,6 +35,7 @@ def test_other_values_show_in_the_render(part: int) -> None:
 
 
 def test_what_only_the_harness_reads_shows_in_what_it_says() -> None:
+    assert mutation.HARNESS_ONLY
     assert [str(it) for pattern in mutation.HARNESS_ONLY if (it := mutation.unsaid(pattern))] == []
 
 
@@ -46,3 +47,4 @@ def test_the_check_notices_what_survives() -> None:
     assert [it.by for it in mutation.taken_by_helm(4, base, [valid])] == ["helm 4"]
     assert mutation.shows(base, valid)
     assert not mutation.shows(base, Mutant(place, OTHER_VALUE, place.value))
+    assert mutation.unsaid("workers.*.runtimeClassName") is not None  # the render shows it, validate has nothing to say

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from harness.chart import yaml_strict
@@ -16,9 +17,7 @@ from harness.errors import InputError
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 TITLE = "Values of the chart celery-workers"
-_TYPES: Mapping[type, str] = {
-    str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"
-}  # fmt: skip
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 _SECTIONS = ("forms", "root", "shapes", "definitions", "values")
 _TYPED = frozenset({"anyOf", "$ref"})  # these say the type themselves
 
@@ -49,10 +48,8 @@ class _Source:
         for key, name in self.fragment["shapes"].items():
             whole = root["properties"].get(key, {})
             definitions[name] = {**whole, **definitions.get(name, {})}
-            root["properties"][key] = {
-                "description": whole.get("description", ""),
-                "allOf": [{"$ref": f"#/definitions/{name}"}, _needed(whole, self.document.data.get(key) or {})],
-            }
+            shape = [{"$ref": f"#/definitions/{name}"}, _needed(whole, self.document.data.get(key) or {})]
+            root["properties"][key] = {"description": whole.get("description", ""), "allOf": shape}
         root["properties"] = {**self.fragment["root"], **root["properties"]}
         return {"$schema": DRAFT, "title": TITLE, **root, "definitions": definitions}
 
@@ -73,30 +70,25 @@ class _Source:
         if text and not leaf:
             self.problems.append(f"values.yaml:{line}: the comment of {shown}, a leaf, begins with `# --`")
         self.leaves.add(shown)
-        of_default = {} if value is None else {"type": _TYPES[type(value)]}
-        found = {"description": text, **of_default, **self.fragment["values"].get(shown, {})}
-        if _TYPED & found.keys():
-            found.pop("type", None)
+        said = self.fragment["values"].get(shown, {})
+        of_default = {} if value is None or _TYPED & said.keys() else {"type": _TYPES[type(value)]}
+        found = {"description": text, **of_default, **said}
         self.problems += [f"schema.fragment.yaml: {shown} needs {what}" for what in _missing(found)]
         return found
 
     def unused(self) -> Iterator[str]:
-        for key in sorted(set(self.fragment["values"]) - self.leaves):
-            yield f"schema.fragment.yaml: {key} is no leaf of values.yaml"
-        for key in sorted(set(self.fragment["shapes"]) - set(self.document.data)):
-            yield f"schema.fragment.yaml: {key} is no key of values.yaml"
+        for part, known, what in (("values", self.leaves, "leaf"), ("shapes", set(self.document.data), "key")):
+            for key in sorted(self.fragment[part].keys() - known):
+                yield f"schema.fragment.yaml: {key} is no {what} of values.yaml"
 
 
 def comment(rows: Sequence[str], line: int, key: str) -> tuple[str, bool]:
     """Return the comment right above a key's line (from 1), as one line, and whether it marks a leaf (`# --`)."""
-    row = rows[line - 1]
-    if not re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*:", row):
+    begins = re.match(rf"(\s*)[\"']?{re.escape(key)}[\"']?\s*:", rows[line - 1])
+    if begins is None:
         return "", False  # inside a flow map: the comment belongs to the key that begins the line
-    indent = row[: len(row) - len(row.lstrip())]
-    found: list[str] = []
-    while line > 1 and rows[line - 2].startswith(f"{indent}#"):
-        line -= 1
-        found.insert(0, rows[line - 1].strip().lstrip("#").strip())
+    above = takewhile(lambda row: row.startswith(f"{begins[1]}#"), reversed(rows[: line - 1]))
+    found = [row.strip().lstrip("#").strip() for row in above][::-1]
     marks = [index for index, text in enumerate(found) if text.startswith("--")]
     text = " ".join(found[marks[-1] :] if marks else found)
     return text.removeprefix("--").strip(), bool(marks)
@@ -120,6 +112,6 @@ def _needed(entry: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]
     """Return which of a map's keys must be there, at every depth: those that have a default."""
     properties = {key: inner for key, inner in entry.get("properties", {}).items() if key in data}
     required = [key for key, inner in properties.items() if not _admits_null(inner)]
-    inside = {key: _needed(inner, data[key]) for key, inner in properties.items() if isinstance(data[key], dict)}
-    inside = {key: inner for key, inner in inside.items() if inner}
-    return {**({"required": required} if required else {}), **({"properties": inside} if inside else {})}
+    below = {key: _needed(inner, data[key]) for key, inner in properties.items() if isinstance(data[key], dict)}
+    found = {"required": required, "properties": {key: inner for key, inner in below.items() if inner}}
+    return {name: part for name, part in found.items() if part}

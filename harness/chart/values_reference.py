@@ -24,8 +24,7 @@ class _Writer:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
-        shared = ((key, entry) for key, entry in schema["properties"].items() if "allOf" in entry)
-        self.owners = {entry["allOf"][0]["$ref"]: key for key, entry in shared}
+        self.owners = {it["allOf"][0]["$ref"]: key for key, it in schema["properties"].items() if "allOf" in it}
 
     def tables(self, defaults: Mapping[str, Any]) -> str:
         """Return one table of the leaves at the top, then one a section."""

@@ -34,6 +34,7 @@ def make_queue(worker_class: str, **changes: Any) -> dict[str, Any]:
         "message_ttl_seconds": 1800,
         "dead_letter_queue": f"{worker_class}.dead",
         "consumer_timeout_seconds": 1800,
+        "max_deliveries": 5,
         **changes,
     }
 
@@ -68,6 +69,7 @@ def make_topology(
         "default_queue": next(iter(queues)),
         "default_priority": 5,
         "dead_letter_exchange": "celery.dlx",
+        "redis_key_prefix": "celery-workers",
         "priorities": {"critical": 9, "email": 6, "maintenance": 1},
         "queues": dict(queues),
         "classes": dict(classes),

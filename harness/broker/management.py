@@ -15,6 +15,8 @@ from harness.broker.stats import DeadLetter, QueueDepth, QueueStats
 from harness.errors import HarnessError
 from harness.urls import redact
 
+WORKERS_HEADER = "x-celery-workers-death"  # of a message that a worker put there itself: queue, reason, error, at
+
 
 class Management:
     """A client of one virtual host.
@@ -170,9 +172,11 @@ def dead_letters(amqp_url: str, queue: str, *, timeout_seconds: float = 60.0) ->
 
 def _dead_letter(headers: Mapping[str, Any], properties: Mapping[str, Any], queue: str) -> DeadLetter:
     deaths: Sequence[Mapping[str, Any]] = headers.get("x-death") or [{}]
+    death = headers.get(WORKERS_HEADER) or deaths[0]
     return DeadLetter(
         id=str(headers.get("id") or properties.get("correlation_id") or ""),
         task=str(headers.get("task") or ""),
-        reason=str(deaths[0].get("reason") or headers.get("x-first-death-reason") or ""),
-        queue=str(deaths[0].get("queue") or headers.get("x-first-death-queue") or queue),
+        reason=str(death.get("reason") or headers.get("x-first-death-reason") or ""),
+        queue=str(death.get("queue") or headers.get("x-first-death-queue") or queue),
+        error=str(death.get("error") or ""),
     )

@@ -68,8 +68,11 @@ class DeadLetter:
 
     id: str  # Celery task id, "" when the message has none
     task: str
-    reason: str  # expired | rejected | maxlen | delivery_limit, as RabbitMQ's x-death says; "" when it says nothing
+    # failed | timeout | poison | refused | unknown, as a worker says; else what RabbitMQ's x-death says: expired |
+    # rejected | maxlen | delivery_limit; "" when nobody says anything
+    reason: str
     queue: str  # the queue it died in
+    error: str = ""  # what the worker says of it
 
 
 def version_numbers(version: str) -> tuple[int, ...]:

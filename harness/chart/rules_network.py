@@ -21,9 +21,10 @@ from harness.chart.manifests import (
 )
 from harness.chart.problems import WARNING, Problem
 
-# DNS (OpenShift's pods have 5353) and RabbitMQ, plain and with TLS.
+# DNS (OpenShift's pods have 5353), RabbitMQ, plain and with TLS, and Redis.
 DNS_PORTS = frozenset({53, 5353})
 BROKER_PORTS = frozenset({5671, 5672, 15671, 15672})
+REDIS_PORTS = frozenset({6379})
 
 
 def select_pods(release: Release) -> Iterator[Problem]:
@@ -47,14 +48,14 @@ def leave_broker_and_names(release: Release) -> Iterator[Problem]:
 
 
 def leave_services(release: Release) -> Iterator[Problem]:
-    """A worker that is told of services may reach more than DNS and the broker, unless that is meant."""
+    """A worker that is told of services may reach more than DNS, the broker and Redis, unless that is meant."""
     for worker in release.workers:
         ports = _allowed_ports(release, worker)
         told = any(items(container, "envFrom") for container in containers(pod_spec(worker.deployment)))
-        if told and ports is not None and ports <= DNS_PORTS | BROKER_PORTS:
+        if told and ports is not None and ports <= DNS_PORTS | BROKER_PORTS | REDIS_PORTS:
             yield Problem(
                 f"{ref(worker.deployment)} NetworkPolicy egress",
-                "envFrom names services, but only DNS and the broker may be reached",
+                "envFrom names services, but only DNS, the broker and Redis may be reached",
                 "list the services in networkPolicy.egress, or set networkPolicy.allowExternal",
                 WARNING,
             )

@@ -64,8 +64,14 @@ class Death(StrEnum):
     DROPPED = "dropped"  # pushed out of a full queue after it had been accepted (overflow: drop-head)
 
 
-# RabbitMQ's x-death reasons. A message without one was put there by the publisher, which was refused by the work queue.
+# What workers say, and RabbitMQ's x-death reasons. A message without one was put there by the publisher, which was
+# refused by the work queue.
 DEATHS = {
+    "failed": Death.FAILED,
+    "timeout": Death.FAILED,
+    "unknown": Death.FAILED,
+    "poison": Death.POISON,
+    "refused": Death.DROPPED,
     "": Death.DROPPED,
     "expired": Death.EXPIRED,
     "rejected": Death.FAILED,

@@ -70,7 +70,7 @@ def test_unchanged_application(pool: str, vhost_broker: Broker, tmp_path: Path) 
 
         assert eventually(lambda: bool(dead_letters(vhost_broker.amqp_url, "main.dead")))
         (letter,) = dead_letters(vhost_broker.amqp_url, "main.dead")
-        assert (letter.id, letter.reason, letter.queue) == (failed, "rejected", "main")
+        assert (letter.id, letter.reason, letter.queue) == (failed, "failed", "main")
 
         heartbeat = worker.state / "heartbeat"
         touched = heartbeat.stat().st_mtime

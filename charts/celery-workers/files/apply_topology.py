@@ -113,11 +113,14 @@ def policy_definition(
 
 def quorum_definition(queue: Mapping[str, Any]) -> dict[str, Any]:
     """Return what differs on a quorum queue."""
+    changes: dict[str, Any] = {}
+    if queue.get("max_deliveries"):
+        changes["delivery-limit"] = queue["max_deliveries"] - 1  # RabbitMQ counts from the second delivery
     overflow = queue.get("overflow")
     if overflow is None:
-        return {}
+        return changes
     # reject-publish-dlx is accepted there and silently drops the oldest: the publisher stores refused tasks instead.
-    changes = {"overflow": "reject-publish" if overflow.startswith("reject-publish") else overflow}
+    changes["overflow"] = "reject-publish" if overflow.startswith("reject-publish") else overflow
     if queue.get("dead_letter_queue") and changes["overflow"] == "reject-publish":
         changes["dead-letter-strategy"] = "at-least-once"
     return changes

@@ -2,7 +2,8 @@
 
 CELERY_WORKERS_APP names the application as `celery -A` would. Its own settings stay, those of celeryconfig go on top.
 With CELERY_WORKERS_STATE_DIR set the worker keeps two files there for its probes: `heartbeat`, touched by the
-consumer's loop, and `ready`, present while it consumes. Needs Celery 5.7, no more.
+consumer's loop, and `ready`, present while it consumes. What it gives up it stores as a dead letter with the reason
+(celery_workers_letters), and it follows the orders of celery_workers_ops. Needs Celery 5.7, no more; Redis where given.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from celery import bootsteps, signals
 from celery.app import defaults
 from celery.app.task import Task
 from celery.app.utils import find_app
-from celery.exceptions import TimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.utils.imports import symbol_by_name
 from celery.utils.threads import bound_open_broker_sockets
 from celery.worker import request, state
+from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLetters, Letter, PoisonGuard
+from celery_workers_ops import FollowsOrders, OrderWatch
+from celery_workers_redis import make_shared
 from kombu import Connection
 
 if TYPE_CHECKING:
@@ -90,24 +94,57 @@ class OccasionalRead:
 
 
 class Request(request.Request):
-    """A task request whose hard time limit leads to the dead-letter queue; Celery itself would requeue it for ever."""
+    """A task request that ends in the dead-letter queue with its reason, where Celery itself would requeue for ever.
 
-    out_of_time = False
+    `max_deliveries` has the limit of each queue that has one; set it in a subclass.
+    """
+
+    max_deliveries: Mapping[str, int] = {}
+    given_up = False
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Note a hard limit before Celery handles it."""
-        self.out_of_time = self.out_of_time or not soft
+        if not soft:
+            self.give_up(TIMEOUT, f"ran longer than its hard limit of {timeout:g} s")
         super().on_timeout(soft, timeout)
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        """Note a hard limit that the prefork pool reports as a failure, which it does first."""
-        error = exc_info.exception
-        self.out_of_time = self.out_of_time or isinstance(getattr(error, "exc", error), TimeLimitExceeded)
+        """Note why; a hard limit the prefork pool reports as a failure, which it does first."""
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, TimeLimitExceeded):
+            self.give_up(TIMEOUT, "ran longer than its hard limit")
+        elif not self.given_up:
+            self.note(reason_of(error), f"{type(error).__name__}: {error}")
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
+    def _retry_worker_lost(self, exc: BaseException, exc_info: ExceptionInfo) -> bool:
+        """Bound the retries of a task that kills its process where it has no max_retries."""
+        most = self.max_deliveries.get(self.delivery_info["routing_key"])
+        if self.task.max_retries is None and most and self._context.retries + 1 >= most:
+            self.give_up(POISON, f"killed its process {most} times")
+            return False
+        return bool(super()._retry_worker_lost(exc, exc_info))
+
+    def give_up(self, reason: str, error: str) -> None:
+        """Note that the task is not to come again, and why."""
+        self.given_up = True
+        self.note(reason, error)
+
+    def note(self, reason: str, error: str) -> None:
+        """Have the dead letter, if there will be one, say why."""
+        if isinstance(self.message.reject, Letter):
+            self.message.reject.note(reason, error)
+
     def reject(self, requeue: bool = False) -> None:
-        """Requeue a task that ran out of time only when the worker's own end was the reason."""
-        super().reject(requeue=requeue and (not self.out_of_time or is_set(state.should_terminate)))
+        """Requeue a task that was given up only when the worker's own end was the reason."""
+        super().reject(requeue=requeue and (not self.given_up or is_set(state.should_terminate)))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the reason of a dead letter for what ended its task."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        return TIMEOUT
+    return POISON if isinstance(error, WorkerLostError | SystemExit) else FAILED
 
 
 class HeartbeatFile(bootsteps.StartStopStep):
@@ -253,23 +290,34 @@ def load_app(name: str, settings: Mapping[str, Any]) -> Celery:
 def add_steps(app: Celery) -> None:
     """Add what a worker of the chart does beyond Celery's own."""
     app.steps["worker"].add(HeartbeatFile)
+    app.steps["worker"].add(OrderWatch)
     app.steps["consumer"].add(ReadyFile)
     app.steps["consumer"].add(EventBuffer)
-    Task.Request = Request  # of every task whose class does not name its own
 
 
-def make_connections_safe(app: Celery) -> None:
-    """Make the application's connections, and those of its consumer (stock or its own), survive a broker that hangs."""
-    app.amqp.Connection = BoundedConnection
-    consumer = symbol_by_name(app.conf.worker_consumer)
-    app.conf.worker_consumer = type("Consumer", (SafeConnections, consumer), {})
+def extend_worker(app: Celery, topology: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Have the application's consumer (stock or its own) and its requests lose no task, and follow orders."""
+    app.amqp.Connection = BoundedConnection  # survives a broker that hangs
+    shared = make_shared(topology, environment)
+    parts = {
+        "letters": DeadLetters(app, topology),
+        "guard": PoisonGuard(topology, shared),
+        "shared": shared,
+        "ops_directory": environment.get("CELERY_WORKERS_OPS_DIR") or None,
+    }
+    bases = (SafeConnections, KeepsLetters, FollowsOrders, symbol_by_name(app.conf.worker_consumer))
+    app.conf.worker_consumer = type("Consumer", bases, parts)
+    limits = {name: queue.get("max_deliveries") for name, queue in topology["queues"].items()}
+    # Of every task whose class does not name its own.
+    Task.Request = type("Request", (Request,), {"max_deliveries": limits})
 
 
 def make_app(environment: Mapping[str, str]) -> Celery:
     """Return the application of CELERY_WORKERS_APP, ready to work as CELERY_WORKERS_CLASS."""
-    settings = celeryconfig.make_settings(celeryconfig.load_topology(), environment)
+    topology = celeryconfig.load_topology()
+    settings = celeryconfig.make_settings(topology, environment)
     app = load_app(environment["CELERY_WORKERS_APP"], settings)
-    make_connections_safe(app)
+    extend_worker(app, topology, environment)
     add_steps(app)
     return app
 

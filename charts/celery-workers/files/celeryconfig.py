@@ -12,10 +12,12 @@ import os
 import re
 import socket
 import ssl
+import time
 from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from celery import signals
 from celery.app.amqp import AMQP
 from kombu import Exchange, Queue
 
@@ -225,4 +227,10 @@ def make_settings(topology: Mapping[str, Any], environment: Mapping[str, str]) -
     return settings
 
 
+def stamp(properties: dict[str, Any], **details: object) -> None:
+    """Note when a task was published, so that RabbitMQ can tell how old a queue's first one is."""
+    properties.setdefault("timestamp", int(time.time()))
+
+
+signals.before_task_publish.connect(stamp, weak=False, dispatch_uid="celery-workers-timestamp")
 globals().update(make_settings(load_topology(), os.environ))

@@ -13,6 +13,13 @@
     fieldRef:
       fieldPath: metadata.name
 {{ include "celery-workers.brokerEnv" . }}
+{{- with (index . 0).Values.redis.existingSecret }}
+- name: CELERY_WORKERS_REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: redisUrl
+{{- end }}
 {{- end -}}
 
 {{/* What every pod specification of the release begins with. Argument: root. */}}

@@ -32,7 +32,7 @@
 {{- if not $policy.enabled -}}
   {{- include "celery-workers.risk" (list $noted "networkPolicy.enabled false: whatever runs in the cluster may connect to the pods") -}}
 {{- else if and (not $policy.allowExternal) (not $policy.egress) -}}
-  {{- include "celery-workers.risk" (list $noted "networkPolicy.egress is empty and allowExternal false: tasks reach DNS and the broker, and none of the services they may call") -}}
+  {{- include "celery-workers.risk" (list $noted "networkPolicy.egress is empty and allowExternal false: tasks reach DNS, the broker and Redis where it is set, and none of the services they may call") -}}
 {{- end -}}
 {{- if and (not $values.image.digest) (eq ($values.image.tag | default "") "latest") -}}
   {{- include "celery-workers.risk" (list $noted "image.tag latest: pods of one release may run different code, and a rollback finds no older one") -}}

@@ -21,6 +21,7 @@
   "default_queue" $values.defaultQueue
   "default_priority" $model.defaultPriority
   "dead_letter_exchange" (ternary $values.deadLetters.exchange nil $values.deadLetters.enabled)
+  "redis_key_prefix" $values.redis.keyPrefix
   "priorities" $values.priorities
   "queues" $queues
   "classes" $classes
@@ -61,6 +62,7 @@
   "message_ttl_seconds" $queue.messageTtlSeconds
   "dead_letter_queue" (ternary (print (index . 2) $dead.suffix) nil $dead.enabled)
   "consumer_timeout_seconds" $queue.consumerTimeoutSeconds
+  "max_deliveries" $queue.maxDeliveries
   | toJson -}}
 {{- end -}}
 
@@ -68,7 +70,7 @@
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}

@@ -162,7 +162,7 @@ what and how to mend it.
 {{- define "celery-workers.validateEnv" -}}
 {{- $model := index . 0 -}}
 {{- $path := index . 1 -}}
-{{- $own := list "PYTHONPATH" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "POD_NAME" "CELERY_BROKER_URL" "CELERY_BROKER_CA_FILE" "CELERY_WORKERS_APP" "CELERY_WORKERS_CLASS" "CELERY_WORKERS_CONFIG_DIR" "CELERY_WORKERS_STATE_DIR" "CELERY_WORKERS_BEAT_DIR" -}}
+{{- $own := list "PYTHONPATH" "PYTHONUNBUFFERED" "PYTHONDONTWRITEBYTECODE" "POD_NAME" "CELERY_BROKER_URL" "CELERY_BROKER_CA_FILE" "CELERY_WORKERS_APP" "CELERY_WORKERS_CLASS" "CELERY_WORKERS_CONFIG_DIR" "CELERY_WORKERS_STATE_DIR" "CELERY_WORKERS_BEAT_DIR" "CELERY_WORKERS_OPS_DIR" "CELERY_WORKERS_REDIS_URL" -}}
 {{- range $position, $variable := index . 2 -}}
   {{- if has $variable.name $own -}}
     {{- include "celery-workers.problem" (list $model (printf "%s[%d].name: the chart itself sets %s; remove it" $path $position $variable.name)) -}}

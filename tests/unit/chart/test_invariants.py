@@ -278,7 +278,7 @@ simple(
     LEAVES, f"{IO} NetworkPolicy egress: no policy lets the pods ask DNS", lambda m: spec(m, NETWORK)["egress"].pop(0)
 )
 simple(LEAVES, "no policy lets the pods reach the broker", lambda m: assign(spec(m, NETWORK), egress=[]))
-simple("network-policy-leaves-services", "envFrom names services, but only DNS and the broker", lambda m: (
+simple("network-policy-leaves-services", "envFrom names services, but only DNS, the broker", lambda m: (
     spec(m, NETWORK)["egress"].pop(),
     assign(worker(m, IO), envFrom=[{"secretRef": {"name": "services"}}]),
 ))  # fmt: skip

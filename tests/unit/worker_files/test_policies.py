@@ -24,9 +24,8 @@ def test_consumer_timeout_only_where_the_broker_takes_it(job: ModuleType, topolo
 
 
 def test_limits_that_are_not_set_are_absent(job: ModuleType, topology: workers.Topology) -> None:
-    unset = dict.fromkeys(
-        ("max_length_messages", "overflow", "message_ttl_seconds", "dead_letter_queue", "consumer_timeout_seconds")
-    )
+    unset = dict.fromkeys(("max_length_messages", "overflow", "message_ttl_seconds", "dead_letter_queue"))
+    unset.update(consumer_timeout_seconds=None, max_deliveries=None)
     for kind in ("classic", "quorum"):
         assert job.policy_definition(topology, workers.make_queue("io", type=kind, **unset), (4, 0)) == {}
 

@@ -16,6 +16,7 @@ from celery.exceptions import OperationalError, QueueNotFound
 from kombu import pools
 
 from benchmarks import workers
+from celery_workers import Publisher
 from harness import processes
 from harness.broker.management import Management, dead_letters
 from harness.broker.server import Broker
@@ -266,3 +267,23 @@ def test_every_event_of_a_gevent_worker_arrives(vhost_broker: Broker, tmp_path: 
         receiver.should_stop = True
         reader.join(10)
     assert set(seen.values()) == {1}
+
+
+@pytest.mark.parametrize("kind", ["celery", "library"])
+def test_broker_tells_how_old_the_first_task_is(kind: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    """By RabbitMQ's head_message_timestamp, which `harness ops status` shows."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("threads"))
+    app = release.publisher()
+    earliest = int(time.time())
+    if kind == "celery":
+        app.send_task("tests.local.user_apps.plain.send_mail")
+    else:
+        Publisher(app).publish("tests.local.user_apps.plain.send_mail")
+
+    def head() -> int | None:
+        with Management(vhost_broker.management_url) as api:
+            (queue,) = (one for one in api.queue_documents() if one["name"] == "main")
+        return queue.get("head_message_timestamp")
+
+    assert eventually(lambda: isinstance(head(), int))
+    assert earliest <= (head() or 0) <= time.time()

@@ -38,7 +38,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = tonumber(redis.call('GET', KEYS[1]) or '0')
 if due > now then return math.ceil(due - now) end
 local next = math.max(due, now - tonumber(ARGV[2])) + tonumber(ARGV[1])
-redis.call('SET', KEYS[1], tostring(next), 'PX', math.max(1, math.ceil(next - now)))
+redis.call('SET', KEYS[1], tostring(next), 'PX', math.ceil(next - now + ARGV[2]) + 1)
 return 0
 """
 

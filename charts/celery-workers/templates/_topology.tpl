@@ -62,7 +62,7 @@
   "message_ttl_seconds" $queue.messageTtlSeconds
   "dead_letter_queue" (ternary (print (index . 2) $dead.suffix) nil $dead.enabled)
   "consumer_timeout_seconds" $queue.consumerTimeoutSeconds
-  "max_deliveries" $queue.maxDeliveries
+  "max_deliveries" (ternary $queue.maxDeliveries nil $dead.enabled)
   | toJson -}}
 {{- end -}}
 

@@ -64,3 +64,16 @@ def hang(self: Task, seconds: float) -> None:
 def exhaust_memory(self: Task) -> None:
     note(self)
     os.kill(os.getpid(), signal.SIGKILL)  # what the kernel does to a prefork child
+
+
+@app.task(bind=True, max_retries=None, default_retry_delay=0)
+def exhaust_memory_for_ever(self: Task) -> None:
+    note(self)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(bind=True)
+def kill_worker(self: Task) -> None:
+    note(self)
+    time.sleep(1)  # so that whoever waits for a ready worker sees one
+    os.killpg(0, signal.SIGKILL)  # the whole container, parent and children

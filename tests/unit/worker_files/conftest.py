@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,11 @@ def topology() -> workers.Topology:
 def config(tmp_path: Path, topology: workers.Topology) -> Path:
     """The release's configuration directory."""
     return workers.write_config(tmp_path / "config", topology)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken but where nobody listens: connecting to it is refused."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        yield one.getsockname()[1]

@@ -115,3 +115,12 @@ def test_only_what_a_policy_cannot_change_is_declared(celeryconfig: ModuleType) 
     assert queue.queue_arguments == {"x-queue-type": "classic", "x-max-priority": 9}
     quorum = celeryconfig.make_queue("io", workers.make_queue("io", type="quorum", max_priority=None))
     assert quorum.queue_arguments == {"x-queue-type": "quorum"}
+
+
+def test_a_message_says_when_it_was_published(celeryconfig: ModuleType) -> None:
+    properties: dict[str, object] = {}
+    celeryconfig.stamp(properties=properties, sender="task")
+    assert isinstance(properties["timestamp"], int)
+    replayed = {"timestamp": 7}
+    celeryconfig.stamp(properties=replayed)
+    assert replayed == {"timestamp": 7}

@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     Rule("full-queue-outlives-ttl", rules_topology.waits),
     Rule("queues-outlive-their-objects", rules_topology.queues_retained),
     Rule("full-queues-refuse", rules_topology.overflow),
+    Rule("poison-tasks-end", rules_topology.poison),
     Rule("consumer-timeout-above-limits", rules_topology.consumer_timeouts),
     Rule("one-deployment-a-class", rules_workers.classes),
     Rule("arguments-agree-with-topology", rules_workers.arguments),

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.chart.manifests import TOPOLOGY_KEY, Release, get, integer, items, mapping, quantity, ref, text
+from harness.chart.manifests import (
+    TOPOLOGY_KEY,
+    Release,
+    containers,
+    get,
+    integer,
+    items,
+    mapping,
+    pod_spec,
+    quantity,
+    ref,
+    text,
+)
 from harness.chart.problems import WARNING, Problem
 from harness.chart.rules_workers import longest_task_seconds
 
 LOWEST_PRIORITY = 1
 HIGHEST_PRIORITY = 9
+REDIS_VARIABLE = "CELERY_WORKERS_REDIS_URL"
 
 
 def present(release: Release) -> Iterator[Problem]:
@@ -150,6 +163,25 @@ def overflow(release: Release) -> Iterator[Problem]:
             yield _problem(path, f"{how!r} drops tasks that were accepted", "use reject-publish or reject-publish-dlx")
         elif how == "reject-publish-dlx" and get(queue, "type") == "quorum":
             yield _problem(path, "a quorum queue takes reject-publish-dlx for drop-head", "use reject-publish")
+
+
+def poison(release: Release) -> Iterator[Problem]:
+    """A task that kills its worker comes back a bounded number of times: a classic queue cannot count, Redis can."""
+    known = mapping(release.topology, "queues")
+    for worker in release.workers:
+        env = [
+            get(one, "name") for container in containers(pod_spec(worker.deployment)) for one in items(container, "env")
+        ]
+        for name in map(text, items(mapping(release.topology, "classes", worker.class_name), "queues")):
+            queue = mapping(known, name)
+            if get(queue, "max_deliveries") and get(queue, "type") == "classic" and REDIS_VARIABLE not in env:
+                yield Problem(
+                    f"{TOPOLOGY_KEY} queues.{name}.max_deliveries",
+                    "a classic queue does not count deliveries, and there is no Redis to count them in: a task that "
+                    "kills its whole worker comes back for ever",
+                    "set redis.existingSecret, or type quorum, or maxDeliveries null to accept it",
+                    WARNING,
+                )
 
 
 def consumer_timeouts(release: Release) -> Iterator[Problem]:

@@ -28,6 +28,15 @@
 {{- if not $values.deadLetters.enabled -}}
   {{- include "celery-workers.risk" (list $noted "deadLetters.enabled false: a task that expires, fails or is refused is gone, and nobody can look at it") -}}
 {{- end -}}
+{{- $uncounted := list -}}
+{{- range $class := $model.classes -}}
+  {{- range $name, $queue := $class.queues -}}
+    {{- if and $queue.maxDeliveries (eq $queue.type "classic") }}{{ $uncounted = append $uncounted $name }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $uncounted $values.deadLetters.enabled (not $values.redis.existingSecret) -}}
+  {{- include "celery-workers.risk" (list $noted (printf "redis.existingSecret null: a task that kills its whole worker comes back for ever, since nobody counts the deliveries of classic queues (%s); maxDeliveries null says that this is known" (join ", " $uncounted))) -}}
+{{- end -}}
 {{- $policy := $values.networkPolicy -}}
 {{- if not $policy.enabled -}}
   {{- include "celery-workers.risk" (list $noted "networkPolicy.enabled false: whatever runs in the cluster may connect to the pods") -}}

@@ -253,6 +253,8 @@ simple(
     "the release has no TriggerAuthentication/celery-broker",
     lambda m: m.remove(releases.find(m, "TriggerAuthentication/celery-broker")),
 )
+topology("poison-tasks-end", "topology.json queues.io.max_deliveries: a classic queue does not count",
+         lambda t: assign(t["queues"]["io"], max_deliveries=5))  # fmt: skip
 WITHIN = "keda-within-bounds"
 CRON = {"type": "cron", "name": "exams", "metadata": {"desiredReplicas": "4"}}
 simple(WITHIN, f"{SCALED} spec.triggers[3].metadata.desiredReplicas: 4 is above the maximum 3",
@@ -411,6 +413,18 @@ def test_a_queue_depth_out_of_range_is_a_warning_only() -> None:
     manifests = releases.release()
     spec(manifests, SCALED)["triggers"][0]["metadata"]["value"] = "3"
     assert {problem.severity for problem in invariants.check(manifests)} == {WARNING}
+
+
+def test_deliveries_are_counted_by_redis_or_a_quorum_queue() -> None:
+    manifests = releases.release()
+    releases.change_topology(manifests, lambda t: assign(t["queues"]["io"], max_deliveries=5))
+    assert {problem.severity for problem in invariants.check(manifests)} == {WARNING}
+    reference = {"secretKeyRef": {"name": "shared", "key": "redisUrl"}}
+    worker(manifests, IO)["env"].append({"name": "CELERY_WORKERS_REDIS_URL", "valueFrom": reference})
+    assert invariants.check(manifests) == []
+    worker(manifests, IO)["env"].pop()
+    releases.change_topology(manifests, lambda t: assign(t["queues"]["io"], type="quorum", max_priority=None))
+    assert invariants.check(manifests) == []
 
 
 @pytest.mark.parametrize(

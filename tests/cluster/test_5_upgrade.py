@@ -24,20 +24,20 @@ SLOW = {"smtp": WORK_SECONDS, "wait": WORK_SECONDS, "storage": WORK_SECONDS}
 def test_from_the_first_chart_to_this_one_with_another_image_and_back_no_task_is_lost(
     space: Space, place: Place, record_property: Note
 ) -> None:
-    require_no_loss(space, place, FIRST, FIRST_VALUES)
+    require_no_loss(space, place, FIRST, FIRST_VALUES, record_property)
 
 
 @pytest.mark.full
 @pytest.mark.timeout(700)
 def test_from_the_chart_of_the_commit_before_to_this_one_and_back_no_task_is_lost(
-    space: Space, place: Place, tmp_path: Path
+    space: Space, place: Place, tmp_path: Path, record_property: Note
 ) -> None:
     before = earlier("prod,keda,kind", tmp_path)
     print(f"from the chart of {before.commit}")
-    require_no_loss(space, place, before.chart, before.values)
+    require_no_loss(space, place, before.chart, before.values, record_property)
 
 
-def require_no_loss(space: Space, place: Place, chart: Path, values: Path) -> None:
+def require_no_loss(space: Space, place: Place, chart: Path, values: Path, note: Note) -> None:
     """Install a chart, then change to this one with another image and back under load; fail where a task suffers."""
     space.fixtures({name: {"latency_seconds": seconds} for name, seconds in SLOW.items()})
     space.install(values, chart=chart)
@@ -56,8 +56,8 @@ def require_no_loss(space: Space, place: Place, chart: Path, values: Path) -> No
     assert outcomes.keys() == {"accepted"}, {name: len(ids) for name, ids in outcomes.items()}
     space.require_done(accepted, seconds=90, what="tasks accepted while the release changed")
     again = space.delivered_again(accepted)
-    record_property("tasks", len(accepted))
-    record_property("ran twice", len(again))
+    note("tasks", len(accepted))
+    note("ran twice", len(again))
     assert again == {}, "workers that are told to stop finish what they have in work"
     assert space.restarts() == {}
     assert space.warnings == []

@@ -5,7 +5,8 @@
     ... --master / --worker                                                                  # distributed
 
 Environment: BROKER_URL; CELERY_TOPOLOGY, a topology.json (unset: rendered from values/prod.yaml); SPIKE_SCENARIO, a
-name or a path; SPIKE_EFFECTS, where the reference application's effects are seen (unset: Celery's events, so workers
+name or a path; SPIKE_FRONT_URL, a web front (`python -m examx.web`) to offer the tasks to instead of the broker, as
+--front does; SPIKE_EFFECTS, where the reference application's effects are seen (unset: Celery's events, so workers
 need -E); SPIKE_JOURNAL_DIR and SPIKE_RUN_ID for a ledger.
 
 Entries: `publish` is one accepted attempt; `refused` and `unconfirmed` are attempts that failed, each tried again until
@@ -21,7 +22,7 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ class _Suggested(list[str]):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    """Add --scenario, on the command line and in the UI."""
+    """Add --scenario and --front, on the command line and in the UI."""
     parser.add_argument(
         "--scenario",
         env_var="SPIKE_SCENARIO",
@@ -132,6 +133,13 @@ def add_options(parser: Any) -> None:
         choices=_Suggested(available()),
         metavar="NAME",
         help=f"scenario to run: {', '.join(available())}, or the path of a .yaml file",
+    )
+    parser.add_argument(
+        "--front",
+        env_var="SPIKE_FRONT_URL",
+        default="",
+        metavar="URL",
+        help="offer the tasks to the web front there instead of the broker",
     )
 
 
@@ -143,7 +151,8 @@ def check_input(environment: Any, **_: Any) -> None:
     # Without a UI Locust heeds SIGTERM only once the shape has ended; until then it would kill us with journals open.
     gevent.signal_handler(signal.SIGTERM, environment.runner.quit)
     try:
-        SPIKE.settings = settings.from_environment(os.environ)
+        front = settings.front_url(environment.parsed_options.front, source="--front")
+        SPIKE.settings = replace(settings.from_environment(os.environ), front_url=front)
         if not isinstance(environment.runner, WorkerRunner):  # a worker gets the scenario's name from its master
             arrivals.plan(SPIKE.scenario(), SPIKE.settings.topology, run_id="check")
     except HarnessError as error:

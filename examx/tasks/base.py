@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,14 @@ from examx.application import app
 from examx.catalogue import TASKS, TaskSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from celery import Task
     from sqlalchemy import Connection
+
+
+PARAMETERS: dict[str, Mapping[str, inspect.Parameter]] = {}
+"""Task name -> its keyword arguments, of the tasks whose modules are imported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,8 @@ def task(function: Callable[..., None]) -> Task:
     A task whose marker is there (a redelivery) does nothing.
     """
     spec = TASKS[function.__name__]
+    found = inspect.signature(function).parameters
+    PARAMETERS[spec.name] = {name: found[name] for name in found if found[name].kind is found[name].KEYWORD_ONLY}
 
     def run(self: Task, **payload: Any) -> None:
         job = Job(id=self.request.id or str(uuid.uuid4()), spec=spec)  # called as a plain function there is no id

@@ -14,6 +14,7 @@ from celery_workers import Publisher, Topology
 from harness.spike.arrivals import plan
 from harness.spike.dispatch import Dispatcher, Offer
 from harness.spike.effect_sources import CeleryEvents, EffectSource, parse_effects
+from harness.spike.front import FrontClient
 from harness.spike.offering import NoJournal, Offering, PublisherJournal, Record
 from harness.spike.publisher_app import publisher_app
 from harness.spike.scenario import Scenario
@@ -43,11 +44,15 @@ class Session:
         self._sources: list[EffectSource] = (
             [CeleryEvents(app)] if settings.effects is None else parse_effects(settings.effects)
         )
-        self._publisher = Publisher(
-            app,
-            topology=Topology.from_document(settings.topology),
-            connections=publishing.connections,
-            backoff=publishing.backoff,
+        self._publisher: Publisher | FrontClient = (
+            Publisher(
+                app,
+                topology=Topology.from_document(settings.topology),
+                connections=publishing.connections,
+                backoff=publishing.backoff,
+            )
+            if settings.front_url is None
+            else FrontClient(settings.front_url, connections=publishing.connections)
         )
         self._dispatcher = Dispatcher(
             load.share(part.index, part.count),

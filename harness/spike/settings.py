@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.broker.urls import accepts_tcp, parse_amqp
 from harness.errors import InputError
@@ -22,7 +23,8 @@ LONGEST_WAIT_SECONDS = 120.0
 class SpikeSettings:
     """`effects` is SPIKE_EFFECTS as given, None when tasks are followed by Celery's events.
 
-    `start_at` is when the load begins, in seconds since the epoch; None: at once.
+    `start_at` is when the load begins, in seconds since the epoch; None: at once. `front_url` is the web front that
+    takes the tasks; None: the broker does.
     """
 
     broker_url: str
@@ -31,6 +33,7 @@ class SpikeSettings:
     journals: Path | None
     effects: str | None
     start_at: float | None = None
+    front_url: str | None = None
 
 
 def from_environment(environment: Mapping[str, str]) -> SpikeSettings:
@@ -43,7 +46,22 @@ def from_environment(environment: Mapping[str, str]) -> SpikeSettings:
         journals=Path(journals) if journals else None,
         effects=environment.get("SPIKE_EFFECTS") or None,
         start_at=_start_at(environment.get("SPIKE_START_AT")),
+        front_url=front_url(environment.get("SPIKE_FRONT_URL"), source="SPIKE_FRONT_URL"),
     )
+
+
+def front_url(text: str | None, *, source: str) -> str | None:
+    """Check the URL of a web front, which must answer; None for none. Raises InputError naming `source`."""
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{source} must look like http://host:8000, not {text!r}") from error
+    if not parts.hostname or not accepts_tcp(parts.hostname, port):
+        raise InputError(f"no web front answers at {source} ({text}): start one with `python -m examx.web`")
+    return text.rstrip("/")
 
 
 def _start_at(text: str | None) -> float | None:

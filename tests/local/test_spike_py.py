@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,9 +23,10 @@ from harness import processes
 from harness.broker.management import Management
 from harness.broker.server import Broker
 from harness.spike import arrivals, journals
-from harness.spike.publisher_app import publisher_app
+from harness.spike.publisher_app import CELERYCONFIG, publisher_app
 from harness.spike.scenario import load_scenario
 from harness.spike.services import stand_ins
+from tests.local.examx.fronts import front
 
 ROOT = Path(__file__).parents[2]
 LOCUST = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "spike.py")]
@@ -368,3 +370,46 @@ def test_without_a_topology_that_of_the_production_values_is_used(load: Load) ->
     load.scenario.write_text(SCENARIO.replace("limit_seconds: 60", "limit_seconds: 3"))
     assert load.run() == 1  # no worker; but offered they were, to the queue that prod routes an unknown task to
     assert {offer.queue for offer in journals.read_offers(load.journals).entries} == {"io"}
+
+
+def test_a_burst_through_the_web_front_is_refused_retried_and_done(load: Load) -> None:
+    """The front's answers mean to the load and its ledger what the broker's do."""
+    load.scenario.write_text(SCENARIO.replace("task: work", "task: forgot_password_mail"))
+    load.set_topology(topology(), room=5)
+    mount = load.directory / "mount"
+    mount.mkdir()
+    shutil.copy(CELERYCONFIG, mount)
+    shutil.copy(load.topology, mount)
+    (load.directory / "work.py").write_text(EXAMX_WORKER)
+    options = ["--pool=threads", "--concurrency=2", "-E", "--loglevel=INFO"]
+    command = [sys.executable, "-m", "celery", "-A", "work:app", "worker", *options]
+    with stand_ins(load.directory / "services", {"smtp": {"latency_seconds": 0.1}}) as services:
+        env = {**load.environment(), **services.secret(), "CELERY_BROKER_URL": load.broker.amqp_url}
+        worker = processes.start(
+            command,
+            log=load.log("worker"),
+            env={**env, "PYTHONPATH": f"{load.directory}:{ROOT}"},
+            cwd=load.directory,
+        )
+        try:
+            with front(load.directory, {**env, "PYTHONPATH": f"{mount}:{ROOT}"}) as started:
+                load.more = {"SPIKE_EFFECTS": json.dumps({"standins_url": services.http_url})}
+                code = load.run("--front", started.url)
+                assert code == 0, load.log().read_text() + load.log("worker").read_text()
+                metrics = started.get("/metrics")[1]
+        finally:
+            processes.stop(worker, grace_seconds=5)
+    events = load.events()
+    assert len(events) == 60
+    assert all(one[0] == "offered" and one[-1] == "accepted" for one in events.values())
+    refused = sum(one.count("refused") for one in events.values())
+    assert refused > 0
+    assert f'examx_web_answers_total{{status="503"}} {refused}.0' in metrics
+    assert load.entries()["e2e", "forgot_password_mail"] == (60, 0)
+
+
+def test_a_front_that_is_not_there_is_refused(load: Load, closed_port: int) -> None:
+    assert load.run("--front", f"http://127.0.0.1:{closed_port}") == 2
+    assert "no web front answers at --front" in load.log().read_text()
+    assert load.run("--front", "127.0.0.1:8000", name="malformed") == 2
+    assert "--front must look like http://host:8000" in load.log("malformed").read_text()

@@ -95,6 +95,14 @@ def text(value: Any, *keys: str | int) -> str:
     return found if isinstance(found, str) else repr(found)
 
 
+def is_hook(manifest: Manifest) -> bool:
+    """Whether helm makes an object only for a moment: for `helm test`, or while the release is removed.
+
+    The chart has no hook of installing or upgrading.
+    """
+    return get(manifest, "metadata", "annotations", "helm.sh/hook") is not None
+
+
 def name_of(manifest: Manifest) -> str:
     """Return an object's name, `?` when it has none."""
     return str(get(manifest, "metadata", "name", default="?"))

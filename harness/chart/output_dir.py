@@ -9,20 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.chart import yaml_strict
-from harness.chart.manifests import Manifest, get, name_of
+from harness.chart.manifests import Manifest, is_hook, name_of
 from harness.errors import InputError
 
 LIST = ".harness-render"  # names what was written; kubectl reads .yaml and .json only
-_HOOK = "helm.sh/hook"
 
 
 def files(manifests: Sequence[Manifest]) -> dict[str, Manifest]:
-    """Return file name -> object, numbered in the order helm installs them; what only `helm test` runs is left out.
+    """Return file name -> object, numbered in the order helm installs them; hooks (`helm test`'s pod) are left out.
 
     >>> list(files([{"kind": "ConfigMap", "metadata": {"name": "a"}}, {"kind": "Job", "metadata": {"name": "b"}}]))
     ['01-configmap-a.yaml', '02-job-b.yaml']
     """
-    kept = [manifest for manifest in manifests if get(manifest, "metadata", "annotations", _HOOK) != "test"]
+    kept = [manifest for manifest in manifests if not is_hook(manifest)]
     digits = max(2, len(str(len(kept))))
     return {
         f"{number:0{digits}}-{manifest.get('kind', 'object')}-{name_of(manifest)}.yaml".lower(): manifest

@@ -57,7 +57,7 @@ def demands(manifests: Sequence[Mapping[str, Any]]) -> list[Demand]:
     found = []
     for manifest in manifests:
         key = _REPLICAS.get(str(manifest.get("kind")))
-        if key is not None:
+        if key is not None and not look.is_hook(manifest):
             name = look.name_of(manifest)
             replicas = maxima.get(name, int(look.get(manifest, "spec", key, default=1)))
             found.append(Demand(name, replicas, requested(look.mapping(manifest, "spec", "template", "spec"))))

@@ -147,6 +147,16 @@ def purge(asked: Document) -> int:
         return int(connection.default_channel.queue_purge(asked["queue"]) or 0)
 
 
+def bury(asked: Document) -> None:
+    """Put `count` messages into a dead-letter `queue`, as refused tasks would be."""
+    from examx import app
+
+    with app.connection_for_write() as connection:
+        producer = connection.Producer()
+        for _ in range(asked["count"]):
+            producer.publish("buried", exchange="", routing_key=asked["queue"])
+
+
 class _publisher:  # noqa: N801 - reads as what it gives
     """A publisher of the application for a block."""
 
@@ -183,7 +193,7 @@ def _notes() -> list[list[str]]:
 COMMANDS: Mapping[str, Callable[[Document], Any]] = {
     function.__name__: function
     for function in (
-        publish, start_steady, steady, stop_steady, wait_done, deliveries, in_work, routed, profile, purge
+        publish, start_steady, steady, stop_steady, wait_done, deliveries, in_work, routed, profile, purge, bury
     )
 }  # fmt: skip
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster.conftest import Standing
-from tests.cluster.space import RELEASE, Space, eventually
+from tests.cluster.space import CLASSES, RELEASE, Space, eventually
+from tests.cluster.topology import EXCHANGE
 
 KINDS = "all,configmaps,secrets,serviceaccounts,pdb,networkpolicies,scaledobjects,triggerauthentications,hpa"
+DELETING = {"broker": {"topologyJob": {"deleteOnUninstall": True}}}
+
+
+def nothing_left(space: Space) -> bool:
+    return not space.names(KINDS, f"app.kubernetes.io/instance={RELEASE}")
 
 
 @pytest.mark.timeout(400)
@@ -16,15 +22,37 @@ def test_uninstalling_leaves_the_queues_with_what_they_hold_and_nothing_else(
 ) -> None:
     try:
         release.helm("uninstall", RELEASE, "--wait", "--timeout", "120s")
-
-        def nothing_left() -> bool:
-            return not release.names(KINDS, f"app.kubernetes.io/instance={RELEASE}")
-
-        eventually(nothing_left, seconds=60, what="idle workers' end")  # far less than their grace of minutes
+        # Far less than the workers' grace of minutes.
+        eventually(lambda: nothing_left(release), seconds=60, what="idle workers' end")
         ids = release.publish({"forgot_password_mail": 3})  # the queues are there, nobody takes from them
         with release.management() as api:
-            depths = api.depths()
+            depths, policies, exchanges = api.depths(), api.policies(), api.exchanges()
         assert {"io", "cpu", "mixed"} <= depths.keys()
         assert depths["io"].ready == len(ids)
+        assert policies.keys() == {f"{RELEASE}-{name}" for name in CLASSES}
+        assert {EXCHANGE, f"{EXCHANGE}.dlx"} <= exchanges.keys()
     finally:
         standing.discard()
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("dead_letters", [0, 1])
+def test_uninstalling_takes_empty_queues_along_where_the_values_say_so(space: Space, dead_letters: int) -> None:
+    space.fixtures()
+    space.install("prod,kind", values=DELETING)
+    space.require_done(space.publish({"forgot_password_mail": 3}), seconds=60, what="tasks of the release")
+    space.ask("bury", {"queue": "io.dead", "count": dead_letters})
+    if dead_letters:
+        with pytest.raises(AssertionError, match="post-delete"):
+            space.helm("uninstall", RELEASE, "--wait", "--timeout", "280s")
+        log = space.kubectl.run("logs", "job/celery-delete-queues", "-n", space.name, doing="reading the Job's log")
+        assert "queue 'io.dead' stays" in log
+    else:
+        space.helm("uninstall", RELEASE, "--wait", "--timeout", "280s")
+        eventually(lambda: nothing_left(space), seconds=60, what="the end of all objects")
+    with space.management() as api:
+        queues = {one["name"] for one in api.queue_documents() if not one["exclusive"]}
+        assert queues == ({"io.dead"} if dead_letters else set())
+        assert api.policies() == {}
+        assert (EXCHANGE in api.exchanges()) is bool(dead_letters)

@@ -54,9 +54,9 @@ class Api:
         trust = HTTPSHandler(context=ssl.create_default_context(cafile=ca_file))
         self.opener = build_opener(ProxyHandler({}), trust)
 
-    def call(self, method: str, *path: str, body: object = None) -> Any:
+    def call(self, method: str, *path: str, body: object = None, query: str = "") -> Any:
         """Send one request; return the decoded answer. HTTPError, URLError or OSError say what went wrong."""
-        url = "/".join((self.base, *(quote(part, safe="") for part in path)))
+        url = "/".join((self.base, *(quote(part, safe="") for part in path))) + query
         data = None if body is None else json.dumps(body).encode()
         request = Request(url, method=method, data=data)  # noqa: S310 -- http or https, as the constructor checked
         request.add_header("Authorization", self.authorization)

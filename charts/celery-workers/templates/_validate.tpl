@@ -64,6 +64,18 @@ what and how to mend it.
 {{- if and (eq $model.brokerMode "operator") $shown (ne $values.environment "dev") -}}
   {{- include "celery-workers.problem" (list $model "broker.cluster.config: a password in plain text ends up in helm's history; leave it to the operator, or to a definition of your own with a Secret") -}}
 {{- end -}}
+{{- if and $values.broker.topologyJob.deleteOnUninstall (or (ne $model.brokerMode "external") (ne $values.broker.topology "job")) -}}
+  {{- include "celery-workers.problem" (list $model "broker.topologyJob.deleteOnUninstall: only what the Job made on an external broker is deleted; set false, or broker.mode external and broker.topology job") -}}
+{{- end -}}
+{{- if $values.broker.topologyJob.deleteOnUninstall -}}
+  {{- range $class, $settings := $model.classes -}}
+    {{- range $name, $queue := $settings.queues -}}
+      {{- if eq $queue.type "quorum" -}}
+        {{- include "celery-workers.problem" (list $model (printf "broker.topologyJob.deleteOnUninstall: RabbitMQ does not say of a quorum queue (workers.%s.queues.%s) whether it is empty; set false" $class $name)) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- $operator := $values.broker.topologyOperator -}}
 {{- if eq $values.broker.topology "operator" -}}
   {{- if eq $model.brokerMode "embedded" -}}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import tools
+from harness.chart.manifests import is_hook
 from harness.chart.values import CHART
 from harness.cluster import shell
 from harness.cluster.api import Api
@@ -134,7 +135,8 @@ class ClusterRuntime:
     # ---- helpers ------------------------------------------------------------------------------------------------
 
     def _await_jobs(self, release: Release) -> None:
-        for name in [one["metadata"]["name"] for one in release.manifests if one.get("kind") == "Job"]:
+        jobs = [one for one in release.manifests if one.get("kind") == "Job" and not is_hook(one)]
+        for name in [one["metadata"]["name"] for one in jobs]:
             try:
                 self._run(
                     "wait", "--for=condition=complete", f"job/{name}", f"--timeout={JOB_SECONDS:.0f}s",

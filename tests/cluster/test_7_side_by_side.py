@@ -17,15 +17,6 @@ from tests.cluster.space import Space
 pytestmark = pytest.mark.full
 
 NORTH, SOUTH = "north", "south"
-QUEUES = {
-    "defaultQueue": "south.labels",
-    "routes": [{"tasks": ["tracking.*"], "queue": "south.tracking", "priority": 4}],
-    "workers": {
-        "printing": {"queues": {"labels": None, "south.labels": {"maxPriority": 9}}},
-        "asking": {"queues": {"tracking": None, "south.tracking": {"maxPriority": 9}}},
-    },
-}
-SOUTHS_HOST = {"broker": {"existingSecret": "south-broker"}}
 QUEUES = {"queues": {"labels", "tracking", "south.labels", "south.tracking"}, "hosts": {"labels", "tracking"}}
 
 

@@ -16,11 +16,13 @@ from harness.errors import InputError
 from harness.spike import cluster_site, sites
 from harness.spike.prepared import Request, prepare
 from harness.spike.progress import SilentProgress
+from tests.cluster import shared_volumes
 
 CLASS = "shared"
 DEFAULT = "docker.io/library/examx:0.1.0"
 RABBITMQ = fixture.Fixture("ns", "rabbitmq:4", "secret", storage_class=CLASS)
 OUTSIDE = outside.Outside("ns", "examx:1", storage_class=CLASS)
+VOLUMES = shared_volumes.manifests(2)
 OBJECTS = [*fixture.manifests(RABBITMQ), *outside.manifests(OUTSIDE)]
 NODE = {
     "metadata": {"name": "theirs"},
@@ -38,7 +40,7 @@ esac
 """
 
 
-@pytest.mark.parametrize("document", OBJECTS, ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+@pytest.mark.parametrize("document", [*OBJECTS, *VOLUMES], ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
 def test_objects_without_a_shared_directory_meet_kubernetes_schemas(document):
     kubernetes_validate.validate(document, versions().kubernetes.rpartition(".")[0], strict=True)
 

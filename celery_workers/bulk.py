@@ -17,8 +17,9 @@ from celery_workers.backoff import Backoff, Uniform
 from celery_workers.calls import TaskCall, as_call
 from celery_workers.counters import QueueCounters, counted_as
 from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable, Unsendable, may_retry
-from celery_workers.lines import LinePool, NoLine, PipelinedLine
+from celery_workers.lines import LinePool, NoLine
 from celery_workers.messages import Message
+from celery_workers.pipelined import PipelinedLine
 from celery_workers.topology import Topology
 from celery_workers.whenfull import Wait, WhenFull
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -36,6 +38,7 @@ from tests.local.publishing import (
     run_script,
     take,
 )
+from tests.local.tls_front import make_certificates, tls_front
 
 QUICK = Backoff(first_seconds=0.05, max_seconds=0.2)
 
@@ -286,6 +289,28 @@ def test_a_stopped_broker_does_not_hang_the_publisher(vhost_broker: Broker) -> N
     assert set(found) <= {"unconfirmed", "unreachable", "accepted"}
     assert found["unconfirmed"] > 0
     assert sum(found.values()) == 200
+
+
+def test_many_tasks_go_through_tls(vhost_broker: Broker, tmp_path: Path) -> None:
+    """Its sockets buffer what they have read and time out in words of their own."""
+    make_app(vhost_broker.amqp_url, io={})
+    parts = urlsplit(vhost_broker.amqp_url)
+    assert parts.port
+    ca, certificate, key = make_certificates(tmp_path / "ca")
+    with tls_front(certificate, key, parts.port) as port:
+        credentials = parts.netloc.rpartition("@")[0]
+        app = Celery(
+            broker=parts._replace(scheme="amqps", netloc=f"{credentials}@127.0.0.1:{port}").geturl(),
+            set_as_current=False,
+        )
+        app.conf.broker_use_ssl = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": str(ca)}
+        app.conf.task_default_queue = "io"
+        tasks = (TaskCall("t", kwargs={"x": "x" * 3000}) for _ in range(1000))
+        publisher = Publisher(app)
+        assert statuses(publisher.publish_many(tasks)) == {"accepted": 1000}
+        assert publisher.counters["unconfirmed"] == 0
+        publisher.close()
+    assert depth(make_app(vhost_broker.amqp_url, io={}), "io") == 1000
 
 
 def test_a_memory_alarm_does_not_hang_the_publisher(vhost_broker: Broker) -> None:

@@ -13,7 +13,7 @@ from celery_workers.calls import as_call
 app = Celery("calls", broker="memory://", set_as_current=False)
 
 
-@app.task(name="mail.send")
+@app.task(name="mail.send", shared=False)  # an app finalized later would have it too
 def send_mail(number: int) -> None:
     """Nothing; only its signature is used."""
 

@@ -108,27 +108,20 @@ def in_work(asked: Document) -> dict[str, list[str]]:
 
 
 def routed(asked: Document) -> dict[str, Document]:
-    """Publish one of each of `tasks`; return its id, and routing key and priority as RabbitMQ hands it on.
+    """Publish one of each of `tasks`, and take them out of `queues` again; return each one's queue and priority.
 
-    What goes through the `exchange` under the `keys` comes to a queue of our own too; a publish is confirmed only once
-    it is in every queue, so none is missed.
+    Only where no worker takes them first. What was in the queues before is taken out too.
     """
     from examx import app
 
     found = {}
     with app.connection_for_write() as connection, _publisher() as publisher:
+        ids = {publisher.publish(name, deadline_seconds=60.0) for name in asked["tasks"]}
         channel = connection.channel()
-        mine = channel.queue_declare(queue="", exclusive=True).queue
-        for key in asked["keys"]:
-            channel.queue_bind(mine, exchange=asked["exchange"], routing_key=key)
-        for name in asked["tasks"]:
-            publisher.publish(name, deadline_seconds=60.0)
-        while (message := channel.basic_get(mine, no_ack=True)) is not None:
-            found[message.headers["task"]] = {
-                "id": message.headers["id"],
-                "queue": message.delivery_info["routing_key"],
-                "priority": message.properties.get("priority"),
-            }
+        for queue in asked["queues"]:
+            while (message := channel.basic_get(queue, no_ack=True)) is not None:
+                if message.headers["id"] in ids:
+                    found[message.headers["task"]] = {"queue": queue, "priority": message.properties.get("priority")}
     return found
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from examx.catalogue import TASKS
+from tests.cluster import topology
 from tests.cluster.conftest import Standing
 from tests.cluster.space import CLASSES, RELEASE, Space, eventually
 from tests.cluster.topology import EXCHANGE
 
 KINDS = "all,configmaps,secrets,serviceaccounts,pdb,networkpolicies,scaledobjects,triggerauthentications,hpa"
 DELETING = {"broker": {"topologyJob": {"deleteOnUninstall": True}}}
+
+
+def require_routed(space: Space, rendered: dict[str, Any]) -> None:
+    """Every route of the values leads to its queue, with its priority: seen where no worker takes the tasks away."""
+    routes = {route["task"]: {"queue": route["queue"], "priority": route["priority"]} for route in rendered["routes"]}
+    assert routes.keys() == TASKS.keys()
+    asked = {"tasks": sorted(routes), "queues": sorted(rendered["queues"])}
+    assert space.ask("routed", asked, seconds=120) == routes
 
 
 def nothing_left(space: Space) -> bool:
@@ -20,6 +32,7 @@ def nothing_left(space: Space) -> bool:
 def test_uninstalling_leaves_the_queues_with_what_they_hold_and_nothing_else(
     release: Space, standing: Standing
 ) -> None:
+    rendered = topology.rendered(release)
     try:
         release.helm("uninstall", RELEASE, "--wait", "--timeout", "120s")
         # Far less than the workers' grace of minutes.
@@ -31,6 +44,7 @@ def test_uninstalling_leaves_the_queues_with_what_they_hold_and_nothing_else(
         assert depths["io"].ready == len(ids)
         assert policies.keys() == {f"{RELEASE}-{name}" for name in CLASSES}
         assert {EXCHANGE, f"{EXCHANGE}.dlx"} <= exchanges.keys()
+        require_routed(release, rendered)
     finally:
         standing.discard()
 

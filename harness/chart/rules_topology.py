@@ -167,21 +167,29 @@ def overflow(release: Release) -> Iterator[Problem]:
 
 def poison(release: Release) -> Iterator[Problem]:
     """A task that kills its worker comes back a bounded number of times: a classic queue cannot count, Redis can."""
-    known = mapping(release.topology, "queues")
-    for worker in release.workers:
-        env = [
-            get(one, "name") for container in containers(pod_spec(worker.deployment)) for one in items(container, "env")
-        ]
-        for name in map(text, items(mapping(release.topology, "classes", worker.class_name), "queues")):
-            queue = mapping(known, name)
-            if get(queue, "max_deliveries") and get(queue, "type") == "classic" and REDIS_VARIABLE not in env:
-                yield Problem(
-                    f"{TOPOLOGY_KEY} queues.{name}.max_deliveries",
-                    "a classic queue does not count deliveries, and there is no Redis to count them in: a task that "
-                    "kills its whole worker comes back for ever",
-                    "set redis.existingSecret, or type quorum, or maxDeliveries null to accept it",
-                    WARNING,
-                )
+    uncounted = [
+        name
+        for worker in release.workers
+        if REDIS_VARIABLE not in _variables(worker.deployment)
+        for name in map(text, items(mapping(release.topology, "classes", worker.class_name), "queues"))
+        if _counts_by_workers(mapping(release.topology, "queues", name))
+    ]
+    if uncounted:
+        yield Problem(
+            "redis.existingSecret",
+            f"a classic queue ({', '.join(sorted(uncounted))}) does not count deliveries, and there is no Redis to "
+            "count them in: a task that kills its whole worker comes back for ever",
+            "name a Secret with redisUrl, or give the queues type quorum, or maxDeliveries null to accept it",
+            WARNING,
+        )
+
+
+def _variables(deployment: Mapping[str, Any]) -> list[object]:
+    return [get(one, "name") for container in containers(pod_spec(deployment)) for one in items(container, "env")]
+
+
+def _counts_by_workers(queue: Mapping[str, Any]) -> bool:
+    return bool(get(queue, "max_deliveries")) and get(queue, "type") == "classic"
 
 
 def consumer_timeouts(release: Release) -> Iterator[Problem]:

@@ -15,4 +15,5 @@ def test_the_values_file_is_usable(tmp_path: Path) -> None:
     assert file.name == MINE
     done = CliRunner().invoke(cli, ["validate", "-f", str(file)], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert "usable: 0 errors, 0 warnings" in done.output
+    assert "usable: 0 errors, 1 warning" in done.output
+    assert "redis.existingSecret" in done.output

@@ -253,7 +253,7 @@ simple(
     "the release has no TriggerAuthentication/celery-broker",
     lambda m: m.remove(releases.find(m, "TriggerAuthentication/celery-broker")),
 )
-topology("poison-tasks-end", "topology.json queues.io.max_deliveries: a classic queue does not count",
+topology("poison-tasks-end", "redis.existingSecret: a classic queue (io) does not count",
          lambda t: assign(t["queues"]["io"], max_deliveries=5))  # fmt: skip
 WITHIN = "keda-within-bounds"
 CRON = {"type": "cron", "name": "exams", "metadata": {"desiredReplicas": "4"}}

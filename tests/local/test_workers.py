@@ -287,3 +287,25 @@ def test_broker_tells_how_old_the_first_task_is(kind: str, vhost_broker: Broker,
 
     assert eventually(lambda: isinstance(head(), int))
     assert earliest <= (head() or 0) <= time.time()
+
+
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_a_worker_with_tasks_in_work_goes_on_after_a_reconnect(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    """Celery restored the prefetch count from tasks' threads; the loop then waited for an answer another had read."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=8))
+    wanted: set[str] = set()
+    with release.worker("work") as worker:
+        ready = worker.state / "ready"
+        for _ in range(2):
+            pools.reset()  # the publisher's connection was closed as well
+            publisher = release.publisher()
+            wanted |= {
+                publisher.send_task("tests.local.user_apps.plain.send_mail", kwargs={"seconds": 2.5}).id
+                for _ in range(16)
+            }
+            assert eventually(lambda: release.depth_now("main").unacked == 8)
+            ready_at = ready.stat().st_mtime_ns
+            close_connections(vhost_broker)
+            assert eventually(lambda at=ready_at: ready.exists() and ready.stat().st_mtime_ns > at)
+        assert eventually(lambda: {note["id"] for note in release.effects()} == wanted, seconds=30)
+        assert eventually(lambda: release.depth_now("main").total == 0, seconds=10)

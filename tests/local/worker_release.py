@@ -17,6 +17,7 @@ from celery import Celery
 from benchmarks import workers
 from harness.broker.management import Management
 from harness.broker.server import Broker
+from harness.broker.stats import QueueDepth
 
 
 def load_file(path: Path) -> ModuleType:
@@ -103,6 +104,11 @@ class ReleaseUnderTest:
             return []
         notes = [json.loads(line) for line in self.effects_file.read_text().splitlines()]
         return [note for note in notes if task_id in (None, note["id"])]
+
+    def depth_now(self, queue: str) -> QueueDepth:
+        """What a queue holds at this moment, without the statistics' delay."""
+        with Management(self.broker.management_url) as api:
+            return api.depths()[queue]
 
     def depth(self, queue: str) -> int:
         """Messages in a queue, waiting or being worked on."""

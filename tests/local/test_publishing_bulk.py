@@ -331,6 +331,7 @@ def test_a_memory_alarm_does_not_hang_the_publisher(vhost_broker: Broker) -> Non
     assert statuses(publisher.publish_many(calls(50), deadline_seconds=60)) == {"accepted": 50}
 
 
+@pytest.mark.timeout(240)  # a node starts twice
 def test_no_confirmed_task_is_lost_when_the_broker_is_killed_and_started_again(tmp_path: Path) -> None:
     with acquire(tmp_path / "broker") as broker:
         if broker.pid is None:
@@ -345,7 +346,7 @@ def test_no_confirmed_task_is_lost_when_the_broker_is_killed_and_started_again(t
         processes.wait_until(
             lambda: not node.is_running() or node.status() == psutil.STATUS_ZOMBIE, timeout_seconds=20, what="its end"
         )
-        again = subprocess.Popen([str(find_server())], env=environment, stdout=subprocess.DEVNULL, cwd=tmp_path)
+        again = processes.start([str(find_server())], log=tmp_path / "again.log", env=environment, cwd=tmp_path)
         try:
             seen += outcomes
             assert {outcome.status for outcome in seen} == {"accepted"}
@@ -354,8 +355,7 @@ def test_no_confirmed_task_is_lost_when_the_broker_is_killed_and_started_again(t
             assert accepts_tcp(address.host, address.port)
             assert set(drain(app, "io")) == {str(n) for n in range(2000)}
         finally:
-            again.terminate()
-            again.wait(60)
+            processes.stop(again, grace_seconds=5)
 
 
 PUBLISHER = """

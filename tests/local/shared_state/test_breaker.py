@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +17,7 @@ import pytest
 from celery_workers import breaker as breakers
 from celery_workers.breaker import BreakerOpen, CircuitBreaker
 from celery_workers.shared import URL_VARIABLE, Away, SharedRedis
+from harness.services import redis as redis_service
 from harness.services.redis import Redis
 
 RESET_SECONDS = 0.3
@@ -277,6 +281,33 @@ def test_redis_away_is_closed_and_asked_now_and_then_only(away: SharedRedis) -> 
         breaker.failure_threshold = 20
     with pytest.raises(Away):
         breakers.read_breaker(away, "db")
+
+
+def test_a_redis_that_hangs_holds_nobody_up_and_is_used_again_when_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    with redis_service.serve(tmp_path) as own:
+        assert own.pid is not None
+        now = 0.0
+        shared = SharedRedis(own.url, timeout_seconds=0.2, pause_seconds=1.0, clock=lambda: now)
+        breaker = make(shared, reset_seconds=60)
+        open_up(breaker)
+        os.kill(own.pid, signal.SIGSTOP)
+        try:
+            for _ in range(50):
+                with contextlib.suppress(BreakerOpen), breaker:  # open while that is remembered, then closed
+                    pass
+                time.sleep(0.01)
+            with breaker:
+                pass
+            assert shared.failures == 1  # one call waited, for all of them
+        finally:
+            os.kill(own.pid, signal.SIGCONT)
+        assert not breaker.is_open()
+        now = 1.0
+        assert breaker.is_open()
+        shared.close()
 
 
 def test_without_redis_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

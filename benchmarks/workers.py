@@ -35,6 +35,7 @@ def make_queue(worker_class: str, **changes: Any) -> dict[str, Any]:
         "dead_letter_queue": f"{worker_class}.dead",
         "consumer_timeout_seconds": 1800,
         "max_deliveries": 5,
+        "refused_to": None,
         **changes,
     }
 

@@ -71,7 +71,7 @@ _WORDS = {
 class _Entry:
     """A task that has no outcome yet."""
 
-    __slots__ = ("alone", "attempts", "doubt", "first_at", "message", "position", "queue", "returned")
+    __slots__ = ("alone", "attempts", "dead", "doubt", "first_at", "message", "position", "queue", "returned")
 
     def __init__(self, message: Message, position: int, first_at: float) -> None:
         self.message = message
@@ -81,6 +81,7 @@ class _Entry:
         self.alone = False  # to be sent with nothing else under way, so that an error has but one cause
         self.doubt: PublishError | None = None  # of an attempt that was never answered
         self.returned: str | None = None  # why the broker handed the message back
+        self.dead: Message | None = None  # its copy for the dead-letter queue, once it was refused
         self.queue: str | None = None
 
     @property
@@ -232,7 +233,7 @@ class Bulk:
         line.start(entry)
         try:
             # Celery would note each task as a child of the one that runs; a million of them would fill its memory.
-            entry.message.send(line.producer, add_to_parent=False, result_cls=_NoResult)
+            (entry.dead or entry.message).send(line.producer, add_to_parent=False, result_cls=_NoResult)
         except Exception as error:
             if line.started:
                 raise _LineLost(_cause(error)) from error
@@ -267,13 +268,26 @@ class Bulk:
             self._answered(entry, accepted=accepted)
 
     def _answered(self, entry: _Entry, *, accepted: bool) -> None:
-        if not accepted:
-            self._failed(entry, entry.message.refused(self._set.topology))
+        refusal = entry.message.refused(self._set.topology) if entry.dead or not accepted else None
+        if refusal is not None:
+            self._refused(entry, refusal, kept=accepted and entry.returned is None)
         elif entry.returned is not None:
             self._failed(entry, entry.message.error(Unroutable, entry.returned))
         else:
             self._count("accepted", entry)
             self._outcomes.append(Outcome(entry.message.call, entry.task_id, entry.position, entry.attempts))
+
+    def _refused(self, entry: _Entry, refusal: QueueFull, *, kept: bool) -> None:
+        """Put a refused task where its queue's refused tasks belong; `kept` says that this has just been done."""
+        dead = self._set.topology.refused_to.get(refusal.queue)
+        if kept:
+            self._failed(entry, entry.message.stored(refusal))
+        elif dead is None or entry.dead is not None:
+            entry.dead = None
+            self._failed(entry, refusal)
+        else:
+            entry.dead = entry.message.dead(dead, refusal.queue)
+            self._wait(entry, self._set.clock())
 
     def _lost(self, line: PipelinedLine[_Entry], cause: BaseException) -> None:
         """Judge what was under way. A closed channel is one message's fault, but the broker does not say whose."""

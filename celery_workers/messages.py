@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 from amqp.exceptions import ChannelError, MessageNacked, NotFound
 from celery import Celery, uuid
+from kombu import Exchange, Queue
 
 from celery_workers.calls import TaskCall
 from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unroutable
 from celery_workers.topology import Topology
+
+DEATH_HEADER = "x-celery-workers-death"  # as workers set it on what they put into a dead-letter queue
+STORED = "full; kept in its dead-letter queue"
 
 
 class Message:
@@ -58,8 +64,20 @@ class Message:
         """Return what the broker's no means, by what the topology says of the queue."""
         queue = self.queue()
         stored = queue in topology.stores_refused
-        reason = "full; kept in its dead-letter queue" if stored else "full"
+        reason = STORED if stored else "full"
         return QueueFull(reason, task=self.call.name, task_id=self.task_id, queue=queue, stored=stored)
+
+    def dead(self, dead_letter_queue: str, queue: str) -> Message:
+        """Return the same task for a dead-letter queue, with the header that says why."""
+        death = {"queue": queue, "reason": "refused", "error": "the queue was full", "at": int(time.time())}
+        where = Queue(dead_letter_queue, Exchange("", type="direct"), routing_key=dead_letter_queue)
+        headers = {**(self.call.options.get("headers") or {}), DEATH_HEADER: death}
+        options = {**self.call.options, "queue": where, "headers": headers}
+        return Message(self.app, replace(self.call, task_id=self.task_id, options=options))
+
+    def stored(self, refusal: QueueFull) -> QueueFull:
+        """Return the refusal of a task that was put into its queue's dead-letter queue meanwhile."""
+        return QueueFull(STORED, task=self.call.name, task_id=self.task_id, queue=refusal.queue, stored=True)
 
     def verdict(self, cause: BaseException, topology: Topology) -> PublishError:
         """Return what the transport's error means for this task."""

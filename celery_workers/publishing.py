@@ -6,7 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import Celery, Signature, Task, uuid
 from kombu.exceptions import OperationalError
@@ -164,7 +164,10 @@ class Publisher:
         message = Message(self.app, TaskCall(task, args=args, kwargs=kwargs or {}, task_id=task_id, options=options))
         try:
             with self._lines.line(keep=(QueueFull, Unroutable)) as line:
-                self._send(line, message)
+                try:
+                    self._send(line, message)
+                except QueueFull as error:
+                    self._store(line, message, error)
         except NoLine as error:
             unreachable = message.error(Unreachable, str(error))
             self.counters.add(*counted_as(unreachable), queue=unreachable.queue)
@@ -191,6 +194,14 @@ class Publisher:
             raise message.verdict(error, self._topology) from error
         if line.returned is not None:
             raise message.error(Unroutable, line.returned)
+
+    def _store(self, line: Line, message: Message, refusal: QueueFull) -> NoReturn:
+        """Put a refused task where its queue's refused tasks belong, and say so; raise the refusal in any case."""
+        dead = self._topology.refused_to.get(refusal.queue)
+        if dead is None:
+            raise refusal
+        self._send(line, message.dead(dead, refusal.queue))
+        raise message.stored(refusal) from refusal.__cause__
 
 
 def _declared_queues(app: Celery) -> set[str]:

@@ -18,10 +18,14 @@ FILE_NAME = "topology.json"
 
 @dataclass(frozen=True)
 class Topology:
-    """`stores_refused` names the queues that keep what they refuse in their dead-letter queue, `queues` all of them."""
+    """`stores_refused` names the queues that keep what they refuse in their dead-letter queue, `queues` all of them.
+
+    `refused_to` names the dead-letter queue for those that should and cannot: the publisher puts it there.
+    """
 
     stores_refused: frozenset[str] = field(default_factory=frozenset)
     queues: frozenset[str] = field(default_factory=frozenset)
+    refused_to: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -34,6 +38,7 @@ class Topology:
                 if queue.get("overflow") == "reject-publish-dlx" and queue.get("type", "classic") == "classic"
             ),
             frozenset(queues),
+            {name: queue["refused_to"] for name, queue in queues.items() if queue.get("refused_to")},
         )
 
     @classmethod

@@ -8,12 +8,10 @@ from typing import Any
 from harness.chart.manifests import (
     TOPOLOGY_KEY,
     Release,
-    containers,
     get,
     integer,
     items,
     mapping,
-    pod_spec,
     quantity,
     ref,
     text,
@@ -170,7 +168,7 @@ def poison(release: Release) -> Iterator[Problem]:
     uncounted = [
         name
         for worker in release.workers
-        if REDIS_VARIABLE not in _variables(worker.deployment)
+        if REDIS_VARIABLE not in [get(one, "name") for one in items(worker.container, "env")]
         for name in map(text, items(mapping(release.topology, "classes", worker.class_name), "queues"))
         if _counts_by_workers(mapping(release.topology, "queues", name))
     ]
@@ -182,10 +180,6 @@ def poison(release: Release) -> Iterator[Problem]:
             "name a Secret with redisUrl, or give the queues type quorum, or maxDeliveries null to accept it",
             WARNING,
         )
-
-
-def _variables(deployment: Mapping[str, Any]) -> list[object]:
-    return [get(one, "name") for container in containers(pod_spec(deployment)) for one in items(container, "env")]
 
 
 def _counts_by_workers(queue: Mapping[str, Any]) -> bool:

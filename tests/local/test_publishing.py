@@ -16,6 +16,7 @@ from celery import Celery
 from kombu import Queue
 
 from celery_workers import Backoff, Publisher, PublishError, QueueFull, Topology, Unconfirmed, Unreachable, Unroutable
+from harness.broker.management import dead_letters
 from harness.broker.server import Broker
 from tests.local.publishing import (
     LIMIT,
@@ -74,6 +75,23 @@ def test_a_refusal_that_was_stored_is_marked_and_never_retried(vhost_broker: Bro
     assert depth(app, "cpu.dead") == 1
     assert take(app, "cpu.dead") == "kept"
     assert publisher.counters["refused_stored"] == 1
+
+
+def test_what_a_quorum_queue_refuses_the_publisher_stores(vhost_broker: Broker) -> None:
+    arguments = {"x-queue-type": "quorum", "x-max-length": LIMIT, "x-overflow": "reject-publish"}
+    app = make_app(vhost_broker.amqp_url, cpu=arguments, **{"cpu.dead": {}})
+    publisher = Publisher(app, topology=Topology(refused_to={"cpu": "cpu.dead"}))
+    refused = set()
+    for number in range(LIMIT + 4):
+        try:
+            publisher.publish("t", task_id=str(number))
+        except QueueFull as error:
+            refused.add(error.task_id if error.stored else "not stored")
+    assert len(refused) in (3, 4)  # it takes one more than its limit
+    letters = dead_letters(vhost_broker.amqp_url, "cpu.dead")
+    assert {(one.id, one.queue, one.reason) for one in letters} == {(task, "cpu", "refused") for task in refused}
+    assert len(letters) == len(refused)
+    assert publisher.counters["refused_stored"] == len(refused)
 
 
 def test_a_queue_that_is_not_there_is_unroutable_and_spoils_nothing_after_it(vhost_broker: Broker) -> None:

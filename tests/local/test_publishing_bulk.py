@@ -23,6 +23,7 @@ from kombu import Exchange, Queue
 
 from celery_workers import FAIL_FAST, Backoff, Outcome, Publisher, TaskCall, Topology, Unconfirmed, Unsendable, Wait
 from harness import processes
+from harness.broker.management import dead_letters
 from harness.broker.node import find_server
 from harness.broker.server import Broker, acquire
 from harness.broker.urls import accepts_tcp, parse_amqp
@@ -153,6 +154,20 @@ def test_what_the_dead_letter_queue_keeps_is_not_offered_again(vhost_broker: Bro
     kept = {outcome.task_id for outcome in outcomes if outcome.status == "stored"}
     assert sorted(drain(app, "cpu.dead")) == sorted(kept)
     assert publisher.counters["refused_stored"] == 200 - LIMIT
+
+
+def test_what_a_quorum_queue_refuses_is_stored_on_the_way(vhost_broker: Broker) -> None:
+    arguments = {"x-queue-type": "quorum", "x-max-length": LIMIT, "x-overflow": "reject-publish"}
+    app = make_app(vhost_broker.amqp_url, cpu=arguments, **{"cpu.dead": {}})
+    publisher = Publisher(app, topology=Topology(refused_to={"cpu": "cpu.dead"}))
+    outcomes = list(publisher.publish_many(calls(200, queue="cpu"), window=20))
+    stored = {outcome.task_id for outcome in outcomes if outcome.status == "stored"}
+    assert {outcome.status for outcome in outcomes} == {"accepted", "stored"}
+    assert sorted(outcome.position for outcome in outcomes) == list(range(200))
+    letters = dead_letters(vhost_broker.amqp_url, "cpu.dead")
+    assert len(letters) == len(stored)
+    assert {(one.id, one.queue, one.reason) for one in letters} == {(task, "cpu", "refused") for task in stored}
+    assert publisher.counters["refused_stored"] == publisher.counters["refused"] == len(stored)
 
 
 def test_a_queue_that_is_not_there_spoils_nothing_beside_it(vhost_broker: Broker) -> None:

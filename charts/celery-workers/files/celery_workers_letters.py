@@ -1,15 +1,16 @@
 """Dead letters with their reason: a worker puts what it gives up into the dead-letter queue itself.
 
-The copy has the header HEADER = {"queue", "reason": failed | timeout | poison | unknown, "error": a short text, "at":
-seconds since the epoch}. It is confirmed before the message is acknowledged: what happens in between leaves two, never
-none, which is more than RabbitMQ promises for a dead letter of a classic queue. Where it does not work within
-SECONDS, the message is rejected, and RabbitMQ moves it without the header.
+The copy has the header HEADER = {"queue", "reason": failed | timeout | poison | refused | unknown, "error": a short
+text, "at": seconds since the epoch}. It is confirmed before the message is acknowledged: what happens in between leaves
+two, never none, which is more than RabbitMQ promises for a dead letter of a classic queue. Where it does not work
+within SECONDS, the message is rejected, and RabbitMQ moves it without the header.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HEADER = "x-celery-workers-death"
-FAILED, TIMEOUT, POISON, UNKNOWN = "failed", "timeout", "poison", "unknown"
+FAILED, TIMEOUT, POISON, REFUSED, UNKNOWN = "failed", "timeout", "poison", "refused", "unknown"
 SECONDS = 2.0  # for each wait: connecting, sending, the confirm
 QUIET_SECONDS = 30.0  # after a failure RabbitMQ moves them, so that a worker does not stand still over each
 CHECK_AFTER_SECONDS = 1.0  # idle this long, the other side may have closed the connection without our noticing
@@ -54,6 +55,8 @@ class DeadLetters:
         self.lock = threading.Lock()
         self.connection: Any = None
         self.channel: Any = None
+        self.inherited: Any = None  # of the process we were forked from; kept so that nothing closes it
+        self.pid = os.getpid()
         self.returned = ""
         self.used_at = 0.0
         self.quiet_until = 0.0
@@ -63,7 +66,12 @@ class DeadLetters:
         queue = message.delivery_info.get("routing_key") or ""
         if queue not in self.queues or message.errors:
             return False
-        copy = make_copy(message, make_death(queue, reason, error, time.time()))
+        return self.store(queue, make_copy(message, make_death(queue, reason, error, time.time())))
+
+    def store(self, queue: str, copy: amqp.Message) -> bool:
+        """Put a message into a queue's dead-letter queue; whether the broker has confirmed it."""
+        if queue not in self.queues:
+            return False
         with self.lock:
             if self.clock() < self.quiet_until:
                 return False
@@ -87,6 +95,9 @@ class DeadLetters:
             raise NotStoredError(self.returned)
 
     def _is_open(self) -> bool:
+        if self.pid != os.getpid():  # the parent's connection stays its own
+            self.inherited, self.connection, self.channel = self.connection, None, None
+            return False
         if self.channel is None or not self.channel.is_open:
             return False
         if self.clock() - self.used_at < CHECK_AFTER_SECONDS:
@@ -101,6 +112,7 @@ class DeadLetters:
 
     def _open(self) -> None:
         self._drop()
+        self.pid = os.getpid()
         self.connection = self.app.connection_for_write(
             heartbeat=0,  # nobody would answer them between two dead letters
             connect_timeout=SECONDS,

@@ -25,6 +25,7 @@ from celery.worker import request, state
 from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLetters, Letter, PoisonGuard
 from celery_workers_ops import FollowsOrders, OrderWatch
 from celery_workers_redis import make_shared
+from celery_workers_sending import Sending
 from kombu import Connection
 
 if TYPE_CHECKING:
@@ -299,8 +300,10 @@ def extend_worker(app: Celery, topology: Mapping[str, Any], environment: Mapping
     """Have the application's consumer (stock or its own) and its requests lose no task, and follow orders."""
     app.amqp.Connection = BoundedConnection  # survives a broker that hangs
     shared = make_shared(topology, environment)
+    letters = DeadLetters(app, topology)
+    app.amqp.send_task_message = Sending(app, topology, letters)
     parts = {
-        "letters": DeadLetters(app, topology),
+        "letters": letters,
         "guard": PoisonGuard(topology, shared),
         "shared": shared,
         "ops_directory": environment.get("CELERY_WORKERS_OPS_DIR") or None,

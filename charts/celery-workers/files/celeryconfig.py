@@ -178,9 +178,9 @@ def worker_settings(worker_class: Mapping[str, Any]) -> dict[str, Any]:
         # Their deliveries are gone with the connection and come again: going on would run every one twice. Threads
         # cannot be cancelled; asking for it makes such a worker hang on SIGTERM.
         "worker_cancel_long_running_tasks_on_connection_loss": worker_class["pool"] != "threads",
-        # After a reconnect Celery takes fewer messages while tasks from before still run, and asks for more as each ends:
-        # from that task's thread or greenlet, which then reads what the worker's loop waits for. Now and then the loop
-        # waited for ever, with every message of the worker in hand, until the broker missed its heartbeats.
+        # After a reconnect Celery takes fewer messages while tasks from before still run, and asks for more as each
+        # ends: from that task's thread, which then reads what the worker's loop waits for. The loop waited for ever,
+        # with every message of the worker in hand, until the broker missed its heartbeats.
         "worker_enable_prefetch_count_reduction": False,
         # A broker that is away is no reason to restart workers, at start or later.
         "broker_connection_retry_on_startup": True,

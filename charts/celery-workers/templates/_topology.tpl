@@ -53,16 +53,20 @@
 {{- define "celery-workers.topologyQueue" -}}
 {{- $dead := (index . 0).Values.deadLetters -}}
 {{- $queue := index . 3 -}}
+{{- $dead := ternary (print (index . 2) $dead.suffix) nil $dead.enabled -}}
+{{- /* A quorum queue only refuses; whoever publishes with celery_workers, or is a worker, then stores the task. */ -}}
+{{- $byPublisher := and (eq $queue.type "quorum") (eq ($queue.overflow | default "") "reject-publish-dlx") -}}
 {{- dict
   "class" (index . 1)
   "type" $queue.type
   "max_priority" $queue.maxPriority
   "max_length_messages" $queue.maxLength
-  "overflow" $queue.overflow
+  "overflow" (ternary "reject-publish" $queue.overflow $byPublisher)
+  "refused_to" (ternary $dead nil $byPublisher)
   "message_ttl_seconds" $queue.messageTtlSeconds
-  "dead_letter_queue" (ternary (print (index . 2) $dead.suffix) nil $dead.enabled)
+  "dead_letter_queue" $dead
   "consumer_timeout_seconds" $queue.consumerTimeoutSeconds
-  "max_deliveries" (ternary $queue.maxDeliveries nil $dead.enabled)
+  "max_deliveries" (ternary $queue.maxDeliveries nil (not (empty $dead)))
   | toJson -}}
 {{- end -}}
 
@@ -70,7 +74,7 @@
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}

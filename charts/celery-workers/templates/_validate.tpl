@@ -448,9 +448,6 @@ what and how to mend it.
     {{- if and (eq $queue.type "quorum") $queue.maxPriority (semverCompare "<4.3-0" $version) -}}
       {{- include "celery-workers.problem" (list $model (printf "%s.maxPriority: a quorum queue refuses x-max-priority before RabbitMQ 4.3; set it to null, or type classic, or broker.version where it is 4.3 or newer" $path)) -}}
     {{- end -}}
-    {{- if and (eq $queue.type "quorum") (eq ($queue.overflow | default "") "reject-publish-dlx") -}}
-      {{- include "celery-workers.problem" (list $model (printf "%s.overflow: a quorum queue takes reject-publish-dlx for drop-head and loses tasks in silence; set reject-publish, or type classic" $path)) -}}
-    {{- end -}}
     {{- if and (eq ($queue.overflow | default "") "reject-publish-dlx") (not $values.deadLetters.enabled) -}}
       {{- include "celery-workers.problem" (list $model (printf "%s.overflow: reject-publish-dlx needs deadLetters.enabled; turn it on, or set reject-publish" $path)) -}}
     {{- end -}}

@@ -77,3 +77,16 @@ def kill_worker(self: Task) -> None:
     note(self)
     time.sleep(1)  # so that whoever waits for a ready worker sees one
     os.killpg(0, signal.SIGKILL)  # the whole container, parent and children
+
+
+@app.task(bind=True, max_retries=3, default_retry_delay=0)
+def retry_once(self: Task, seconds: float) -> None:
+    note(self, retries=self.request.retries)
+    time.sleep(seconds)
+    if not self.request.retries:
+        raise self.retry()
+
+
+@app.task(bind=True)
+def start(self: Task) -> None:
+    note(self)

@@ -21,6 +21,12 @@ def test_only_a_classic_queue_with_reject_publish_dlx_stores_what_it_refuses() -
     assert Topology.from_document(DOCUMENT).stores_refused == {"cpu"}
 
 
+def test_a_queue_that_cannot_store_says_where_the_publisher_does() -> None:
+    queues = {**DOCUMENT["queues"], "q": {"type": "quorum", "overflow": "reject-publish", "refused_to": "q.dead"}}
+    found = Topology.from_document({"queues": queues})
+    assert (found.stores_refused, found.refused_to) == ({"cpu"}, {"q": "q.dead"})
+
+
 def test_the_file_the_chart_mounts_is_found_by_the_environment(tmp_path: Path) -> None:
     (tmp_path / "topology.json").write_text(json.dumps(DOCUMENT))
     environment = {"CELERY_WORKERS_CONFIG_DIR": str(tmp_path)}

@@ -83,3 +83,32 @@ def test_virtual_host_is_the_urls_path(job: ModuleType) -> None:
 def test_which_policies_of_others_win(job: ModuleType, changes: dict[str, Any], expected: bool) -> None:
     policy = {"name": "other", "pattern": ".*", "priority": 100, "apply-to": "all", **changes}
     assert job.wins(policy, "io", "classic") is expected
+
+
+@pytest.mark.parametrize(
+    ("after", "waiting", "said"),
+    [
+        (
+            {"message-ttl": 1000, "dead-letter-exchange": "x", "dead-letter-routing-key": "io.dead"},
+            7,
+            "dead letters in io",
+        ),
+        ({"message-ttl": 1000}, 7, "more than 1 s ago are gone now"),
+        ({"message-ttl": 1000}, 0, None),
+        ({"message-ttl": 9000}, 7, None),
+        ({}, 7, None),
+        ({"max-length": 5}, 7, "refused until fewer than 5 do"),
+        ({"max-length": 7}, 7, None),
+        ({"max-length": 500}, 700, None),
+    ],
+)
+def test_what_a_change_does_to_waiting_messages_is_said(
+    job: ModuleType, after: dict[str, Any], waiting: int, said: str | None
+) -> None:
+    sentences = job.consequences({"message-ttl": 5000, "max-length": 100}, after, waiting)
+    assert len(sentences) == (said is not None)
+    assert said is None or said in sentences[0]
+
+
+def test_delivery_limit_counts_what_comes_after_the_first(job: ModuleType) -> None:
+    assert job.quorum_definition(workers.make_queue("io", type="quorum", max_deliveries=5))["delivery-limit"] == 4

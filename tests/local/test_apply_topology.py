@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from celery.exceptions import OperationalError
 
 from benchmarks import workers
 from harness.broker.management import Management
@@ -97,6 +98,41 @@ def test_limits_change_and_vanish_on_a_queue_with_tasks(vhost_broker: Broker, tm
     assert policies["celery-io"]["definition"]["max-length"] == 7
     assert "celery-cpu" not in policies
     assert eventually(lambda: release.depth("cpu") == 1)
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize("overflow", ["reject-publish", "reject-publish-dlx"])
+def test_no_change_of_limits_loses_what_waits(kind: str, overflow: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    """A lower limit keeps all that wait, also those above it; a shorter life is one for later messages."""
+    changes = {"type": kind, "max_priority": 9 if kind == "classic" else None, "overflow": overflow}
+    topology = make_topology()
+    topology["queues"] = {"io": workers.make_queue("io", **changes)}
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
+    publisher = release.publisher()
+    sent = {publisher.send_task("anything", queue="io").id for _ in range(30)}
+    assert eventually(lambda: release.depth("io") == 30)
+
+    def apply(**limits: object) -> str:
+        topology["queues"]["io"].update(limits)
+        (release.config / "topology.json").write_text(json.dumps(topology))
+        done = release.apply()
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    assert "30 messages wait and stay" in apply(max_length_messages=5)
+    with pytest.raises(OperationalError):
+        publisher.send_task("anything", queue="io", task_id="refused")
+    time.sleep(1)
+    with Management(vhost_broker.management_url) as api:
+        assert api.depths()["io"].ready == 30
+    assert "30 messages wait and keep" in apply(max_length_messages=None, overflow=None, message_ttl_seconds=0.5)
+    time.sleep(2)
+    with Management(vhost_broker.management_url) as api:
+        assert api.depths()["io"].ready == 30
+    channel = publisher.connection_for_read().default_channel
+    found = {channel.basic_get("io").headers["id"] for _ in range(30)}
+    channel.connection.close()
+    assert found == sent
 
 
 def test_queue_with_other_arguments_is_a_clear_error(vhost_broker: Broker, tmp_path: Path) -> None:

@@ -214,11 +214,28 @@ def test_full_queue_and_unknown_queue_are_errors_for_the_publisher(vhost_broker:
 def test_higher_priority_runs_first(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("threads", concurrency=1))
     publisher = release.publisher()
-    for priority in (1, 9, 5):
+    for priority in (1, 9, 5, 2, 8, 3, 7, 4, 6) * 3:
         publisher.send_task("tests.local.user_apps.plain.send_mail", priority=priority)
     with release.worker("work"):
-        assert eventually(lambda: len(release.effects()) == 3)
-    assert [note["priority"] for note in release.effects()] == [9, 5, 1]
+        assert eventually(lambda: len(release.effects()) == 27)
+    assert [note["priority"] for note in release.effects()] == [one for one in range(9, 0, -1) for _ in range(3)]
+
+
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])  # threads run prefork's loop
+def test_countdowns_do_not_hold_up_what_is_due_now(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    """More of them than the worker has slots. On classic queues; the promise page says what quorum queues do."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=2))
+    publisher = release.publisher()
+    with release.worker("work") as worker:
+        later = {
+            publisher.send_task("tests.local.user_apps.plain.send_mail", countdown=60, priority=9).id for _ in range(6)
+        }
+        now = publisher.send_task("tests.local.user_apps.plain.send_mail").id
+        assert eventually(lambda: bool(release.effects(now)))
+        assert not later & {note["id"] for note in release.effects()}
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+    assert eventually(lambda: release.depth("main") == len(later))  # none lost with the worker
 
 
 def test_expired_task_is_a_dead_letter(vhost_broker: Broker, tmp_path: Path) -> None:

@@ -90,3 +90,20 @@ def retry_once(self: Task, seconds: float) -> None:
 @app.task(bind=True)
 def start(self: Task) -> None:
     note(self)
+
+
+def note_both_ends(task: Task, seconds: float) -> None:
+    """Note that a task begins, and that it ends."""
+    note(task, end=False)
+    time.sleep(seconds)
+    note(task, end=True)
+
+
+@app.task(bind=True)
+def work_late(self: Task, seconds: float) -> None:
+    note_both_ends(self, seconds)
+
+
+@app.task(bind=True, acks_late=False)
+def work_early(self: Task, seconds: float) -> None:
+    note_both_ends(self, seconds)

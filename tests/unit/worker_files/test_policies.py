@@ -88,18 +88,13 @@ def test_which_policies_of_others_win(job: ModuleType, changes: dict[str, Any], 
 @pytest.mark.parametrize(
     ("after", "waiting", "said"),
     [
-        (
-            {"message-ttl": 1000, "dead-letter-exchange": "x", "dead-letter-routing-key": "io.dead"},
-            7,
-            "dead letters in io",
-        ),
-        ({"message-ttl": 1000}, 7, "more than 1 s ago are gone now"),
-        ({"message-ttl": 1000}, 0, None),
-        ({"message-ttl": 9000}, 7, None),
-        ({}, 7, None),
-        ({"max-length": 5}, 7, "refused until fewer than 5 do"),
-        ({"max-length": 7}, 7, None),
-        ({"max-length": 500}, 700, None),
+        ({"message-ttl": 1000, "max-length": 100}, 7, "7 messages wait and keep the life"),
+        ({"max-length": 100}, 7, "7 messages wait and keep the life"),
+        ({"message-ttl": 1000, "max-length": 100}, 0, None),
+        ({"message-ttl": 5000, "max-length": 100}, 7, None),
+        ({"message-ttl": 5000, "max-length": 5}, 7, "refused until fewer than 5 do"),
+        ({"message-ttl": 5000, "max-length": 7}, 7, None),
+        ({"message-ttl": 5000, "max-length": 500}, 700, None),
     ],
 )
 def test_what_a_change_does_to_waiting_messages_is_said(

@@ -1,0 +1,69 @@
+"""What the end of a worker does to its tasks: each pool, asked or killed, acknowledged after the work or before it."""
+
+from __future__ import annotations
+
+import collections
+import signal
+from pathlib import Path
+
+import pytest
+
+from harness import processes
+from harness.broker.server import Broker
+from tests.local.test_workers import POOLS, make_topology
+from tests.local.worker_release import ReleaseUnderTest, eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+TASKS = "tests.local.user_apps.plain"
+EACH = 4  # late ones, and as many early ones: twice what one worker does at a time
+
+
+def noted(release: ReleaseUnderTest, *, end: bool) -> collections.Counter[str]:
+    """How often each task has begun, or ended."""
+    return collections.Counter(note["id"] for note in release.effects() if note["end"] is end)
+
+
+def send(release: ReleaseUnderTest) -> tuple[set[str], set[str]]:
+    """Offer tasks of both kinds in turn; return the ids of the late and of the early ones."""
+    publisher = release.publisher()
+    pairs = [
+        tuple(publisher.send_task(f"{TASKS}.{name}", kwargs={"seconds": 2}).id for name in ("work_late", "work_early"))
+        for _ in range(EACH)
+    ]
+    return {late for late, _ in pairs}, {early for _, early in pairs}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_worker_that_is_asked_to_end_ends_its_tasks_first(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=4))
+    with release.worker("work", pod="pod-0") as worker:
+        late, early = send(release)
+        assert eventually(lambda: len(noted(release, end=False)) == 4)
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+        assert noted(release, end=True).keys() == noted(release, end=False).keys()
+    with release.worker("work", pod="pod-1"):
+        assert eventually(lambda: noted(release, end=True).keys() == late | early)
+    assert set(noted(release, end=False).values()) == {1}  # nothing lost, nothing twice
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_killed_worker_loses_what_was_acknowledged_before_the_work(
+    pool: str, vhost_broker: Broker, tmp_path: Path
+) -> None:
+    """Which is why the chart acknowledges after it; a task may still say otherwise for itself."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=4))
+    with release.worker("work", pod="pod-0") as worker:
+        late, early = send(release)
+        assert eventually(lambda: len(noted(release, end=False)) == 4)
+        processes.kill_group(worker.process)
+        cut = set(noted(release, end=False)) - set(noted(release, end=True))
+    with release.worker("work", pod="pod-1"):
+        assert eventually(lambda: release.depth("main") == 0)
+        assert eventually(lambda: late <= noted(release, end=True).keys())
+        assert eventually(lambda: noted(release, end=True).keys() >= (late | early) - cut)
+    assert cut & late
+    assert cut & early
+    assert (late | early) - noted(release, end=True).keys() == cut & early
+    assert {task for task, times in noted(release, end=False).items() if times > 1} == cut & late

@@ -37,6 +37,16 @@
 {{- if and $uncounted $values.deadLetters.enabled (not $values.redis.existingSecret) -}}
   {{- include "celery-workers.risk" (list $noted (printf "redis.existingSecret null: a task that kills its whole worker comes back for ever, since nobody counts the deliveries of classic queues (%s); maxDeliveries null says that this is known" (join ", " $uncounted))) -}}
 {{- end -}}
+{{- $fixed := list -}}
+{{- $newBroker := semverCompare ">=4.0-0" (printf "%s.0" ($values.broker.version | default "3.10")) -}}
+{{- range $class := $model.classes -}}
+  {{- range $name, $queue := $class.queues -}}
+    {{- if or $newBroker (eq $queue.type "quorum") }}{{ $fixed = append $fixed $name }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- if $fixed -}}
+  {{- include "celery-workers.risk" (list $noted (printf "tasks with a countdown or an eta hold their worker's slots until they are due (%s: quorum queues, and every queue from RabbitMQ 4.0); route them to a class of their own with a high concurrency" (join ", " $fixed))) -}}
+{{- end -}}
 {{- $policy := $values.networkPolicy -}}
 {{- if not $policy.enabled -}}
   {{- include "celery-workers.risk" (list $noted "networkPolicy.enabled false: whatever runs in the cluster may connect to the pods") -}}

@@ -107,6 +107,11 @@ class Management:
         """Have the broker close a client's connection; one that has gone meanwhile is fine."""
         self._call("DELETE", f"/api/connections/{quote(name, safe='')}", fine=(404,))
 
+    def create_queue(self, queue: str, *, arguments: Mapping[str, Any] | None = None) -> None:
+        """Make a durable queue; one that is there with the same arguments is fine."""
+        body = {"durable": True, "arguments": dict(arguments or {})}
+        self._call("PUT", f"/api/queues/{self._vhost}/{quote(queue, safe='')}", body)
+
     def delete_queue(self, queue: str) -> None:
         """Delete a queue with everything in it."""
         self._call("DELETE", f"/api/queues/{self._vhost}/{quote(queue, safe='')}")

@@ -17,6 +17,8 @@ COMMANDS = {
     "users": "harness.cli.users",
     "spike": "harness.cli.spike",
     "report": "harness.cli.report",
+    "local": "harness.cli.local",
+    "ops": "harness.cli.ops",
     "cluster": "harness.cli.cluster",
     "setup": "harness.cli.setup",
 }

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from harness import processes
-from harness.broker import server
-from harness.broker.management import Management
 from harness.chart import render
 from harness.errors import InputError
-from harness.runtime.base import Release
-from harness.runtime.local import LocalRuntime
 from harness.spike import facts
 from harness.spike.load import JOURNALS, Load, locust
+from harness.spike.local_ground import local_ground
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
-from harness.spike.services import Services, stand_ins
+from harness.spike.services import Services
 from harness.spike.site import Ground
-from harness.spike.start import SYNC_SECONDS
-
-BROKER_SECRET = "celery-broker"  # noqa: S105  (a Secret's name, as values.yaml has it)
-SERVICES_SECRET = "examx-services"  # noqa: S105
 
 
 class LocalSite:
@@ -58,23 +51,22 @@ class LocalSite:
     @contextmanager
     def ground(self, prepared: Prepared, directory: Path, progress: Progress) -> Iterator[Ground]:
         """Start broker and stand-ins; the runtime starts the rest."""
-        with ExitStack() as stack:
-            progress.step("starting RabbitMQ")
-            broker = stack.enter_context(server.acquire(directory / "broker", port=self._broker_port))
-            if broker.origin == "given":  # its owner's queues, and those of another run, are none of our business
-                broker = stack.enter_context(server.own_vhost(broker, f"spike-{prepared.run_id}"))
-            progress.step(f"starting the stand-in services (RabbitMQ {broker.version}, {broker.origin})")
-            services = stack.enter_context(stand_ins(directory / "services", prepared.scenario.services))
-            queues = stack.enter_context(Management(broker.management_url)).queues
-            runtime = LocalRuntime(directory=directory / "runtime", queue_source=queues, sync_seconds=SYNC_SECONDS)
-            stack.callback(runtime.uninstall)
-            load = _load(prepared, directory, services, broker.amqp_url)
+        with local_ground(
+            prepared.run_id,
+            release=prepared.request.release,
+            topology=prepared.topology,
+            profile=prepared.scenario.services,
+            directory=directory,
+            progress=progress,
+            broker_port=self._broker_port,
+        ) as local:
+            load = _load(prepared, directory, local.services, local.broker.amqp_url)
             yield Ground(
-                broker=broker,
-                services=services,
+                broker=local.broker,
+                services=local.services,
                 journals=load.journals,
-                runtime=runtime,
-                release=_release(prepared, broker, services),
+                runtime=local.runtime,
+                release=local.install_of(prepared.request.release, prepared.manifests),
                 generate=lambda start_at: locust(replace(load, start_at=start_at), log=directory / "locust.log"),
             )
 
@@ -91,16 +83,4 @@ def _load(prepared: Prepared, directory: Path, services: Services, broker_url: s
         run_id=prepared.run_id,
         journals=directory / JOURNALS,
         effects={"standins_url": services.http_url, "database_url": services.database_url},
-    )
-
-
-def _release(prepared: Prepared, broker: server.Broker, services: Services) -> Release:
-    return Release(
-        name=prepared.request.release,
-        namespace="default",
-        manifests=prepared.manifests,
-        secrets={
-            BROKER_SECRET: {"amqpUrl": broker.amqp_url, "managementUrl": broker.management_url},
-            SERVICES_SECRET: services.secret(),
-        },
     )

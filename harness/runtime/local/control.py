@@ -73,6 +73,8 @@ class ControlLoop:
     def _sync(self, now: float) -> None:
         sight = self._look() if any(each.triggers for each in self._autoscalers) else Sight({})
         for autoscaler in self._autoscalers:
+            if autoscaler.paused:
+                continue
             deployment = self._deployments[autoscaler.deployment]
             samples = [pod.sample() for pod in deployment.pods]
             observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=now)

@@ -28,9 +28,9 @@ _LABEL_FIELD = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 @dataclass(frozen=True)
 class Sources:
-    """The ConfigMaps and Secrets a container may refer to: name -> key -> content."""
+    """The ConfigMaps and Secrets a container may refer to: name -> key -> content. ConfigMaps may change under it."""
 
-    config_maps: Mapping[str, Files] = field(default_factory=dict)
+    config_maps: dict[str, Files] = field(default_factory=dict)
     secrets: Mapping[str, Files] = field(default_factory=dict)
 
 

@@ -40,7 +40,7 @@ def sort_release(release: Release) -> Objects:
         if reason:
             skipped.append(f"{features.described(manifest)}: {reason}")
         elif kind == "ConfigMap":
-            config_maps[name] = {**_text(manifest.get("data")), **_decoded(manifest.get("binaryData"))}
+            config_maps[name] = config_map_files(manifest)
         elif kind == "Secret":
             secrets[name] = {**_decoded(manifest.get("data")), **_text(manifest.get("stringData"))}
         elif kind in features.WORKLOADS:
@@ -58,6 +58,11 @@ def sort_release(release: Release) -> Objects:
         autoscalers=_one_each(kept["autoscaler"], kept["Deployment"]),
         skipped=tuple(skipped),
     )
+
+
+def config_map_files(manifest: Manifest) -> Files:
+    """Return what a ConfigMap holds, file name -> content."""
+    return {**_text(manifest.get("data")), **_decoded(manifest.get("binaryData"))}
 
 
 def target_name(autoscaler: Manifest) -> str:

@@ -13,6 +13,7 @@ from harness.runtime.local.container import Container, Report
 from harness.runtime.local.metrics import Consumption, Meter, Usage
 from harness.runtime.local.process import Launcher
 from harness.runtime.local.template import PodTemplate
+from harness.runtime.local.volumes import refresh
 
 LOG = "log"
 TAIL_LINES = 15
@@ -119,6 +120,18 @@ class Pod:
     def signal(self, number: int) -> None:
         """Signal the first container's main process."""
         self.containers[0].signal(number)
+
+    def refresh_config_map(self, name: str) -> None:
+        """Bring the volumes made of a ConfigMap up to date; one mounted by subPath stays as it is, as on a node."""
+        for volume in self.template.spec.get("volumes") or ():
+            if (volume.get("configMap") or {}).get("name") == name:
+                refresh(
+                    volume,
+                    self._directory / "volumes",
+                    sources=self.template.sources,
+                    identity=self.template.identity(self.name, self.uid),
+                    where=self.template.where,
+                )
 
     def remove_volumes(self) -> None:
         """Delete its volumes and scratch directories, as a node does; the logs stay."""

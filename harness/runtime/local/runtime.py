@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness.autoscaling import ControllerConfig
 from harness.errors import HarnessError, InputError
@@ -15,14 +16,18 @@ from harness.runtime.base import Manifest, PodState, Release, RuntimeEvent, Scal
 from harness.runtime.local.backoff import BASE_SECONDS, BackOff
 from harness.runtime.local.control import ControlLoop
 from harness.runtime.local.deployment import DeploymentController
+from harness.runtime.local.documents import DocumentStore
+from harness.runtime.local.environment import Sources
 from harness.runtime.local.job import JobController
 from harness.runtime.local.metrics import RESOLUTION_SECONDS
 from harness.runtime.local.naming import generated_name, template_hash
-from harness.runtime.local.objects import Objects, sort_release
+from harness.runtime.local.objects import Objects, config_map_files, sort_release, target_name
 from harness.runtime.local.pod import LOG, Pod
 from harness.runtime.local.process import Launcher
 from harness.runtime.local.scaling import Autoscaler, QueueSource
 from harness.runtime.local.template import PodTemplate
+
+Document = dict[str, Any]
 
 POLL_SECONDS = 0.05
 # After SIGKILL nothing needs longer than this to be reaped.
@@ -70,6 +75,10 @@ class LocalRuntime:
         self._events: list[RuntimeEvent] = []
         self._scale_events: list[ScaleEvent] = []
         self._control: ControlLoop | None = None
+        self._autoscalers: list[Autoscaler] = []
+        self._sources: Sources | None = None
+        self._documents: DocumentStore | None = None
+        self._controllers: list[Callable[[], None]] = []
 
     # ---- the protocol -------------------------------------------------------------------------------------------
 
@@ -83,6 +92,7 @@ class LocalRuntime:
             raise HarnessError("this runtime has a release installed already; uninstall it first")
         objects = sort_release(release)
         self._control = self._prepare(objects, release.namespace, self._clock())
+        self._documents = self._document_store(release, objects)
         self._scale_events = self._control.scale_events
         (self._directory / "pods").mkdir(parents=True, exist_ok=True)
         for skipped in objects.skipped:
@@ -115,6 +125,9 @@ class LocalRuntime:
                 self._forget(pod)
         if self._control is not None:
             self._control.tick(now)
+        if self._documents is not None:
+            for controller in self._controllers:
+                controller()
 
     def pods(self) -> list[PodState]:
         """Return every Deployment's pods, those that are stopping too."""
@@ -169,7 +182,62 @@ class LocalRuntime:
         finally:
             self._kill_everything()
             self._deployments, self._jobs, self._control = {}, [], None
+            self._autoscalers, self._documents = [], None
             self._launcher.close()
+
+    # ---- the objects, as an API server has them ---------------------------------------------------------------------
+
+    def add_controller(self, controller: Callable[[], None]) -> None:
+        """Have `tick` call something that acts on the objects once a release is installed; it must return at once."""
+        self._controllers.append(controller)
+
+    @property
+    def documents(self) -> DocumentStore:
+        """The release's Deployments, autoscalers and ConfigMaps; what is changed there takes effect at once.
+
+        A Deployment's replicas are its own field as on a cluster. Raises HarnessError before `install`.
+        """
+        if self._documents is None:
+            raise HarnessError("no release is installed")
+        return self._documents
+
+    def _apply(self, document: Document) -> None:
+        """Make a changed object true. Raises InputError for one that cannot be."""
+        kind, name = document["kind"], document["metadata"]["name"]
+        if kind == "ConfigMap":
+            self._apply_config_map(name, document)
+        elif kind == "Deployment":
+            wanted = document["spec"].get("replicas")
+            if self._control is not None and wanted is not None and wanted != self._deployments[name].desired:
+                self.scale(name, wanted)
+        else:
+            self._apply_autoscaler(document)
+
+    def _apply_config_map(self, name: str, document: Document) -> None:
+        if self._sources is not None:
+            self._sources.config_maps[name] = config_map_files(document)
+        for deployment in self._deployments.values():
+            for pod in deployment.pods:
+                pod.refresh_config_map(name)
+
+    def _apply_autoscaler(self, document: Document) -> None:
+        for autoscaler in self._autoscalers:
+            if autoscaler.deployment == target_name(document):
+                autoscaler.change(document)
+                deployment = self._deployments[autoscaler.deployment]
+                deployment.minimum, deployment.maximum = autoscaler.minimum, autoscaler.spec.max_replicas
+
+    def _document_store(self, release: Release, objects: Objects) -> DocumentStore:
+        config_maps = [one for one in release.manifests if one.get("kind") == "ConfigMap"]
+        kept = (*objects.deployments, *objects.autoscalers, *config_maps)
+        return DocumentStore(kept, apply=self._apply, fill=self._fill)
+
+    def _fill(self, document: Document) -> None:
+        """Put a Deployment's replica counts into its document: an autoscaler moves them."""
+        if document["kind"] == "Deployment":
+            state = self._deployments[document["metadata"]["name"]].state()
+            document["spec"]["replicas"] = state.desired
+            document["status"] = {"replicas": state.running, "readyReplicas": state.ready}
 
     # ---- setting up ---------------------------------------------------------------------------------------------
 
@@ -183,6 +251,7 @@ class LocalRuntime:
         }
         controller = ControllerConfig(sync_seconds=self._sync_seconds)
         autoscalers = [Autoscaler(each, controller=controller, now=now) for each in objects.autoscalers]
+        self._autoscalers, self._sources = autoscalers, objects.sources
         for manifest in objects.deployments:
             name = manifest["metadata"]["name"]
             self._deployments[name] = self._controller_of(manifest, templates[name])

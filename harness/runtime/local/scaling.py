@@ -55,19 +55,18 @@ class Autoscaler:
     def __init__(self, manifest: Manifest, *, controller: ControllerConfig, now: float) -> None:
         """Read the manifest. Raises InputError for one the API server or KEDA would refuse."""
         self.deployment = target_name(manifest)
-        self.keda: ScaledObject | None = None
+        self._controller = controller
         self._state = State()
         self._created_at = now
         self._last_active_at: float | None = None
         self._failures: dict[str, int] = {}
-        try:
-            hpa: Manifest = manifest
-            if manifest["kind"] == "ScaledObject":
-                self.keda = ScaledObject.from_manifest(manifest)
-                hpa = hpa_from_scaled_object(manifest)
-            self.spec = HpaSpec.from_manifest(hpa, controller=controller)
-        except ValueError as error:
-            raise InputError(f"{described(manifest)}: {error}") from error
+        self.manifest: Manifest = manifest
+        self.keda, self.spec = _read(manifest, controller)
+
+    def change(self, manifest: Manifest) -> None:
+        """Go on by a changed manifest, with the memory there is. Raises InputError, and then goes on by the old one."""
+        self.keda, self.spec = _read(manifest, self._controller)
+        self.manifest = manifest
 
     @property
     def minimum(self) -> int:
@@ -76,6 +75,11 @@ class Autoscaler:
             return self.spec.min_replicas
         idle = self.keda.idle_replicas
         return self.keda.min_replicas if idle is None else idle
+
+    @property
+    def paused(self) -> bool:
+        """Whether an annotation has KEDA leave the replicas alone: it takes the HPA away meanwhile."""
+        return self.keda is not None and self.keda.paused
 
     @property
     def triggers(self) -> tuple[TriggerMetric, ...]:
@@ -140,6 +144,16 @@ class Autoscaler:
         if sight.queues is None and trigger.kind == "rabbitmq":
             return None
         return is_active(trigger, sight.queues or {}, now_seconds=now)
+
+
+def _read(manifest: Manifest, controller: ControllerConfig) -> tuple[ScaledObject | None, HpaSpec]:
+    try:
+        if manifest["kind"] != "ScaledObject":
+            return None, HpaSpec.from_manifest(manifest, controller=controller)
+        scaled = ScaledObject.from_manifest(manifest)
+        return scaled, HpaSpec.from_manifest(hpa_from_scaled_object(manifest), controller=controller)
+    except ValueError as error:
+        raise InputError(f"{described(manifest)}: {error}") from error
 
 
 def _answer(trigger: TriggerMetric, sight: Sight, now: float) -> int | None:

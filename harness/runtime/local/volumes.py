@@ -76,12 +76,29 @@ def materialise(volumes: Mapping[str, Mapping[str, bytes]], directory: Path) -> 
         root = directory / name
         root.mkdir(parents=True, exist_ok=True)
         for relative, content in files.items():
-            target = root / relative
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-            target.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
+            _write(root / relative, content)
         written[name] = root
     return written
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Write a file as a whole: a process that reads it meanwhile sees the old content or the new one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.write_bytes(content)
+    partial.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
+    partial.replace(target)
+
+
+def refresh(volume: Mapping[str, Any], directory: Path, *, sources: Sources, identity: Identity, where: str) -> None:
+    """Bring a ConfigMap's volume below `directory` up to date, as the kubelet does while its pod runs."""
+    files = volume_files(volume, sources=sources, identity=identity, where=where)
+    root = directory / volume["name"]
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        if str(path.relative_to(root)) not in files:
+            path.unlink()
+    for relative, content in files.items():
+        _write(root / relative, content)
 
 
 def path_map(container: Mapping[str, Any], directories: Mapping[str, Path], *, where: str) -> PathMap:

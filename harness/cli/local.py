@@ -1,0 +1,117 @@
+"""`harness local`: a release as processes of this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from harness import processes
+from harness.broker.urls import redact
+from harness.cli.options import chosen, values_options
+from harness.cli.progress import TerminalProgress
+from harness.errors import HarnessError
+from harness.ops import runs
+from harness.spike.local_release import LocalRelease, local_release
+from harness.spike.progress import Progress, SilentProgress
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@click.command()
+@values_options
+@click.option("--name", help="What `harness ops --run` calls it. Default: local- and a random part.")
+@click.option("--broker-port", type=click.IntRange(1, 65535), help="AMQP port of the RabbitMQ that is started.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    help="Where logs and data go, and stay. Default: a temporary directory, removed at a clean end.",
+)
+def command(name: str | None, broker_port: int | None, directory: Path | None, as_json: bool, **options: Any) -> None:
+    """Run RabbitMQ, the stand-in services and the workers of the given values until Ctrl-C.
+
+    `harness ops` in another terminal finds it by itself. Without --env the values are prod,keda.
+    """
+    options["environments"] = options["environments"] or (None if options["files"] else "prod,keda")
+    values = chosen(**options)
+    if broker_port is not None:
+        processes.require_free_port(broker_port, option="--broker-port")
+    progress: Progress = SilentProgress() if as_json else TerminalProgress()
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if ended.is_set():
+            raise KeyboardInterrupt
+        ended.set()
+
+    place = (directory or Path(tempfile.mkdtemp(prefix="celery-workers-local-"))).resolve()
+    for ending in ENDINGS:
+        signal.signal(ending, _interrupt)
+    try:
+        with local_release(
+            name or f"local-{secrets.token_hex(2)}",
+            values=values.files,
+            set_values=values.set_values,
+            release=values.release,
+            directory=place,
+            progress=progress,
+            broker_port=broker_port,
+        ) as release:
+            for ending in ENDINGS:
+                signal.signal(ending, end)
+            click.echo(json.dumps(_described(release)) if as_json else _next_steps(release))
+            release.run(ended.is_set)
+            progress.step("stopping")
+    except HarnessError as error:
+        raise type(error)(f"{error}\nThe logs: {place}") from error
+    except KeyboardInterrupt:
+        _remove(place, directory)
+        raise
+    _remove(place, directory)
+
+
+def _remove(place: Path, kept: Path | None) -> None:
+    if kept is None:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _described(release: LocalRelease) -> dict[str, Any]:
+    ground = release.ground
+    return {
+        "name": release.name,
+        "run_file": str(runs.file_of(release.name)),  # has the addresses with their passwords, for this user alone
+        "services_url": ground.services.http_url,
+        "configuration": str(release.configuration),
+        "logs": str(ground.runtime.logs("POD")),
+    }
+
+
+def _next_steps(release: LocalRelease) -> str:
+    ground = release.ground
+    # The login of a RabbitMQ that was started here is guest's, on loopback; that of a given one is its owner's secret.
+    amqp_url = "$BROKER_URL" if ground.broker.origin == "given" else ground.broker.amqp_url
+    return f"""
+{release.name} runs until Ctrl-C.
+
+  RabbitMQ    {redact(ground.broker.amqp_url)}
+  management  {redact(ground.broker.management_url)}
+  services    {ground.services.http_url}
+  logs        {ground.runtime.logs("POD")}
+
+Next steps, in another terminal:
+  harness ops status --watch
+  CELERY_BROKER_URL='{amqp_url}' PYTHONPATH={release.configuration} \\
+    celery -A examx call check_db_connections
+"""

@@ -1,0 +1,95 @@
+"""`harness ops status` on a terminal: one screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.ops.amounts import shown_duration
+from harness.ops.overrides import shown
+from harness.ops.status import Status
+
+COLOURS = {"ok": "green", "warning": "yellow", "critical": "bold red"}
+
+
+def screen(status: Status) -> RenderableType:
+    """Return everything of a status, to be printed."""
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.at))
+    parts: list[RenderableType] = [Text(f"{status.release} ({status.place})  {at}", style="bold")]
+    parts += [Text(f"! {problem}", style="bold red") for problem in status.problems]
+    parts += [_queues(status), _pools(status)]
+    if status.breakers:
+        parts.append(_breakers(status.breakers))
+    if status.rates:
+        parts.append(_pairs("rate limits", status.rates))
+    parts.append(_overrides(status))
+    return Group(*parts)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        name, right = column.removesuffix(">"), column.endswith(">")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _queues(status: Status) -> Table:
+    table = _table("queue", "waiting>", "limit>", "full>", "running>", "consumers>", "oldest>", "dead letters>", "")
+    for queue in status.queues:
+        table.add_row(
+            queue.name,
+            f"{queue.ready:,}",
+            "-" if queue.limit_messages is None else f"{queue.limit_messages:,}",
+            Text("-" if queue.fill is None else f"{queue.fill:.0%}", style=COLOURS[queue.level]),
+            f"{queue.unacked:,}",
+            Text(str(queue.consumers), style="" if queue.consumers or queue.paused else COLOURS["critical"]),
+            "-" if queue.oldest_seconds is None else shown_duration(queue.oldest_seconds),
+            Text(f"{queue.dead:,}", style=COLOURS["warning"] if queue.dead else ""),
+            Text("paused" if queue.paused else "", style=COLOURS["warning"]),
+        )
+    return table
+
+
+def _pools(status: Status) -> Table:
+    table = _table("workers", "ready>", "wanted>", "min>", "max>", "scaler", "")
+    for pool in status.pools:
+        table.add_row(
+            pool.class_name,
+            Text(str(pool.ready), style="" if pool.ready >= pool.wanted else COLOURS["warning"]),
+            str(pool.wanted),
+            "-" if pool.minimum is None else str(pool.minimum),
+            "-" if pool.maximum is None else str(pool.maximum),
+            pool.scaler,
+            Text("held" if pool.held else "", style=COLOURS["warning"]),
+        )
+    return table
+
+
+def _breakers(breakers: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = _table("breaker", "state", "override")
+    for name, one in breakers.items():
+        table.add_row(name, shown(one["state"]) if one["state"] else "closed", shown(one["override"]))
+    return table
+
+
+def _pairs(title: str, pairs: Mapping[str, Any]) -> Table:
+    table = _table(title, "")
+    for name, value in pairs.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _overrides(status: Status) -> RenderableType:
+    if not status.overrides:
+        return Text("no overrides", style="dim")
+    table = _table("override", "command", "by", "ends in>")
+    for one in status.overrides:
+        left = "-" if one.left_seconds is None else shown_duration(one.left_seconds)
+        table.add_row(one.id, one.command, one.by, left)
+    return table

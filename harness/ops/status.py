@@ -1,0 +1,151 @@
+"""One look at a release in trouble, as plain data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from harness.ops import objects
+from harness.ops.objects import Document
+from harness.ops.overrides import Override
+from harness.ops.wishes import Pool
+
+CRITICAL_FILL, WARNING_FILL = 0.8, 0.5  # the guide's alert thresholds
+
+
+@dataclass(frozen=True)
+class QueueLine:
+    """One queue against its limit. `fill` is ready over the limit, None without one; ages are seconds."""
+
+    name: str
+    class_name: str
+    ready: int
+    unacked: int
+    limit_messages: int | None
+    fill: float | None
+    consumers: int
+    oldest_seconds: float | None
+    paused: bool
+    dead_queue: str | None
+    dead: int
+
+    @property
+    def level(self) -> str:
+        """How bad it looks: ok, warning or critical, by the guide's thresholds; work that nobody takes is critical."""
+        stuck = self.ready > 0 and self.consumers == 0 and not self.paused
+        if stuck or (self.fill or 0) > CRITICAL_FILL:
+            return "critical"
+        return "warning" if (self.fill or 0) > WARNING_FILL or self.dead else "ok"
+
+
+@dataclass(frozen=True)
+class PoolLine:
+    """One worker class: replicas wanted, there and ready, and between which the scaler moves them."""
+
+    class_name: str
+    deployment: str
+    scaler: str
+    wanted: int
+    running: int
+    ready: int
+    minimum: int | None
+    maximum: int | None
+    held: bool
+
+
+@dataclass(frozen=True)
+class OverrideLine:
+    """One override in force; `left_seconds` is None where it lasts until somebody undoes it."""
+
+    id: str
+    command: str
+    by: str
+    left_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything at one moment; `problems` says what could not be seen."""
+
+    at: float
+    release: str
+    place: str
+    queues: tuple[QueueLine, ...]
+    pools: tuple[PoolLine, ...]
+    breakers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rates: Mapping[str, str] = field(default_factory=dict)
+    overrides: tuple[OverrideLine, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it, each queue with its level."""
+        document = asdict(self)
+        for line, queue in zip(document["queues"], self.queues, strict=True):
+            line["level"] = queue.level
+        return document
+
+
+def queue_lines(
+    topology: Mapping[str, Any], documents: Sequence[Mapping[str, Any]], *, paused: Sequence[str], now: float
+) -> tuple[QueueLine, ...]:
+    """Return a line for each queue of the topology; `documents` are those of RabbitMQ's management API."""
+    seen = {one["name"]: one for one in documents}
+    lines = []
+    for name, queue in sorted(topology["queues"].items()):
+        document, dead_queue = seen.get(name, {}), queue.get("dead_letter_queue")
+        ready, limit = int(document.get("messages_ready") or 0), queue.get("max_length_messages")
+        lines.append(
+            QueueLine(
+                name=name,
+                class_name=queue["class"],
+                ready=ready,
+                unacked=int(document.get("messages_unacknowledged") or 0),
+                limit_messages=limit,
+                fill=ready / limit if limit else None,
+                consumers=int(document.get("consumers") or 0),
+                oldest_seconds=_age(document, ready, now),
+                paused=name in paused,
+                dead_queue=dead_queue,
+                dead=int(seen.get(dead_queue, {}).get("messages") or 0),
+            )
+        )
+    return tuple(lines)
+
+
+def pool_lines(classes: Mapping[str, Pool]) -> tuple[PoolLine, ...]:
+    """Return a line for each worker class."""
+    return tuple(_pool_line(pool) for _, pool in sorted(classes.items()))
+
+
+def override_lines(active: Sequence[Override], *, now: float) -> tuple[OverrideLine, ...]:
+    """Return a line for each override, the first to end first, those without an end last."""
+    lines = [
+        OverrideLine(one.id, one.command, one.by, None if one.until is None else max(one.until - now, 0.0))
+        for one in active
+    ]
+    return tuple(sorted(lines, key=lambda line: float("inf") if line.left_seconds is None else line.left_seconds))
+
+
+def _pool_line(pool: Pool) -> PoolLine:
+    status: Document = pool.deployment.get("status") or {}
+    limits = {"min": None, "max": None}
+    if pool.kind != objects.DEPLOYMENT:
+        limits = objects.read(objects.thing_of(objects.FLOOR, pool.owner), pool.scaler)
+    return PoolLine(
+        class_name=pool.name,
+        deployment=str(pool.deployment["metadata"]["name"]),
+        scaler="none" if pool.kind == objects.DEPLOYMENT else pool.kind,
+        wanted=int(pool.deployment["spec"].get("replicas", 1)),
+        running=int(status.get("replicas") or 0),
+        ready=int(status.get("readyReplicas") or 0),
+        minimum=limits["min"],
+        maximum=limits["max"],
+        held=objects.is_held(pool.scaler),
+    )
+
+
+def _age(document: Mapping[str, Any], ready: int, now: float) -> float | None:
+    """Return how long the queue's first message has waited; RabbitMQ knows it of messages with a timestamp only."""
+    stamp = document.get("head_message_timestamp")
+    return max(now - float(stamp), 0.0) if ready and isinstance(stamp, int | float) and stamp > 0 else None

@@ -1,0 +1,162 @@
+"""What the commands act on: one release, wherever it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import redis
+
+from harness.broker.management import Management
+from harness.errors import HarnessError, InputError
+from harness.ops import objects, runs, shared, status, wishes
+from harness.ops.engine import Documents, Engine, Handler, ObjectHandler
+from harness.ops.local_api import RunDocuments
+from harness.ops.workers import PausedHandler, WorkerRateHandler, Workers
+
+DEFAULT_PREFIX = "celery-workers"
+RUNTIMES = ("local",)
+
+
+class ReleaseDocuments(Documents, Protocol):
+    """The documents of one release, which can also be listed."""
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """Return the release's objects of a kind. Raises HarnessError."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Which release is meant, as the command line says."""
+
+    runtime: str | None = None
+    run: str | None = None
+    release: str = "celery"
+    namespace: str = "default"
+
+
+@dataclass
+class Target:
+    """A release at hand. `shown` names it to a person, `journals` is where this machine keeps what it did there."""
+
+    shown: str
+    release: str
+    documents: ReleaseDocuments
+    topology: Mapping[str, Any]
+    amqp_url: str
+    management_url: str
+    redis_url: str | None
+    journals: Path
+    outlives: Any = None  # makes sure that an override ends though this command has ended; None: the place does
+    clock: Any = time.time
+    by: str = field(default_factory=lambda: caller(os.environ))
+
+    @property
+    def prefix(self) -> str:
+        """What the release's keys in Redis begin with."""
+        return str(self.topology.get("redis_key_prefix") or DEFAULT_PREFIX)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """The workers, by remote control."""
+        return Workers(self.amqp_url)
+
+    @cached_property
+    def _client(self) -> redis.Redis | None:
+        return shared.connect(self.redis_url)
+
+    def redis(self) -> redis.Redis:
+        """Return Redis. Raises InputError where the release has none, HarnessError where it does not answer."""
+        return shared.require(self._client, url=self.redis_url)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What makes and undoes overrides here."""
+        lasting = ObjectHandler(self.documents, self.release)
+        class_of = {name: queue["class"] for name, queue in self.topology["queues"].items()}
+        handlers: dict[str, Handler] = {
+            objects.FLOOR: lasting,
+            objects.HOLD: lasting,
+            objects.PAUSED: PausedHandler(lasting, self.workers, class_of),
+            "worker-rate": WorkerRateHandler(self.workers),
+        }
+        if self._client is not None:
+            handler = shared.SharedHandler(self._client, self.prefix)
+            handlers |= {shared.RATE: handler, shared.BREAKER: handler}
+        return Engine(self.documents, self.release, handlers, by=self.by, clock=self.clock)
+
+    def pools(self) -> dict[str, wishes.Pool]:
+        """Return the worker classes as they are now. Raises HarnessError."""
+        scalers = [one for kind in objects.SCALERS for one in self.documents.all(kind)]
+        return wishes.pools(self.documents.all(objects.DEPLOYMENT), scalers)
+
+    def look(self) -> status.Status:
+        """Return the release's state at this moment; what does not answer is named among the problems."""
+        problems: list[str] = []
+        now = self.clock()
+        queues, breakers, rates = [], {}, {}
+        try:
+            with Management(self.management_url) as api:
+                queues = api.queue_documents()
+        except HarnessError as error:
+            problems.append(str(error))
+        if self._client is not None:
+            try:
+                breakers = shared.breakers(self._client, self.prefix)
+                rates = shared.rates(self._client, self.prefix)
+            except HarnessError as error:
+                problems.append(str(error))
+        state = self.documents.get(objects.CONFIG_MAP, objects.state_name(self.release))
+        return status.Status(
+            at=now,
+            release=self.release,
+            place=self.shown,
+            queues=status.queue_lines(self.topology, queues, paused=objects.paused_queues(state), now=now),
+            pools=status.pool_lines(self.pools()),
+            breakers=breakers,
+            rates=rates,
+            overrides=status.override_lines(self.engine.active(), now=now),
+            problems=tuple(problems),
+        )
+
+
+def caller(environment: Mapping[str, str]) -> str:
+    """Return who runs the command, for the audit log."""
+    name = environment.get("SUDO_USER") or environment.get("USER")
+    if name:
+        return name
+    with contextlib.suppress(KeyError, OSError):
+        return getpass.getuser()
+    return f"uid {os.getuid()}"
+
+
+@contextlib.contextmanager
+def opened(where: Where) -> Iterator[Target]:
+    """Yield the release that is meant: without a runtime a local run if there is one, else KUBECONFIG's cluster.
+
+    Raises InputError where nothing or too much fits, HarnessError where it does not answer.
+    """
+    if where.runtime == "local" or (where.runtime is None and (where.run or runs.running())):
+        yield _local(runs.find(where.run))
+        return
+    raise InputError("there is no local run: start one with `harness local`")
+
+
+def _local(run: runs.Run) -> Target:
+    return Target(
+        shown=f"local run {run.name}",
+        release=run.release,
+        documents=RunDocuments(run.directory),
+        topology=run.topology,
+        amqp_url=run.amqp_url,
+        management_url=run.management_url,
+        redis_url=run.redis_url,
+        journals=run.directory.parent / "ops-journals",
+    )

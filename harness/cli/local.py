@@ -15,13 +15,13 @@ from typing import Any
 import click
 
 from harness import processes
-from harness.broker.urls import redact
 from harness.cli.options import chosen, values_options
 from harness.cli.progress import TerminalProgress
 from harness.errors import HarnessError
 from harness.ops import runs
 from harness.spike.local_release import LocalRelease, local_release
 from harness.spike.progress import Progress, SilentProgress
+from harness.urls import redact
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

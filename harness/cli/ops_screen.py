@@ -72,10 +72,24 @@ def _pools(status: Status) -> Table:
 
 
 def _breakers(breakers: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table("breaker", "state", "override")
+    table = _table("breaker", "state", "failures>", "opens at>", "override")
     for name, one in breakers.items():
-        table.add_row(name, shown(one["state"]) if one["state"] else "closed", shown(one["override"]))
+        table.add_row(
+            name,
+            Text(one["state"], style="" if one["state"] == "closed" else COLOURS["critical"]),
+            str(one["failures"]),
+            str(one["threshold"] or "-"),
+            _override(one["override"]),
+        )
     return table
+
+
+def _override(override: Mapping[str, Any] | None) -> str:
+    if not override:
+        return ""
+    said = {key: override[key] for key in ("mode", "threshold") if override[key] is not None}
+    left = override["left_seconds"]
+    return shown(said) + ("" if left is None else f", {shown_duration(left)} left")
 
 
 def _pairs(title: str, pairs: Mapping[str, Any]) -> Table:

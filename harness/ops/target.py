@@ -12,8 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import redis
-
+from celery_workers.shared import DEFAULT_PREFIX, SharedRedis
 from harness.broker.management import Management
 from harness.errors import HarnessError, InputError
 from harness.ops import objects, runs, shared, status, wishes
@@ -21,7 +20,6 @@ from harness.ops.engine import Documents, Engine, Handler, ObjectHandler
 from harness.ops.local_api import RunDocuments
 from harness.ops.workers import PausedHandler, WorkerRateHandler, Workers
 
-DEFAULT_PREFIX = "celery-workers"
 RUNTIMES = ("local",)
 
 
@@ -58,23 +56,18 @@ class Target:
     clock: Any = time.time
     by: str = field(default_factory=lambda: caller(os.environ))
 
-    @property
-    def prefix(self) -> str:
-        """What the release's keys in Redis begin with."""
-        return str(self.topology.get("redis_key_prefix") or DEFAULT_PREFIX)
-
     @cached_property
     def workers(self) -> Workers:
         """The workers, by remote control."""
         return Workers(self.amqp_url)
 
     @cached_property
-    def _client(self) -> redis.Redis | None:
-        return shared.connect(self.redis_url)
+    def _shared(self) -> SharedRedis | None:
+        return shared.connect(self.redis_url, prefix=self.topology.get("redis_key_prefix") or DEFAULT_PREFIX)
 
-    def redis(self) -> redis.Redis:
+    def redis(self) -> SharedRedis:
         """Return Redis. Raises InputError where the release has none, HarnessError where it does not answer."""
-        return shared.require(self._client, url=self.redis_url)
+        return shared.require(self._shared, url=self.redis_url)
 
     @cached_property
     def engine(self) -> Engine:
@@ -87,8 +80,8 @@ class Target:
             objects.PAUSED: PausedHandler(lasting, self.workers, class_of),
             "worker-rate": WorkerRateHandler(self.workers),
         }
-        if self._client is not None:
-            handler = shared.SharedHandler(self._client, self.prefix)
+        if self._shared is not None:
+            handler = shared.SharedHandler(self._shared, self.clock)
             handlers |= {shared.RATE: handler, shared.BREAKER: handler}
         return Engine(self.documents, self.release, handlers, by=self.by, clock=self.clock)
 
@@ -107,10 +100,9 @@ class Target:
                 queues = api.queue_documents()
         except HarnessError as error:
             problems.append(str(error))
-        if self._client is not None:
+        if self._shared is not None:
             try:
-                breakers = shared.breakers(self._client, self.prefix)
-                rates = shared.rates(self._client, self.prefix)
+                breakers, rates = shared.breakers(self._shared), shared.rates(self._shared)
             except HarnessError as error:
                 problems.append(str(error))
         state = self.documents.get(objects.CONFIG_MAP, objects.state_name(self.release))

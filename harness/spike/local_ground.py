@@ -10,14 +10,18 @@ from typing import Any
 
 from harness.broker import server
 from harness.broker.management import Management
+from harness.chart import manifests as look
+from harness.chart import render
 from harness.ops import local_api, runs
 from harness.runtime.base import Manifest, Release
 from harness.runtime.local import LocalRuntime
+from harness.services import redis
 from harness.spike.progress import Progress
 from harness.spike.services import Services, stand_ins
 from harness.spike.start import SYNC_SECONDS
 
 BROKER_SECRET = "celery-broker"  # noqa: S105  (a Secret's name, as values.yaml has it)
+REDIS_VARIABLE = "CELERY_WORKERS_REDIS_URL"
 SERVICES_SECRET = "examx-services"  # noqa: S105
 
 
@@ -26,20 +30,19 @@ class LocalGround:
     """Broker and services that run, and a runtime that `harness ops` finds by itself."""
 
     broker: server.Broker
+    redis_url: str | None  # where the render names a Secret with one
     services: Services
     runtime: LocalRuntime
 
     def install_of(self, release: str, manifests: Sequence[Manifest]) -> Release:
-        """Return a render with the Secrets it names."""
-        return Release(
-            name=release,
-            namespace="default",
-            manifests=manifests,
-            secrets={
-                BROKER_SECRET: {"amqpUrl": self.broker.amqp_url, "managementUrl": self.broker.management_url},
-                SERVICES_SECRET: self.services.secret(),
-            },
-        )
+        """Return the render with the Secrets it names."""
+        secrets = {
+            BROKER_SECRET: {"amqpUrl": self.broker.amqp_url, "managementUrl": self.broker.management_url},
+            SERVICES_SECRET: self.services.secret(),
+        }
+        if self.redis_url is not None:
+            secrets[redis_secret(manifests) or ""] = {"redisUrl": self.redis_url}
+        return Release(name=release, namespace="default", manifests=manifests, secrets=secrets)
 
 
 @contextmanager
@@ -47,21 +50,25 @@ def local_ground(
     name: str,
     *,
     release: str,
-    topology: Mapping[str, Any],
+    manifests: Sequence[Manifest],
     profile: Mapping[str, Any],
     directory: Path,
     progress: Progress,
     broker_port: int | None = None,
 ) -> Iterator[LocalGround]:
-    """Start all that a release needs; it ends with the block. `profile` is the stand-ins' behaviour.
+    """Start all that a render needs; it ends with the block. `profile` is the stand-ins' behaviour.
 
-    Raises as `server.acquire` and `stand_ins` do.
+    Raises as `server.acquire`, `redis.run` and `stand_ins` do.
     """
     with ExitStack() as stack:
         progress.step("starting RabbitMQ")
         broker = stack.enter_context(server.acquire(directory / "broker", port=broker_port))
         if broker.origin == "given":  # its owner's queues, and those of another run, are none of our business
             broker = stack.enter_context(server.own_vhost(broker, f"spike-{name}"))
+        redis_url = None
+        if redis_secret(manifests) is not None:
+            progress.step("starting Redis")
+            redis_url = stack.enter_context(redis.run(directory / "redis")).url
         progress.step(f"starting the stand-in services (RabbitMQ {broker.version}, {broker.origin})")
         services = stack.enter_context(stand_ins(directory / "services", profile))
         queues = stack.enter_context(Management(broker.management_url)).queues
@@ -76,8 +83,19 @@ def local_ground(
                 directory=commands,
                 amqp_url=broker.amqp_url,
                 management_url=broker.management_url,
-                redis_url=None,
-                topology=topology,
+                redis_url=redis_url,
+                topology=render.topology(manifests),
             )
         )
-        yield LocalGround(broker, services, runtime)
+        yield LocalGround(broker, redis_url, services, runtime)
+
+
+def redis_secret(manifests: Sequence[Manifest]) -> str | None:
+    """Return the name of the Secret the workers read Redis' address from, None where they are given none."""
+    for manifest in manifests:
+        template = look.pod_template(manifest) or {}
+        for container in look.items(template, "spec", "containers"):
+            for variable in look.items(container, "env"):
+                if variable["name"] == REDIS_VARIABLE:
+                    return str(look.get(variable, "valueFrom", "secretKeyRef", "name"))
+    return None

@@ -17,6 +17,7 @@ from harness.spike.progress import Progress
 READY_SECONDS = 120.0
 TICK_SECONDS = 0.1
 CONFIGURATION = "config"
+REDIS = {"redis.existingSecret": "celery-redis"}  # what on-call commands set for all pods is kept there
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,13 @@ def local_release(
     `profile` is how the stand-in services behave. Raises InputError for values that are refused, HarnessError when
     something does not come up.
     """
-    manifests = render.render(values, release=release, set_values=set_values)
+    manifests = render.render(values, release=release, set_values={**REDIS, **(set_values or {})})
     topology = render.topology(manifests)
     configuration = _write_configuration(manifests, directory / CONFIGURATION)
     with local_ground(
         name,
         release=release,
-        topology=topology,
+        manifests=manifests,
         profile=profile or {},
         directory=directory,
         progress=progress,

@@ -54,7 +54,7 @@ class LocalSite:
         with local_ground(
             prepared.run_id,
             release=prepared.request.release,
-            topology=prepared.topology,
+            manifests=prepared.manifests,
             profile=prepared.scenario.services,
             directory=directory,
             progress=progress,

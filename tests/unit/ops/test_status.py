@@ -12,6 +12,7 @@ from harness.ops.overrides import Change, Override
 from harness.ops.status import Status, override_lines, pool_lines, queue_lines
 from tests.unit.ops.test_engine import DEPLOYMENT, SCALED
 
+OVERRIDDEN = {"mode": None, "threshold": 20, "left_seconds": 60.0}
 TOPOLOGY = {"queues": {"io": {"class": "io", "max_length_messages": 1000, "dead_letter_queue": "io.dead"}}}
 
 
@@ -57,7 +58,7 @@ def test_everything_stands_on_the_screen() -> None:
         place="local run x",
         queues=(one_queue(messages_ready=900, consumers=2, dead=3),),
         pools=pool_lines(wishes.pools([DEPLOYMENT], [SCALED])),
-        breakers={"orders-db": {"state": {"state": "open"}, "override": {"threshold": 20}}},
+        breakers={"orders-db": {"state": "open", "failures": 7, "threshold": 20, "override": OVERRIDDEN}},
         rates={"send": "10/m"},
         overrides=override_lines([override], now=1000.0),
         problems=("Redis does not answer",),

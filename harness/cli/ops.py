@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.live import Live
 
+from harness.cli import ops_dlq
+from harness.cli.ops_options import override_options, target_options
 from harness.cli.ops_screen import screen
 from harness.errors import InputError
 from harness.ops import amounts, objects, target, wishes
@@ -23,37 +24,6 @@ EXIT_LEFT = 1
 WATCH_SECONDS = 2.0
 
 
-def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say which release is meant; the command gets them as one Where."""
-
-    @functools.wraps(command)
-    def wrapped(runtime: str | None, run_name: str | None, release: str, namespace: str, **options: Any) -> Any:
-        return command(where=Where(runtime=runtime, run=run_name, release=release, namespace=namespace), **options)
-
-    options = [
-        click.option("--runtime", type=click.Choice(target.RUNTIMES),
-                     help="Where it runs. Default: a local run if there is one, else KUBECONFIG's cluster."),
-        click.option("--run", "run_name", metavar="NAME", help="Which local run, where there are several."),
-        click.option("--release", default="celery", show_default=True, help="Name of the release, in a cluster."),
-        click.option("--namespace", "-n", default="default", show_default=True, help="Its namespace, in a cluster."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    ]  # fmt: skip
-    found: Callable[..., Any] = wrapped
-    for option in reversed(options):
-        found = option(found)
-    return found
-
-
-def override_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of every command that makes an override."""
-    for option in (
-        click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing."),
-        click.option("--for", "duration", metavar="TIME", help="Undo it by itself after so long, such as 30m or 2h."),
-    ):
-        command = option(command)
-    return command
-
-
 @click.group()
 def command() -> None:
     """Look at a release in trouble, override what it does, and put it back.
@@ -61,6 +31,9 @@ def command() -> None:
     Every change goes to an audit log (`harness ops log`), can be tried with --dry-run and undone with `undo`; with
     --for it ends by itself, also when this command has long ended. docs/runbook.md says when to use which.
     """
+
+
+command.add_command(ops_dlq.command, "dlq")
 
 
 @command.command()

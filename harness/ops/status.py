@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.broker.stats import QueueDepth
 from harness.ops import objects
 from harness.ops.objects import Document
 from harness.ops.overrides import Override
@@ -111,6 +112,21 @@ def queue_lines(
             )
         )
     return tuple(lines)
+
+
+def with_depths(documents: Sequence[Mapping[str, Any]], depths: Mapping[str, QueueDepth]) -> list[Mapping[str, Any]]:
+    """Return the management API's documents with how much each queue holds now: their own counts are seconds old."""
+    return [
+        {
+            **one,
+            "messages": depth.total,
+            "messages_ready": depth.ready,
+            "messages_unacknowledged": depth.unacked,
+        }
+        if (depth := depths.get(one["name"]))
+        else one
+        for one in documents
+    ]
 
 
 def pool_lines(classes: Mapping[str, Pool]) -> tuple[PoolLine, ...]:

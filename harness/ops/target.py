@@ -97,7 +97,7 @@ class Target:
         queues, breakers, rates = [], {}, {}
         try:
             with Management(self.management_url) as api:
-                queues = api.queue_documents()
+                queues = status.with_depths(api.queue_documents(), api.depths())
         except HarnessError as error:
             problems.append(str(error))
         if self._shared is not None:

@@ -177,12 +177,7 @@ def _override(
     until = None if seconds is None else found.clock() + seconds
     placement = found.engine.preview(what, wish, until=until)
     _require_an_end_that_works(placement.override)
-    if dry_run:
-        override = placement.override
-    else:
-        override = found.engine.place(what, wish, until=until)
-        if until is not None and found.outlives is not None:
-            found.outlives(override)
+    override = placement.override if dry_run else found.place(what, wish, until=until)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "target": found.shown, "override": override.as_dict()}))
         return

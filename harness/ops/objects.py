@@ -70,6 +70,8 @@ def patch(thing: str, document: Document, setting: Setting, *, mark: str | None)
     if kind == PAUSED:
         return _paused_patch(document, owner, on=bool(setting))
     spec = _floor_patch(document, setting) if kind == FLOOR else _hold_patch(document, setting)
+    if document["kind"] == DEPLOYMENT:  # its replicas may be all that can be changed
+        return spec
     return _merged(spec, {"metadata": {"annotations": {f"{MARK}-{kind}": mark}}})
 
 

@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,10 @@ from harness.errors import HarnessError, InputError
 from harness.ops import objects, runs, shared, status, wishes
 from harness.ops.engine import Documents, Engine, Handler, ObjectHandler
 from harness.ops.local_api import RunDocuments
+from harness.ops.overrides import Override
 from harness.ops.workers import PausedHandler, WorkerRateHandler, Workers
 
-RUNTIMES = ("local",)
+RUNTIMES = ("local", "kind", "cluster")
 
 
 class ReleaseDocuments(Documents, Protocol):
@@ -52,8 +53,9 @@ class Target:
     management_url: str
     redis_url: str | None
     journals: Path
-    outlives: Any = None  # makes sure that an override ends though this command has ended; None: the place does
-    clock: Any = time.time
+    # Makes sure that an override ends though this command has ended; None: the place itself does.
+    outlives: Callable[[Override], None] | None = None
+    clock: Callable[[], float] = time.time
     by: str = field(default_factory=lambda: caller(os.environ))
 
     @cached_property
@@ -84,6 +86,18 @@ class Target:
             handler = shared.SharedHandler(self._shared, self.clock)
             handlers |= {shared.RATE: handler, shared.BREAKER: handler}
         return Engine(self.documents, self.release, handlers, by=self.by, clock=self.clock)
+
+    def place(self, command: str, wish: wishes.Wish, *, until: float | None) -> Override:
+        """Make an override; one whose end cannot be made sure of is taken back. Raises HarnessError."""
+        override = self.engine.place(command, wish, until=until)
+        if until is None or self.outlives is None:
+            return override
+        try:
+            self.outlives(override)
+        except HarnessError as error:
+            self.engine.undo(override)
+            raise HarnessError(f"nothing is changed, for nobody would undo it at its end: {error}") from error
+        return override
 
     def pools(self) -> dict[str, wishes.Pool]:
         """Return the worker classes as they are now. Raises HarnessError."""
@@ -138,7 +152,13 @@ def opened(where: Where) -> Iterator[Target]:
     if where.runtime == "local" or (where.runtime is None and (where.run or runs.running())):
         yield _local(runs.find(where.run))
         return
-    raise InputError("there is no local run: start one with `harness local`")
+    if where.runtime is None and not os.environ.get("KUBECONFIG"):
+        raise InputError("there is no local run and KUBECONFIG names no cluster: start `harness local`, or set it")
+    # Imported here: a local run needs no client of Kubernetes, which takes most of a second to load.
+    from harness.ops import cluster_target
+
+    with cluster_target.opened(where) as target:
+        yield target
 
 
 def _local(run: runs.Run) -> Target:

@@ -34,14 +34,19 @@ class Pool:
 
 
 def pools(deployments: Sequence[Document], scalers: Sequence[Document]) -> dict[str, Pool]:
-    """Return the worker classes by name."""
-    by_target = {one["spec"]["scaleTargetRef"]["name"]: one for one in scalers}
+    """Return the worker classes by name; an HPA that KEDA has made counts as what KEDA made it of."""
+    by_target = {one["spec"]["scaleTargetRef"]["name"]: one for one in scalers if not _is_keda_own(one)}
     found = {}
     for deployment in deployments:
         name = (deployment["metadata"].get("labels") or {}).get(CLASS_LABEL)
         if name:
             found[name] = Pool(name, deployment, by_target.get(deployment["metadata"]["name"], deployment))
     return found
+
+
+def _is_keda_own(scaler: Document) -> bool:
+    owners = scaler["metadata"].get("ownerReferences") or ()
+    return any(owner.get("kind") == objects.SCALED_OBJECT for owner in owners)
 
 
 def scale(pool: Pool, replicas: int, *, raise_max: bool) -> Wish:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from harness.broker.urls import parse_amqp
 from harness.errors import HarnessError
 from harness.ops import objects
 from harness.ops.engine import Handler
 from harness.ops.overrides import Setting
+from harness.urls import redact
 
 WORKER_RATE = "worker-rate"
 ANSWER_SECONDS = 2.0
@@ -26,8 +27,9 @@ _RATE = re.compile(r"rate_limit=(\S+?)[\s\]]")
 class Workers:
     """The workers of one release, by its broker. Every method raises HarnessError when the broker does not answer."""
 
-    amqp_url: str
+    amqp_url: str = field(repr=False)
     answer_seconds: float = ANSWER_SECONDS
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of the connection, such as its TLS
 
     def rates(self, task: str) -> dict[str, str | None]:
         """Return each worker's own rate limit of a task, of those that know the task."""
@@ -66,12 +68,13 @@ class Workers:
     @contextmanager
     def _app(self) -> Iterator[Celery]:
         app = Celery("ops", broker=self.amqp_url, set_as_current=False)
+        app.conf.update(self.settings)
         app.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0}
         app.conf.broker_connection_timeout = 5
         try:
             yield app
         except (OperationalError, OSError) as error:
-            where = parse_amqp(self.amqp_url, source="the broker's URL").shown
+            where = redact(self.amqp_url)
             raise HarnessError(f"the workers cannot be asked through the broker at {where}: {error}") from error
         finally:
             app.close()

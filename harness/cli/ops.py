@@ -178,6 +178,7 @@ def _override(
     placement = found.engine.preview(what, wish, until=until)
     _require_an_end_that_works(placement.override)
     override = placement.override if dry_run else found.place(what, wish, until=until)
+    _warn(found)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "target": found.shown, "override": override.as_dict()}))
         return
@@ -208,6 +209,7 @@ def _require_an_end_that_works(override: Override) -> None:
 def _undo(found: Target, chosen: Sequence[Override], *, dry_run: bool, as_json: bool) -> None:
     engine = found.engine
     done = [(one, engine.preview_undo(one) if dry_run else engine.undo(one)) for one in chosen]
+    _warn(found)
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "target": found.shown, "undone": list(_undone(done))}))
     else:
@@ -218,6 +220,11 @@ def _undo(found: Target, chosen: Sequence[Override], *, dry_run: bool, as_json: 
                 click.echo(f"  {step.sentence()}")
     if any(step.outcome == "changed" for _, steps in done for step in steps):
         sys.exit(EXIT_LEFT)
+
+
+def _warn(found: Target) -> None:
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _undone(done: Sequence[tuple[Override, Sequence[Step]]]) -> Iterator[dict[str, Any]]:

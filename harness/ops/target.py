@@ -56,6 +56,7 @@ class Target:
     # Makes sure that an override ends though this command has ended; None: the place itself does.
     outlives: Callable[[Override], None] | None = None
     clock: Callable[[], float] = time.time
+    warnings: list[str] = field(default_factory=list)  # what did not work and does not matter in the end
     by: str = field(default_factory=lambda: caller(os.environ))
 
     @cached_property
@@ -79,7 +80,7 @@ class Target:
         handlers: dict[str, Handler] = {
             objects.FLOOR: lasting,
             objects.HOLD: lasting,
-            objects.PAUSED: PausedHandler(lasting, self.workers, class_of),
+            objects.PAUSED: PausedHandler(lasting, self.workers, class_of, self.warnings.append),
             "worker-rate": WorkerRateHandler(self.workers),
         }
         if self._shared is not None:

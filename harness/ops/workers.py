@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,17 +106,21 @@ class PausedHandler:
 
     lasting: Handler
     workers: Workers
-    class_of: dict[str, str]
+    class_of: Mapping[str, str]
+    warn: Callable[[str], None]  # told when the broadcast did not work: the workers then see the ConfigMap later
 
     def read(self, thing: str) -> Setting:
         """Return true where the queue is paused. Raises HarnessError."""
         return self.lasting.read(thing)
 
     def write(self, thing: str, setting: Setting, *, until: float | None, mark: str | None) -> None:
-        """Write the ConfigMap, then tell the workers that are there."""
+        """Write the ConfigMap, then tell the workers that are there. Raises HarnessError for the ConfigMap alone."""
         self.lasting.write(thing, setting, until=until, mark=mark)
         queue = objects.parts_of(thing)[1]
-        if setting:
-            self.workers.stop_consuming(queue)
-        else:
-            self.workers.consume(queue, worker_class=self.class_of[queue])
+        try:
+            if setting:
+                self.workers.stop_consuming(queue)
+            elif queue in self.class_of:
+                self.workers.consume(queue, worker_class=self.class_of[queue])
+        except HarnessError as error:
+            self.warn(f"the workers see it only when the ConfigMap reaches them, within two minutes: {error}")

@@ -22,12 +22,14 @@ from harness.spike.local_release import local_release
 from harness.spike.progress import SilentProgress
 from tests.local.test_ops import LocalRun
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 DEPLOYMENT = "celery-notes-worker"
 CLASS = {
     "pool": "threads",
     "concurrency": 4,
+    "scaler": "hpa",
+    "targets": {"cpuUtilization": None, "memoryUtilization": 90},
     "replicas": {"min": 1, "max": 2},
     "queues": {"notes": {"maxPriority": 9, "maxLength": 1000, "messageTtl": "1h"}},
     "drainSeconds": 5,

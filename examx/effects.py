@@ -61,9 +61,10 @@ def once(
     """Write the marker and whatever `work` writes in one transaction; False, and nothing written, if it was done."""
 
     def both(connection: Connection) -> None:
-        connection.execute(_INSERT, {"task_id": task_id, "task": task, "kind": kind, "created_at": clock()})
         if work is not None:
             work(connection)
+        database.take_turn(connection)
+        connection.execute(_INSERT, {"task_id": task_id, "task": task, "kind": kind, "created_at": clock()})
 
     try:
         database.write(both)
@@ -82,10 +83,11 @@ def prepare(database_url: str | None = None) -> None:
 def markers_after(cursor: int = 0, *, database_url: str | None = None, at_most: int = 10_000) -> list[Marker]:
     """The markers with `seq` above `cursor`, oldest first; go on from the last one's `seq` until the list is empty.
 
-    Complete on SQLite. A database in which transactions commit out of order can show a lower `seq` later: there a
-    reader that must miss nothing starts again from 0 once the writers have stopped.
+    Complete on SQLite and PostgreSQL, where markers are committed in the order of their `seq` (database.take_turn). On
+    another database a reader that must miss nothing starts again from 0 once the writers have stopped. Raises
+    database.AwayError at once.
     """
-    rows = database.read(
+    rows = database.look(
         lambda c: c.execute(_AFTER, {"cursor": cursor, "at_most": at_most}).all(), database_url=database_url
     )
     return [

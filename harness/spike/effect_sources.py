@@ -81,19 +81,23 @@ class Markers:
 
     def __init__(self, database_url: str) -> None:
         # Imported here: a load without SPIKE_EFFECTS needs nothing of the reference application.
-        from examx import effects
+        from examx import database, effects
 
         self._markers_after = effects.markers_after
+        self._away = database.AwayError
         self._database_url = database_url
         self._cursor = 0
 
     def poll(self) -> list[Sighting]:
         """Return the rows and files made since the last call."""
         found: list[Sighting] = []
-        while markers := self._markers_after(self._cursor, database_url=self._database_url):
-            self._cursor = markers[-1].seq
-            # A mail's marker is written after the mail; that the sink has it is what counts.
-            found += [Sighting(marker.task_id, marker.created_at) for marker in markers if marker.kind != "mail"]
+        try:
+            while markers := self._markers_after(self._cursor, database_url=self._database_url):
+                self._cursor = markers[-1].seq
+                # A mail's marker is written after the mail; that the sink has it is what counts.
+                found += [Sighting(marker.task_id, marker.created_at) for marker in markers if marker.kind != "mail"]
+        except self._away as error:
+            _log.warning("the application's markers cannot be read: %s", error)
         return found
 
 

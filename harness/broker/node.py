@@ -8,7 +8,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -42,13 +42,61 @@ class Ports:
     epmd: int
 
 
+class Control:
+    """Ends and starts a node again, with its data, under its name and on its ports.
+
+    Nothing waits here but `stop`; who calls must be the thread that lives as long as the node (see processes.start).
+    """
+
+    def __init__(self, server: Path, home: Path, settings: Mapping[str, str], ports: Ports) -> None:
+        self._server, self._home, self._settings, self._ports = server, home, settings, ports
+        self.process = self._begin()
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        return processes.start([self._server], log=self._home / "output.log", env=self._settings)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the node: SIGTERM for an orderly stop (about 6 s), SIGKILL for an accident."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there; it may not answer yet."""
+        return self.process.poll() is None
+
+    def start(self) -> None:
+        """Start it again; returns at once. Does nothing while it runs."""
+        if not self.runs:
+            self.process = self._begin()
+
+    def answers(self) -> bool:
+        """Whether it serves."""
+        with Management(management_url(self._ports), timeout_seconds=1.0) as api:
+            return self.runs and api.ping()
+
+    def tell(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a command of `rabbitmqctl` on the node; it takes a second or two. Its output goes to control.log."""
+        program = self._server.with_name("rabbitmqctl")
+        return processes.start([program, *arguments], log=self._home / "control.log", env=self._settings)
+
+    def stop(self) -> None:
+        """Kill it: its data is thrown away with the run, and an orderly stop takes 6 s."""
+        processes.stop(self.process, grace_seconds=2.0, first_signal=signal.SIGKILL)
+
+
 @dataclass(frozen=True)
 class Node:
     """A node that answers."""
 
     ports: Ports
-    pid: int
     epmd_pid: int
+    control: Control
+
+    @property
+    def pid(self) -> int:
+        """The node's process."""
+        return self.control.process.pid
 
 
 def find_server() -> Path | None:
@@ -145,11 +193,10 @@ def _start(stack: contextlib.ExitStack, server: Path, home: Path, ports: Ports) 
     # epmd is started by us, not by the node: the node's would detach, listen on every address and outlive it.
     epmd = processes.start([_find_epmd(), "-port", str(ports.epmd)], log=log, env=settings)
     stack.callback(processes.stop, epmd, grace_seconds=2.0)
-    node = processes.start([server], log=log, env=settings)
-    # Killed, not asked: its data is thrown away with the run, and an orderly stop takes 6 s.
-    stack.callback(processes.stop, node, grace_seconds=2.0, first_signal=signal.SIGKILL)
-    _wait_until_up(node, home, ports)
-    return Node(ports=ports, pid=node.pid, epmd_pid=epmd.pid)
+    control = Control(server, home, settings, ports)
+    stack.callback(control.stop)
+    _wait_until_up(control.process, home, ports)
+    return Node(ports=ports, epmd_pid=epmd.pid, control=control)
 
 
 def _write_files(home: Path, ports: Ports) -> None:

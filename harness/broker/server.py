@@ -28,13 +28,14 @@ no RabbitMQ in reach. Do one of these:
 
 @dataclass(frozen=True)
 class Broker:
-    """A RabbitMQ that answers. `pid` is the node's when we run it ourselves."""
+    """A RabbitMQ that answers. `pid` and `control` are the node's when we run it ourselves."""
 
     amqp_url: str
     management_url: str
     version: str
     origin: str  # given | node | container | fixture
     pid: int | None = None
+    control: node.Control | None = None
 
 
 def for_vhost(broker: Broker, vhost: str) -> Broker:
@@ -86,11 +87,20 @@ def acquire(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
         with container.run(engine, directory, port=port) as (amqp_url, management_url):
             yield Broker(amqp_url, management_url, _version(management_url), "container")
         return
-    server = server or _installed_server()
-    with node.run(server, directory, port=port) as running:
+    with own_node(directory, port=port) as broker:
+        yield broker
+
+
+@contextlib.contextmanager
+def own_node(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
+    """Yield a RabbitMQ that runs as processes of ours, whatever $BROKER_URL says. Raises as `acquire` does."""
+    directory = directory.absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    with node.run(node.find_server() or _installed_server(), directory, port=port) as running:
         management_url = node.management_url(running.ports)
         amqp_url = node.amqp_url(running.ports)
-        yield Broker(amqp_url, management_url, _version(management_url), "node", running.pid)
+        version = _version(management_url)
+        yield Broker(amqp_url, management_url, version, "node", running.pid, running.control)
 
 
 def prepare() -> str:

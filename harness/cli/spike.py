@@ -65,7 +65,7 @@ def command(
         return
     for ending in ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
-            signal.signal(ending, _interrupt)
+            signal.signal(ending, interrupt)
     request = Request(scenario=name, environment=environment, reports=reports, runtime=runtime, values=values)
     site = sites.find(runtime, broker_port=broker_port)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
@@ -90,7 +90,7 @@ def _list(*, as_json: bool) -> None:
         click.echo(f"{name:16} {title}")
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
     """End the run; a second signal must not end the clean-up, which takes seconds."""
     for ending in ENDINGS:
         signal.signal(ending, signal.SIG_IGN)

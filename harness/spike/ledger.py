@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -138,6 +138,7 @@ class TaskRecord:
     refused_at: tuple[float, ...]
     resolved_late: bool  # no confirm came, but the broker had it
     stored: bool  # refused finally, yet kept in a dead-letter queue
+    repeated: int = 0  # effects beyond the first, of any kind
 
     @property
     def latency_seconds(self) -> float | None:
@@ -295,7 +296,8 @@ def account(
     for key, history in histories.items():
         kind = _expected_kind(expected_kinds, history.first.task)
         done_at = min(seen.get(key, {}).get(kind, ()), default=None)
-        records.append(_settle(history, done_at=done_at, death=deaths.get(key), waiting=key in waiting))
+        record = _settle(history, done_at=done_at, death=deaths.get(key), waiting=key in waiting)
+        records.append(replace(record, repeated=sum(len(times) - 1 for times in seen.get(key, {}).values())))
     return Ledger(
         records=tuple(records),
         counts=Counts.of(records),

@@ -60,7 +60,7 @@ class LocalSite:
             progress=progress,
             broker_port=self._broker_port,
         ) as local:
-            load = _load(prepared, directory, local.services, local.broker.amqp_url)
+            load = load_of(prepared, directory, local.services, local.broker.amqp_url)
             yield Ground(
                 broker=local.broker,
                 services=local.services,
@@ -75,7 +75,8 @@ class LocalSite:
         return {}
 
 
-def _load(prepared: Prepared, directory: Path, services: Services, broker_url: str) -> Load:
+def load_of(prepared: Prepared, directory: Path, services: Services, broker_url: str) -> Load:
+    """Return what Locust is told of a local run."""
     return Load(
         broker_url=broker_url,
         topology=directory / "topology.json",

@@ -233,7 +233,11 @@ def _groups(ledger: Ledger, attribute: str) -> dict[str, dict[str, float | None]
     for row in ledger.records:
         rows.setdefault(getattr(row, attribute), []).append(row)
     return {
-        name: {**counts.as_dict(), **_percentiles(_latencies(rows[name]), ("p50", "p95", "p99", "max"))}
+        name: {
+            **counts.as_dict(),
+            "duplicated": sum(row.repeated for row in rows[name]),
+            **_percentiles(_latencies(rows[name]), ("p50", "p95", "p99", "max")),
+        }
         for name, counts in ledger.by(attribute).items()
     }
 

@@ -35,8 +35,13 @@ def run(request: Request, *, site: Site, progress: Progress) -> Path:
         InputError: the scenario or the values are wrong, or do not fit this machine.
         HarnessError: something that the run needs did not work; the message names the logs.
     """
-    prepared = prepare(request, values=site.values(request), cores=site.cores())
+    return perform(prepare(request, values=site.values(request), cores=site.cores()), site=site, progress=progress)
+
+
+def perform(prepared: Prepared, *, site: Site, progress: Progress) -> Path:
+    """Run what was prepared; as `run`."""
     site.check(prepared, progress)
+    request = prepared.request
     reports = request.reports.resolve()  # the processes of a run have other working directories
     directory = reports / f".{prepared.run_id}.partial"
     try:

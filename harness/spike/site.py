@@ -28,7 +28,8 @@ class Ground:
 
     `generate` runs the load, from `start_at` on (seconds since the epoch, None: as soon as it can); it writes journals
     to `journals`. Where journals and effects come into being elsewhere, `refresh` brings the newest now and then, and
-    `settle` brings all.
+    `settle` brings all. A busy broker may leave a question unanswered; one that answers none for `silence_seconds` ends
+    the run.
     """
 
     broker: Broker
@@ -39,6 +40,7 @@ class Ground:
     generate: Callable[[float | None], AbstractContextManager[Generator]]
     refresh: Callable[[], None] = lambda: None
     settle: Callable[[], None] = lambda: None
+    silence_seconds: float = 30.0
 
 
 class Site(Protocol):

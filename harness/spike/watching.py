@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter, defaultdict
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from examx import effects
+from examx import database, effects
 from harness.broker.management import Management
 from harness.broker.stats import QueueDepth
 from harness.errors import HarnessError
@@ -23,7 +24,6 @@ from harness.spike.site import Generator, Ground
 
 LOOP_SECONDS = 0.1
 SAMPLE_SECONDS = 1.0
-SILENCE_SECONDS = 30.0  # a busy broker may leave a question unanswered; one that is gone ends the run
 # Between two queues of a chain a task is in none for a moment.
 QUIET_SAMPLES = 2
 
@@ -43,11 +43,8 @@ class LiveCounts:
         """Read what is new and return offered, accepted, refusals and completed."""
         for path in sorted(self._journals.glob(PUBLISHER_JOURNALS)):
             self._read(path)
-        markers = effects.markers_after(self._marker, database_url=self._database_url)
-        while markers:
-            self._done += len(markers)
-            self._marker = markers[-1].seq
-            markers = effects.markers_after(self._marker, database_url=self._database_url)
+        with contextlib.suppress(database.AwayError):  # counted when it is back
+            self._count_markers()
         events = self._events
         return {
             "offered": events["offered"],
@@ -55,6 +52,11 @@ class LiveCounts:
             "refusals": events["refused"],
             "completed": self._done,
         }
+
+    def _count_markers(self) -> None:
+        while markers := effects.markers_after(self._marker, database_url=self._database_url):
+            self._done += len(markers)
+            self._marker = markers[-1].seq
 
     def _read(self, path: Path) -> None:
         with path.open("rb") as stream:
@@ -88,6 +90,7 @@ class Watch:
         self._counts = LiveCounts(ground.journals, database_url=ground.services.database_url)
         self._journals = ground.journals
         self._refresh = ground.refresh
+        self._silence_seconds = ground.silence_seconds
         self._progress = progress
         self._clock = clock
         self._quiet = 0
@@ -140,7 +143,7 @@ class Watch:
         try:
             depths = self._management.depths()
         except HarnessError:
-            if self._answered_at is None or now - self._answered_at > SILENCE_SECONDS:
+            if self._answered_at is None or now - self._answered_at > self._silence_seconds:
                 raise
             return None
         self._answered_at = now

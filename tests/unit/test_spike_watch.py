@@ -80,7 +80,7 @@ class Answers:
 def asking(*answers: bool) -> Sampled:
     watch = Sampled(limit_seconds=10, load_starts_at=0, clock=lambda: 0.0)
     watch._management, watch._work_queues = cast(Any, Answers(*answers)), frozenset({"io"})
-    watch._answered_at = None
+    watch._answered_at, watch._silence_seconds = None, 30.0
     return watch
 
 
@@ -127,7 +127,7 @@ def test_a_failed_run_leaves_its_logs_unless_there_was_none(
             (directory / JOURNALS).mkdir()
         raise error
 
-    monkeypatch.setattr(run, "prepare", lambda _request, **_: SimpleNamespace(run_id="id"))
+    monkeypatch.setattr(run, "prepare", lambda request, **_: SimpleNamespace(run_id="id", request=request))
     monkeypatch.setattr(run, "_perform", fails)
     request = Request(scenario="any", environment="prod", reports=tmp_path)
     with pytest.raises(type(error)):

@@ -171,6 +171,11 @@ class LocalRuntime:
                     return
         raise InputError(f"there is no pod {pod}")
 
+    def main_process(self, pod: str) -> int | None:
+        """Return the process id of a pod's first container, None where it does not run."""
+        pods = (one for deployment in self._deployments.values() for one in deployment.pods if one.name == pod)
+        return next((one.containers[0].pid for one in pods), None)
+
     def logs(self, pod: str) -> Path:
         """Return the file with the pod's output, also when the pod is gone."""
         return self._directory / "pods" / pod / LOG

@@ -156,6 +156,15 @@ def broken(tasks: int = 4_000) -> Result:
 
 
 @cache
+def chaos_result(fault: str) -> Result:
+    """A steady load with a phase named for a fault, in which nothing goes wrong."""
+    arrivals = steady(5, start=0, seconds=10, phase="calm") + steady(5, start=10, seconds=30, phase=fault)
+    classes = [replace(IO, arrivals=arrivals)]
+    run = simulate(classes)
+    return build(facts("chaos", classes, run), run, [LOST, REFUSED])
+
+
+@cache
 def interrupted() -> Result:
     """Stopped by Ctrl-C in the middle."""
     classes = [replace(IO, arrivals=burst(2000))]

@@ -27,6 +27,11 @@ setup: venv ## Install everything a run or the tests need, and say where it is
 spike: venv ## Run a spike test and print the verdict and the report's path
 	@$(BIN)/harness spike $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
 
+.PHONY: chaos
+chaos: venv ## Strike a running release with faults and account for every task (FAULTS=ci: the three that CI runs)
+	@$(BIN)/harness setup --for chaos
+	@$(BIN)/harness chaos $(if $(filter ci,$(FAULTS)),--ci)
+
 .PHONY: report
 report: venv ## Show the newest report's verdict (OPEN=1 opens the page)
 	@$(BIN)/harness report $(if $(OPEN),--open)

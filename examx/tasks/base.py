@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from examx import effects, files
+from examx import effects, files, poison
 from examx.application import app
 from examx.catalogue import TASKS, TaskSpec
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+LOST_CHILD_SECONDS = 10
+"""How long the task of a prefork child that was killed waits for another one; Celery's own figure is 3 minutes."""
 PARAMETERS: dict[str, Mapping[str, inspect.Parameter]] = {}
 """Task name -> its keyword arguments, of the tasks whose modules are imported."""
 
@@ -53,9 +55,10 @@ def task(function: Callable[..., None]) -> Task:
     PARAMETERS[spec.name] = {name: found[name] for name in found if found[name].kind is found[name].KEYWORD_ONLY}
 
     def run(self: Task, **payload: Any) -> None:
+        poison.strike(self.request.id or "")
         job = Job(id=self.request.id or str(uuid.uuid4()), spec=spec)  # called as a plain function there is no id
         if not effects.is_done(job.id):
             function(job, **payload)
 
     run.__doc__ = function.__doc__
-    return app.task(name=spec.name, bind=True)(run)
+    return app.task(name=spec.name, bind=True, default_retry_delay=LOST_CHILD_SECONDS)(run)

@@ -16,6 +16,7 @@ COMMANDS = {
     "validate": "harness.cli.validate",
     "users": "harness.cli.users",
     "spike": "harness.cli.spike",
+    "chaos": "harness.cli.chaos",
     "report": "harness.cli.report",
     "local": "harness.cli.local",
     "ops": "harness.cli.ops",

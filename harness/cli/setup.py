@@ -10,12 +10,20 @@ import click
 
 from harness import tools
 from harness.broker import server
+from harness.chaos import proxy
 from harness.services import postgresql, redis
 
 # What each purpose needs, by the functions that find it or make it.
 NEEDS: Mapping[str, Mapping[str, Callable[[], Path | str]]] = {
     "spike": {"helm": tools.find_helm, "rabbitmq": server.prepare},
     "bench": {"helm": tools.find_helm, "rabbitmq": server.prepare, "redis": redis.prepare},
+    "chaos": {
+        "helm": tools.find_helm,
+        "rabbitmq": server.prepare,
+        "redis": redis.prepare,
+        "postgresql": postgresql.prepare,
+        "toxiproxy": lambda: tools.build(proxy.TOXIPROXY),
+    },
     "test": {
         "helm 3": lambda: tools.find_helm(3),
         "helm 4": lambda: tools.find_helm(4),

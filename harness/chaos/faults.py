@@ -24,6 +24,7 @@ class Fault:
     rest_seconds: float = 9.0
     every_seconds: float | None = None
     ends_itself: bool = False
+    losses: int = 0  # how often a strike takes a worker or a connection from tasks in work
     opens: bool = False  # whether a circuit breaker has to open while it lasts
     deaths: frozenset[str] = frozenset()  # why its tasks may end in a dead-letter queue, in the ledger's words
 
@@ -34,14 +35,16 @@ class Fault:
 
 
 _ALL = (
-    Fault(name="kill-workers", title="A worker is killed every 5 s (SIGKILL)", seconds=15, every_seconds=5),
-    Fault(name="freeze-worker", title="A worker stands still for 15 s (SIGSTOP)", seconds=15),
+    Fault(name="kill-workers", title="A worker is killed every 5 s (SIGKILL)", seconds=15, every_seconds=5, losses=1),
+    Fault(name="freeze-worker", title="A worker stands still for 15 s (SIGSTOP)", seconds=15, losses=1),
     Fault(name="stop-worker", title="A worker is told to end (SIGTERM)", seconds=1),
     Fault(name="kill-child", title="A prefork child is killed, as for want of memory", seconds=10, every_seconds=5),
-    Fault(name="restart-broker", title="RabbitMQ is stopped and started", seconds=30, ends_itself=True),
-    Fault(name="kill-broker", title="RabbitMQ is killed and started", seconds=30, ends_itself=True),
+    Fault(name="restart-broker", title="RabbitMQ is stopped and started", seconds=30, ends_itself=True, losses=1),
+    Fault(name="kill-broker", title="RabbitMQ is killed and started", seconds=30, ends_itself=True, losses=1),
     Fault(name="memory-alarm", title="RabbitMQ is out of memory and blocks publishers for 15 s", seconds=15),
-    Fault(name="cut-connections", title="Every connection to RabbitMQ is cut, none comes up for 5 s", seconds=5),
+    Fault(
+        name="cut-connections", title="Every connection to RabbitMQ is cut, none comes up for 5 s", seconds=5, losses=1
+    ),
     Fault(name="full-queue", title="A queue is full for 60 s", seconds=60),
     Fault(name="database-down", title="PostgreSQL is away for 10 s", seconds=20, ends_itself=True, opens=True),
     Fault(name="redis-down", title="Redis is away for 10 s", seconds=20, ends_itself=True),
@@ -52,6 +55,7 @@ _ALL = (
         title="Tasks that kill whoever runs them",
         seconds=10,
         rest_seconds=25,
+        losses=3,  # values/chaos.yaml: maxDeliveries
         deaths=frozenset({"poison"}),
     ),
     Fault(name="expiry", title="Nobody takes messages until some have expired", seconds=25),

@@ -132,14 +132,17 @@ def _all_ready(timeline: Timeline, position: int) -> bool:
 
 
 def mails_at_risk(notes: Sequence[Mapping[str, Any]], mail_queue: str) -> int:
-    """Return how many messages of the mails' queue were in work when something struck, all strikes together.
+    """Return how many messages of the mails' queue were in work when a worker or a connection was taken, all together.
 
     Where the broker could not be asked the largest number seen counts.
     """
-    strikes = [one for one in notes if one["what"] in ("begins", "strikes", "ends")]
-    known = [int((one["in_work"] or {}).get(mail_queue, 0)) for one in strikes if one["in_work"] is not None]
-    unknown = sum(one["in_work"] is None for one in strikes)
-    return sum(known) + unknown * max(known, default=0)
+
+    def in_work(note: Mapping[str, Any]) -> int | None:
+        return None if note["in_work"] is None else int(note["in_work"].get(mail_queue, 0))
+
+    most = max((in_work(one) or 0 for one in notes), default=0)
+    strikes = [one for one in notes if one["what"] in ("begins", "strikes")]
+    return sum(CATALOGUE[one["fault"]].losses * (most if (count := in_work(one)) is None else count) for one in strikes)
 
 
 def _breaker_problems(notes: Sequence[Mapping[str, Any]]) -> Iterable[str]:

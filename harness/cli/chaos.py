@@ -17,6 +17,8 @@ from harness.cli.progress import TerminalProgress
 from harness.cli.spike import ENDINGS, EXIT_MISSED, interrupt
 from harness.spike.progress import Progress, SilentProgress
 
+WIDTH = 110  # where nobody says how wide the terminal is
+
 
 @click.command()
 @click.option("--fault", "names", multiple=True, help="A fault by name; can be repeated. All of them by default.")
@@ -82,7 +84,7 @@ def _print(verdict: Verdict, directory: Path) -> None:
             row.fault, str(row.injected), f"{row.accepted:,}", f"{row.completed:,}", deaths, str(row.lost),
             str(row.duplicated), back,
         )  # fmt: skip
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
     click.echo(f"mails sent again: {verdict.mail_duplicates} (in work at a strike: {verdict.mails_at_risk})")
     for problem in verdict.problems:
         click.echo(f"  PROBLEM  {problem}")

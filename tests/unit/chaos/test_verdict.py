@@ -61,6 +61,12 @@ def test_a_second_nobody_measured_is_no_recovery() -> None:
 def test_mails_at_risk_are_those_in_work_at_each_strike() -> None:
     assert mails_at_risk(NOTES, "io") == 10
     assert mails_at_risk([*NOTES, {**NOTES[0], "in_work": None}], "io") == 16  # unknown: as many as ever
+    assert mails_at_risk([{**NOTES[0], "fault": "slow-services"}], "io") == 0  # takes nothing from anybody
+
+
+def note(fault: str, what: str, **breakers: tuple[str, int]) -> dict[str, Any]:
+    seen = {name: {"state": state, "opened": opened} for name, (state, opened) in breakers.items()}
+    return {"t": 20.0, "fault": fault, "what": what, "text": "", "in_work": {}, "breakers": seen}
 
 
 @pytest.fixture
@@ -107,6 +113,16 @@ def test_workers_must_come_back(sound: Result) -> None:
     last = len(sound.timeline.seconds) - 1
     late = [{**NOTES[2], "t": float(last + 60)}]
     assert "never came back to ordinary work" in problems(sound, [*NOTES[:2], *late])
+
+
+def test_a_breaker_must_open_while_the_database_is_away_and_close_again(sound: Result) -> None:
+    away, back = "database-down", note("", "after", database=("closed", 1))
+    opened = [note(away, "begins", database=("closed", 0)), note(away, "ends", database=("open", 1))]
+    assert "breaker" not in problems(sound, [*NOTES, *opened, back])
+    idle = [note(away, "begins", database=("closed", 1)), note(away, "ends", database=("closed", 1))]
+    assert "database-down: no circuit breaker opened" in problems(sound, [*NOTES, *idle, back])
+    left = note("", "after", database=("open", 1))
+    assert "circuit breaker database was still open at the end" in problems(sound, [*NOTES, *opened, left])
 
 
 def test_notes_of_another_version_are_refused(sound: Result) -> None:

@@ -177,6 +177,11 @@ class PoisonGuard:
         deliveries = self.shared.count_redelivery(task_id) + 1
         return f"delivered {deliveries - 1} times, and each time its worker was lost" if deliveries > limit else None
 
+    def given_back(self, message: Any) -> None:
+        """Leave the next redelivery out of the count: the task itself asked for it, no worker was lost."""
+        if message.delivery_info.get("routing_key") in self.limits and message.headers and message.headers.get("id"):
+            self.shared.count_redelivery(message.headers["id"], by=-1)
+
 
 class KeepsLetters:
     """Consumer mixin: what a worker gives up is a dead letter with a reason. Set `letters` and `guard` in the class."""
@@ -189,7 +194,7 @@ class KeepsLetters:
         handle = super().create_task_handler(*arguments, **options)
 
         def on_task_received(message: Any) -> None:
-            letter = message.reject = Letter(message, self.letters)
+            letter = message.reject = Letter(message, self.letters, self.guard)
             poison = self.guard.verdict(message)
             if poison is None:
                 handle(message)
@@ -209,10 +214,12 @@ class KeepsLetters:
 class Letter:
     """Stands in for a message's `reject`: what is not to come again is stored with its reason, then acknowledged."""
 
-    def __init__(self, message: Any, letters: DeadLetters) -> None:
+    def __init__(self, message: Any, letters: DeadLetters, guard: PoisonGuard) -> None:
         """Take over from the message's own."""
         self.message = message
         self.letters = letters
+        self.guard = guard
+        self.by_itself = False  # whether the task asked to come again
         self.reject = message.reject
         self.reason = UNKNOWN
         self.error = "no task of that name"
@@ -225,5 +232,7 @@ class Letter:
         """Reject the message, for good unless it is to come again."""
         if not requeue and not self.message.acknowledged and self.letters.put(self.message, self.reason, self.error):
             self.message.ack()
-        else:
-            self.reject(requeue=requeue)
+            return
+        if requeue and self.by_itself:
+            self.guard.given_back(self.message)
+        self.reject(requeue=requeue)

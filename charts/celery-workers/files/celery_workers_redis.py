@@ -83,12 +83,12 @@ class Shared:
             )
             return otherwise
 
-    def count_redelivery(self, task_id: str) -> int:
-        """Count one more redelivery of a task; return how many there were, 0 when nobody counts."""
+    def count_redelivery(self, task_id: str, by: int = 1) -> int:
+        """Count one more redelivery of a task, or by -1 none; return how many there were, 0 when nobody counts."""
 
         def count(client: Any) -> int:
             pipeline = client.pipeline(transaction=False)
-            pipeline.incr(self.key("deliveries", task_id))
+            pipeline.incrby(self.key("deliveries", task_id), by)
             pipeline.expire(self.key("deliveries", task_id), COUNT_EXPIRY_SECONDS)
             return int(pipeline.execute()[0])
 

@@ -18,7 +18,7 @@ from celery import bootsteps, signals
 from celery.app import defaults
 from celery.app.task import Task
 from celery.app.utils import find_app
-from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.utils.imports import symbol_by_name
 from celery.utils.threads import bound_open_broker_sockets
 from celery.worker import request, state
@@ -112,6 +112,8 @@ class Request(request.Request):
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Note why; a hard limit the prefork pool reports as a failure, which it does first."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, Reject) and isinstance(self.message.reject, Letter):
+            self.message.reject.by_itself = error.requeue
         if isinstance(error, TimeLimitExceeded):
             self.give_up(TIMEOUT, "ran longer than its hard limit")
         elif not self.given_up:

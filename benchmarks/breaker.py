@@ -27,6 +27,7 @@ import gevent
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run
 from celery_workers.breaker import CircuitBreaker
 from celery_workers.shared import SharedRedis
 from harness.errors import HarnessError
@@ -148,14 +149,5 @@ def main(greenlets: int, calls: int, repeats: int, as_json: bool) -> None:
     sys.exit(0 if verdict.passed else 1)
 
 
-def run() -> None:
-    """Run the command line; what stands in the way is one message and exit code 2."""
-    try:
-        main()
-    except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    run()
+    run(main)

@@ -20,6 +20,7 @@ import click
 from celery import Celery
 from kombu import Queue
 
+from benchmarks.command_line import run
 from celery_workers import Publisher, TaskCall
 from harness.broker.server import Broker, acquire, own_vhost
 from harness.errors import HarnessError
@@ -153,14 +154,5 @@ def main(tasks: int, rounds: int, window: int, as_json: bool) -> None:
     sys.exit(0 if verdict.passed else 1)
 
 
-def run() -> None:
-    """Run the command line; what stands in the way is one message and exit code 2."""
-    try:
-        main()
-    except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    run()
+    run(main)

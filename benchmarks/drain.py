@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import workers
+from benchmarks.command_line import run
 from harness.broker.management import Management
 from harness.broker.server import Broker, acquire
 from harness.errors import HarnessError
@@ -201,8 +202,8 @@ def show(verdict: Verdict, console: Console) -> None:
     for heading in ("settings", "tasks done", "seconds", "x ideal"):
         table.add_column(heading, justify="right" if heading != "settings" else "left")
     table.add_row("ideal", f"{load.tasks:,}", f"{verdict.ideal_seconds:.1f}", "1.00")
-    for run, ratio in zip(verdict.ours, verdict.ratios, strict=True):
-        table.add_row("the chart's", f"{run.distinct:,}", f"{run.seconds:.1f}", f"{ratio:.2f}")
+    for one, ratio in zip(verdict.ours, verdict.ratios, strict=True):
+        table.add_row("the chart's", f"{one.distinct:,}", f"{one.seconds:.1f}", f"{ratio:.2f}")
     if verdict.stock is not None:
         done = verdict.stock.distinct == load.tasks
         shown = f"{verdict.stock.seconds / verdict.ideal_seconds:.2f}" if done else "not done"
@@ -245,14 +246,5 @@ def main(tasks: int, repeats: int, stock_seconds: float, as_json: bool) -> None:
     sys.exit(0 if verdict.passed else 1)
 
 
-def run() -> None:
-    """Run the command line; what stands in the way is one message and exit code 2."""
-    try:
-        main()
-    except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    run()
+    run(main)

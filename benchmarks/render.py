@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.command_line import run
 from harness import tools
 from harness.chart.validate import validate
 from harness.chart.values import CHART, environment_files
@@ -98,14 +99,5 @@ def words(result: dict[str, float]) -> str:
     )
 
 
-def run() -> None:
-    """Run the command line; what stands in the way is one message and exit code 2."""
-    try:
-        main()
-    except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    run()
+    run(main)

@@ -12,16 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from harness import processes
+from harness import processes, starting
 from harness.broker.management import Management
 from harness.errors import HarnessError
-from harness.logs import tail
 
 START_SECONDS = 60.0  # about 8 s on an idle machine; a loaded one takes several times that
 # A delivery that is not acknowledged within this closes its worker's channel and with it the whole worker, so it stands
 # above any task's time limit; the queues' own consumer-timeout (RabbitMQ 4.0 and later) can be shorter.
 CONSUMER_TIMEOUT_SECONDS = 6 * 3600
-ATTEMPTS = 3  # ports are chosen a moment before they are bound; another process may take one in between
 
 _DIRECTORIES = (
     "/usr/lib/rabbitmq/bin",  # Debian, Fedora; before PATH, whose script changes user and drops the environment
@@ -160,22 +158,10 @@ def run(server: Path, directory: Path, *, port: int | None = None) -> Iterator[N
     if port is not None:
         processes.require_free_port(port, option="RabbitMQ's port")
     with contextlib.ExitStack() as stack:
-        yield _start_with_retries(stack, server, directory, port)
-
-
-def _start_with_retries(stack: contextlib.ExitStack, server: Path, directory: Path, port: int | None) -> Node:
-    for attempt in range(1, ATTEMPTS + 1):
-        home = directory / f"node-{attempt}"
-        with contextlib.ExitStack() as trial:
-            try:
-                node = _start(trial, server, home, _choose_ports(port))
-            except HarnessError:
-                if attempt == ATTEMPTS:
-                    raise
-                continue
-            stack.push(trial.pop_all())
-            return node
-    raise AssertionError("unreachable")
+        yield starting.with_retries(
+            stack,
+            lambda trial, attempt: _start(trial, server, directory / f"node-{attempt}", _choose_ports(port)),
+        )
 
 
 def _choose_ports(port: int | None) -> Ports:
@@ -221,11 +207,9 @@ def _find_epmd() -> str:
 def _wait_until_up(node: subprocess.Popen[bytes], home: Path, ports: Ports) -> None:
     """Return when both listeners serve. The management API comes up after AMQP, so asking it is enough."""
     with Management(management_url(ports)) as api:
-        try:
-            processes.wait_until(api.ping, timeout_seconds=START_SECONDS, what="RabbitMQ's start", process=node)
-        except HarnessError as error:
-            logs = "\n".join(tail(path) for path in (home / "output.log", *(home / "log").glob("*.log")))
-            raise HarnessError(f"{error}; its last words:\n{logs}") from error
+        starting.wait_until_up(
+            node, api.ping, what="RabbitMQ's", seconds=START_SECONDS, logs=[home / "output.log"], more=home / "log"
+        )
 
 
 def amqp_url(ports: Ports) -> str:

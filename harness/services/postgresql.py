@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 
-from harness import packages, processes
+from harness import packages, processes, starting
 from harness.errors import HarnessError, InputError
 from harness.logs import tail
 from harness.urls import redact
@@ -28,7 +28,6 @@ INIT_SECONDS = 60.0  # about 1 s on an idle machine
 START_SECONDS = 60.0
 ANSWER_SECONDS = 3
 STOP_SECONDS = 5.0
-ATTEMPTS = 3  # ports are chosen a moment before they are bound; another process may take one in between
 ACCOUNTS = ("postgres", "nobody")  # the server refuses to run as root; the first of these that exists runs it then
 USER = "postgres"
 _DIRECTORIES = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin")
@@ -121,7 +120,10 @@ def serve(made: Home, *, port: int | None = None) -> Iterator[PostgreSQL]:
     if port is not None:
         _wait_for_port(port)
     with contextlib.ExitStack() as stack:
-        yield _start_with_retries(stack, _programs(), made, port)
+        programs = _programs()
+        yield starting.with_retries(
+            stack, lambda trial, _: _start(trial, programs, made, port or processes.free_port())
+        )
 
 
 def _wait_for_port(port: int) -> None:
@@ -214,20 +216,6 @@ def _run_initdb(command: Sequence[str | Path], made: Home) -> None:
         raise HarnessError(f"initdb failed:\n{tail(made.log)}")
 
 
-def _start_with_retries(stack: contextlib.ExitStack, programs: Path, made: Home, port: int | None) -> PostgreSQL:
-    for attempt in range(1, ATTEMPTS + 1):
-        with contextlib.ExitStack() as trial:
-            try:
-                running = _start(trial, programs, made, port or processes.free_port())
-            except HarnessError:
-                if attempt == ATTEMPTS:
-                    raise
-                continue
-            stack.push(trial.pop_all())
-            return running
-    raise AssertionError("unreachable")
-
-
 def _start(stack: contextlib.ExitStack, programs: Path, made: Home, port: int) -> PostgreSQL:
     settings = {
         "listen_addresses": processes.LOOPBACK,
@@ -248,7 +236,7 @@ def _start(stack: contextlib.ExitStack, programs: Path, made: Home, port: int) -
     # QUIT is PostgreSQL's immediate stop: no checkpoint, but its children and shared memory go with it.
     stack.callback(processes.stop, process, grace_seconds=STOP_SECONDS, first_signal=signal.SIGQUIT)
     url = f"postgresql://{USER}:{made.password}@{processes.LOOPBACK}:{port}/postgres"
-    _wait_until_up(process, url, made.log)
+    starting.wait_until_up(process, lambda: _answers(url), what="PostgreSQL's", seconds=START_SECONDS, logs=[made.log])
     return PostgreSQL(url, process.pid)
 
 
@@ -260,18 +248,12 @@ def _forget_zombie(made: Home) -> None:
             lock.unlink()
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    def answers() -> bool:
-        try:
-            psycopg.connect(url, connect_timeout=ANSWER_SECONDS).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
+def _answers(url: str) -> bool:
     try:
-        processes.wait_until(answers, timeout_seconds=START_SECONDS, what="PostgreSQL's start", process=process)
-    except HarnessError as error:
-        raise HarnessError(f"{error}; its last words:\n{tail(log)}") from error
+        psycopg.connect(url, connect_timeout=ANSWER_SECONDS).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _programs() -> Path:

@@ -7,21 +7,18 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis as client
 
-from harness import packages, processes
-from harness.errors import HarnessError, InputError
-from harness.logs import tail
+from harness import packages, processes, starting
+from harness.errors import InputError
 from harness.urls import redact
 
 START_SECONDS = 20.0  # 0.1 s on an idle machine
 ANSWER_SECONDS = 3.0
-ATTEMPTS = 3  # ports are chosen a moment before they are bound; another process may take one in between
 PROGRAMS = ("redis-server", "valkey-server")
 
 INSTALL_HELP = """\
@@ -84,23 +81,9 @@ def serve(directory: Path, *, port: int | None = None, password: str | None = No
     directory.mkdir(parents=True, exist_ok=True)
     password = password or secrets.token_urlsafe(16)
     with contextlib.ExitStack() as stack:
-        yield _start_with_retries(stack, server, directory, port, password)
-
-
-def _start_with_retries(
-    stack: contextlib.ExitStack, server: Path, directory: Path, port: int | None, password: str
-) -> Redis:
-    for attempt in range(1, ATTEMPTS + 1):
-        with contextlib.ExitStack() as trial:
-            try:
-                running = _start(trial, server, directory, port or processes.free_port(), password)
-            except HarnessError:
-                if attempt == ATTEMPTS:
-                    raise
-                continue
-            stack.push(trial.pop_all())
-            return running
-    raise AssertionError("unreachable")
+        yield starting.with_retries(
+            stack, lambda trial, _: _start(trial, server, directory, port or processes.free_port(), password)
+        )
 
 
 def _start(stack: contextlib.ExitStack, server: Path, directory: Path, port: int, password: str) -> Redis:
@@ -112,7 +95,7 @@ def _start(stack: contextlib.ExitStack, server: Path, directory: Path, port: int
     # Killed, not asked: it has nothing to keep.
     stack.callback(processes.stop, process, grace_seconds=2.0, first_signal=signal.SIGKILL)
     running = Redis(f"redis://:{password}@{processes.LOOPBACK}:{port}/0", process.pid)
-    _wait_until_up(process, running.url, log)
+    starting.wait_until_up(process, lambda: _answers(running.url), what="Redis'", seconds=START_SECONDS, logs=[log])
     return running
 
 
@@ -132,17 +115,11 @@ def configuration_text(port: int, password: str) -> str:
     )
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    def answers() -> bool:
-        try:
-            return _ping(url)
-        except client.RedisError:
-            return False
-
+def _answers(url: str) -> bool:
     try:
-        processes.wait_until(answers, timeout_seconds=START_SECONDS, what="Redis' start", process=process)
-    except HarnessError as error:
-        raise HarnessError(f"{error}; its last words:\n{tail(log)}") from error
+        return _ping(url)
+    except client.RedisError:
+        return False
 
 
 def _server() -> Path:

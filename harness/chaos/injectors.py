@@ -254,12 +254,12 @@ class ChangeServices(Once):
         return "as before"
 
     def _services(self) -> Mapping[str, Mapping[str, float]]:
-        return {name: rules for name, rules in self.world.services.items() if isinstance(rules, Mapping)}
+        return {name: rules for name, rules in self.world.profile.items() if isinstance(rules, Mapping)}
 
     def _put(self, profile: Mapping[str, Any]) -> None:
         try:
             with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
-                client.put(f"{self.world.standins_url}/_profile", json=profile).raise_for_status()
+                client.put(f"{self.world.services.http_url}/_profile", json=profile).raise_for_status()
         except httpx.HTTPError as error:
             raise HarnessError(f"the stand-in services do not take a profile: {error}") from error
 

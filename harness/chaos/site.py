@@ -63,63 +63,68 @@ class ChaosSite(LocalSite):
     def ground(self, prepared: Prepared, directory: Path, progress: Progress) -> Iterator[Ground]:
         """Start broker, databases, services and proxy; the runtime starts the rest."""
         with ExitStack() as stack:
-            enter = stack.enter_context
             progress.step("starting RabbitMQ, PostgreSQL, Redis, Toxiproxy and the stand-in services")
-            running = enter(server.own_node(directory / "broker"))
-            database, database_url = enter(own_postgresql(directory / "postgresql"))
-            memory, memory_url = enter(own_redis(directory / "redis"))
-            proxies = enter(proxy.run(directory / "proxy"))
-            services = replace(
-                enter(stand_ins(directory / "services", prepared.scenario.services)), database_url=database_url
-            )
+            running = stack.enter_context(server.own_node(directory / "broker"))
+            proxies = stack.enter_context(proxy.run(directory / "proxy"))
             proxied = through(running.amqp_url, proxies)
-            runtime = LocalRuntime(directory=directory / "runtime", queue_source=dict, sync_seconds=SYNC_SECONDS)
-            stack.callback(runtime.uninstall)
-            world = World(
-                runtime=runtime,
-                deployments={
-                    name: one["deployment"]
-                    for name, one in facts.classes_of(prepared.manifests, prepared.topology).items()
-                },
-                topology=prepared.topology,
-                broker=control_of(running),
-                management=enter(Management(running.management_url)),
-                proxies=proxies,
-                proxied=(BROKER,),
-                database=database,
-                redis=memory,
-                standins_url=services.http_url,
-                services=prepared.scenario.services,
-                app=publisher_app(prepared.topology, broker_url=running.amqp_url),
-                rng=random.Random(self._chaos.seed),
-                publish=self._publisher(prepared, directory, proxied),
-                directory=directory,
-            )
-            noted = Notes(directory / JOURNAL, world.management, SharedRedis(memory_url), progress)
-            director = Director(
-                self._chaos.injections,
-                injectors.make(world, clock=time.time),
-                record=noted,
-            )
-            runtime.add_controller(lambda: director.tick(time.time()))
+            world = self._world(stack, prepared, directory, running, proxies, proxied)
+            noted = Notes(directory / JOURNAL, world.management, SharedRedis(world.redis_url), progress)
+            director = Director(self._chaos.injections, injectors.make(world, clock=time.time), record=noted)
+            world.runtime.add_controller(lambda: director.tick(time.time()))
             stack.callback(director.close)
-            load = load_of(prepared, directory, services, proxied)
+            load = load_of(prepared, directory, world.services, proxied)
 
             def generate(start_at: float | None) -> AbstractContextManager[Generator]:
                 director.start(start_at or time.time())
                 return locust(replace(load, start_at=start_at), log=directory / "locust.log")
 
-            by_the_proxy = LocalGround(replace(running, amqp_url=proxied), memory_url, services, runtime)
+            by_the_proxy = LocalGround(
+                replace(running, amqp_url=proxied), world.redis_url, world.services, world.runtime
+            )
             yield Ground(
                 broker=running,
-                services=services,
+                services=world.services,
                 journals=load.journals,
-                runtime=runtime,
+                runtime=world.runtime,
                 release=by_the_proxy.install_of(prepared.request.release, prepared.manifests),
                 generate=generate,
                 settle=lambda: noted("", "after", ""),
                 silence_seconds=SILENCE_SECONDS,
             )
+
+    def _world(
+        self,
+        stack: ExitStack,
+        prepared: Prepared,
+        directory: Path,
+        running: server.Broker,
+        proxies: proxy.Proxies,
+        proxied: str,
+    ) -> World:
+        """Start the databases and the services; return all that faults act on. It ends with the stack."""
+        database, database_url = stack.enter_context(own_postgresql(directory / "postgresql"))
+        memory, memory_url = stack.enter_context(own_redis(directory / "redis"))
+        services = stack.enter_context(stand_ins(directory / "services", prepared.scenario.services))
+        runtime = LocalRuntime(directory=directory / "runtime", queue_source=dict, sync_seconds=SYNC_SECONDS)
+        stack.callback(runtime.uninstall)
+        classes = facts.classes_of(prepared.manifests, prepared.topology)
+        return World(
+            runtime=runtime,
+            deployments={name: one["deployment"] for name, one in classes.items()},
+            topology=prepared.topology,
+            broker=control_of(running),
+            management=stack.enter_context(Management(running.management_url)),
+            proxies=proxies,
+            proxied=(BROKER,),
+            database=database,
+            redis=memory,
+            redis_url=memory_url,
+            services=replace(services, database_url=database_url),
+            profile=prepared.scenario.services,
+            app=publisher_app(prepared.topology, broker_url=running.amqp_url),
+            rng=random.Random(self._chaos.seed),
+            publish=self._publisher(prepared, directory, proxied),
+        )
 
     def _publisher(self, prepared: Prepared, directory: Path, broker_url: str) -> Callable[[str], bulk.OwnPublisher]:
         def publish(phase: str) -> bulk.OwnPublisher:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from celery import Celery
@@ -14,6 +13,7 @@ from harness.broker.management import Management
 from harness.broker.node import Control
 from harness.chaos.proxy import Proxies
 from harness.runtime.local import LocalRuntime
+from harness.spike.services import Services
 
 
 class Server(Protocol):
@@ -46,12 +46,12 @@ class World:
     proxied: tuple[str, ...]
     database: Server
     redis: Server
-    standins_url: str
-    services: Mapping[str, Any]  # the profile the run began with
+    redis_url: str
+    services: Services
+    profile: Mapping[str, Any]  # how the services behaved when the run began
     app: Celery
     rng: random.Random
     publish: Callable[[str], Any]  # begins to publish a phase's own tasks; see harness.chaos.bulk
-    directory: Path
 
     def pods(self, class_name: str | None = None) -> list[str]:
         """Return the ready pods of a class, or of all."""

@@ -21,7 +21,7 @@ class Fault:
     name: str
     title: str
     seconds: float
-    rest_seconds: float = 9.0
+    rest_seconds: float = 8.0
     every_seconds: float | None = None
     ends_itself: bool = False
     losses: int = 0  # how often a strike takes a worker or a connection from tasks in work

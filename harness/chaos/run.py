@@ -24,7 +24,7 @@ from harness.spike.progress import Progress
 BASE = Path(__file__).parents[2] / "loadtests" / "chaos.yaml"
 ENVIRONMENT = "prod,chaos"
 RATE_PER_SECOND = 10.0
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 20.0
 """After the last phase: for retries, and for what a killed child had in work."""
 GRACE_SECONDS = 240.0
 MAIL_TASK = "forgot_password_mail"

@@ -21,7 +21,7 @@ from celery.app.utils import find_app
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.utils.imports import symbol_by_name
 from celery.utils.threads import bound_open_broker_sockets
-from celery.worker import request, state
+from celery.worker import pidbox, request, state
 from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLetters, Letter, PoisonGuard
 from celery_workers_ops import FollowsOrders, OrderWatch
 from celery_workers_redis import make_shared
@@ -76,6 +76,21 @@ class SafeConnections:
         connection.transport_options = {**connection.transport_options, "confirm_publish": False}
         connection.drain_events = OccasionalRead(connection)
         return self.ensure_connected(connection)
+
+
+class BoundedControl(pidbox.gPidbox):
+    """The remote control of green pools, whose end does not hold up the worker's reconnect for ever.
+
+    Its greenlet has a connection of its own and may wait there for a broker that fell silent while it was being set up.
+    """
+
+    def on_stop(self) -> None:
+        """Tell the greenlet to end; one that does not is left to its connection, and a new connection has a new one."""
+        if self._node_stopped:
+            self._node_shutdown.set()
+            if not self._node_stopped.wait(CLOSE_SECONDS):
+                self.consumer = self.node.channel = None  # closing them would wait for the same broker
+            self._node_stopped = self._node_shutdown = None
 
 
 class OccasionalRead:
@@ -301,6 +316,7 @@ def add_steps(app: Celery) -> None:
 def extend_worker(app: Celery, topology: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """Have the application's consumer (stock or its own) and its requests lose no task, and follow orders."""
     app.amqp.Connection = BoundedConnection  # survives a broker that hangs
+    pidbox.gPidbox = BoundedControl
     shared = make_shared(topology, environment)
     letters = DeadLetters(app, topology)
     app.amqp.send_task_message = Sending(app, topology, letters)

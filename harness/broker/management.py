@@ -11,11 +11,9 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 from kombu import Connection
 
-from harness.broker.stats import DeadLetter, QueueDepth, QueueStats
+from harness.broker.stats import WORKERS_HEADER, DeadLetter, QueueDepth, QueueStats
 from harness.errors import HarnessError
 from harness.urls import redact
-
-WORKERS_HEADER = "x-celery-workers-death"  # of a message that a worker put there itself: queue, reason, error, at
 
 
 class Management:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+WORKERS_HEADER = "x-celery-workers-death"  # of a dead letter that a worker stored itself: queue, reason, error, at
+
 
 @dataclass(frozen=True)
 class QueueStats:

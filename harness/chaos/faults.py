@@ -13,9 +13,9 @@ class Fault:
     """One kind of fault.
 
     It lasts `seconds`; one that `ends_itself` (a restart) as long as that takes, on a busy machine also longer.
-    `rest_seconds` is what follows before the next one, for the workers to come back in. `hits` is how often it strikes,
-    `every_seconds` apart.
-    Any fault may make a task wait longer than its queue's expiry; `deaths` names what else is its doing.
+    `rest_seconds` is what follows before the next one, for the workers to come back in. It strikes anew
+    `every_seconds` where that is set. Any fault may make a task wait longer than its queue's expiry; `deaths` names
+    what else is its doing.
     """
 
     name: str
@@ -27,11 +27,6 @@ class Fault:
     losses: int = 0  # how often a strike takes a worker or a connection from tasks in work
     opens: bool = False  # whether a circuit breaker has to open while it lasts
     deaths: frozenset[str] = frozenset()  # why its tasks may end in a dead-letter queue, in the ledger's words
-
-    @property
-    def hits(self) -> int:
-        """How often it strikes."""
-        return 1 if self.every_seconds is None else int(self.seconds // self.every_seconds) + 1
 
 
 _ALL = (

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-WORKERS_HEADER = "x-celery-workers-death"  # a worker's own word: queue, reason, error, at
+from harness.broker.stats import WORKERS_HEADER
+
 REPLAYS_HEADER = "x-celery-workers-replays"
 # RabbitMQ's words about an earlier death: a message that goes back begins anew.
 OLD_HEADERS = ("x-death", "x-delivery-count", WORKERS_HEADER)

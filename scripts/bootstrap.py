@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-INPUTS = ("requirements.lock", "scripts/uv.lock", "pyproject.toml")
+INPUTS = ("requirements.lock", "scripts/uv.lock", "pyproject.toml", "scripts/bootstrap.py")
 MINIMUM = (3, 11)
 INSTALL_TIMEOUT_SECONDS = 900
 PIP_QUIET = ["--quiet", "--disable-pip-version-check", "--no-input"]
@@ -90,12 +90,19 @@ def create_venv() -> None:
 
 
 def install() -> None:
-    """Install the lock with uv (seconds) or, where uv cannot be had, with pip (a minute); then the checkout itself."""
+    """Install the lock with uv (seconds) or, where uv cannot be had, with pip (a minute); then the checkout itself.
+
+    Compiled, as pip does by itself: the workers of a local run write no bytecode, no more than in their image, and
+    would compile Celery at every start and every probe.
+    """
     pip: list[str | Path] = [PYTHON, "-m", "pip", "install", *PIP_QUIET, "--require-hashes", "-r"]
     try:
         run([*pip, "scripts/uv.lock"], doing="installing uv")
         uv: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--quiet", "--python", PYTHON]
-        run([*uv, "--require-hashes", "-r", "requirements.lock"], doing="installing the lock with uv")
+        run(
+            [*uv, "--compile-bytecode", "--require-hashes", "-r", "requirements.lock"],
+            doing="installing the lock with uv",
+        )
     except SetupError as error:
         say(f"uv did not do it ({str(error).splitlines()[0]}); using pip")
         run([*pip, "requirements.lock"], doing="installing the lock with pip")

@@ -20,7 +20,7 @@ def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    for name in (*script.INPUTS, "scripts/bootstrap.py", ".venv/bin/python"):
+    for name in (*script.INPUTS, ".venv/bin/python"):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text(name)
     monkeypatch.setattr(script, "ROOT", checkout)
@@ -37,8 +37,8 @@ def test_an_unchanged_lock_installs_nothing(bootstrap: ModuleType) -> None:
     assert bootstrap.main() == 0
 
 
-@pytest.mark.parametrize("changed", ["requirements.lock", "scripts/uv.lock", "pyproject.toml"])
-def test_a_changed_lock_is_installed(bootstrap: ModuleType, changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", ["requirements.lock", "scripts/uv.lock", "pyproject.toml", "scripts/bootstrap.py"])
+def test_what_changed_is_installed(bootstrap: ModuleType, changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     installed: list[str] = []
     monkeypatch.setattr(bootstrap, "install", lambda: installed.append(changed))
     (bootstrap.ROOT / changed).write_text("other")

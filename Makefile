@@ -7,6 +7,8 @@ SCENARIO ?= email-campaign
 ENV ?= prod,keda
 RUNTIME ?= local
 RELEASE ?= celery
+# Where the caller forbids bytecode, each of the hundreds of Pythons of a run would compile the checkout's own code.
+unexport PYTHONDONTWRITEBYTECODE
 E2E := $(BIN)/pytest -n 0 -vv --timeout=900 --cluster tests/cluster
 
 .PHONY: help
@@ -103,3 +105,4 @@ lock: venv ## Write the hashed locks anew (needs a package index)
 .PHONY: clean
 clean: ## Remove the virtualenv and the caches inside the checkout (reports stay)
 	@rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache *.egg-info build dist
+	@find . -name __pycache__ -prune -exec rm -rf {} +

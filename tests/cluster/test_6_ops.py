@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,3 +133,37 @@ def test_what_somebody_changes_meanwhile_stays(release: Space, ops: Callable[...
             doing="putting it back by hand",
         )  # fmt: skip
     release.settled()
+
+
+@pytest.mark.timeout(300)
+def test_dead_letters_are_looked_at_put_back_and_taken_out(
+    release: Space, ops: Callable[..., Any], tmp_path: Path
+) -> None:
+    ids = set(release.publish({TASK: 3}, checks="three"))  # no number: they fail, now and whenever they come again
+    journal, kept = tmp_path / "replayed.jsonl", tmp_path / "purged.jsonl"
+
+    def dead() -> dict[str, dict[str, Any]]:
+        shown = ops("dlq", "show", "mixed", "--ids", ",".join(ids))
+        return {letter["id"]: letter for letter in shown}
+
+    def all_died(times_before: int) -> bool:
+        letters = dead()
+        return letters.keys() == ids and all(one["replays"] == times_before for one in letters.values())
+
+    eventually(lambda: all_died(0), seconds=60, what="three dead letters")
+    assert {(one["queue"], one["reason"]) for one in dead().values()} == {("mixed", "failed")}
+    (row,) = [row for row in ops("dlq", "list", "mixed") if row["reason"] == "failed" and row["task"].endswith(TASK)]
+    assert (row["queue"], row["count"]) == ("mixed.dead", 3)
+
+    chosen = ("mixed", "--ids", ",".join(ids))
+    assert set(ops("dlq", "replay", *chosen, "--journal", str(journal), "--dry-run")["replayed"]) == ids
+    assert all_died(0)
+    told = ops("dlq", "replay", *chosen, "--journal", str(journal), "--rate", "5/s")
+    assert (set(told["replayed"]), told["in_doubt"], told["refused"]) == (ids, [], "")
+    eventually(lambda: all_died(1), seconds=60, what="the same letters after another life")
+
+    assert "--yes" in ops("dlq", "purge", *chosen, code=2)
+    assert ops("dlq", "purge", *chosen, "--yes", "--file", str(kept))["removed"] == 3
+    assert dead() == {}
+    assert len(kept.read_text().splitlines()) == 3
+    assert [line["action"] for line in ops("log")][-2:] == ["dlq replay", "dlq purge"]

@@ -19,9 +19,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from celery_workers.topology import DIRECTORY_VARIABLE, FILE_NAME
+from celery_workers.topology import DIRECTORY_VARIABLE, FILE_NAME, REDIS_URL_VARIABLE
 
-URL_VARIABLE = "CELERY_WORKERS_REDIS_URL"
 DEFAULT_PREFIX = "celery-workers"
 TIMEOUT_SECONDS = 0.5  # for each of: a free connection, connecting, an answer
 PAUSE_SECONDS = 1.0
@@ -77,7 +76,7 @@ class SharedRedis:
         All who ask in one process get the same, so they share its connections. Raises ValueError for a URL that is none
         of Redis.
         """
-        url = environment.get(URL_VARIABLE)
+        url = environment.get(REDIS_URL_VARIABLE)
         return _of_process(url, _prefix(environment)) if url else None
 
     def key(self, kind: str, name: str = "") -> str:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+# Environment variables the chart sets: where its configuration is mounted, and the shared Redis.
 DIRECTORY_VARIABLE = "CELERY_WORKERS_CONFIG_DIR"
+REDIS_URL_VARIABLE = "CELERY_WORKERS_REDIS_URL"
 FILE_NAME = "topology.json"
 
 

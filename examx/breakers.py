@@ -10,6 +10,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
+from celery_workers.topology import REDIS_URL_VARIABLE
 from examx.retry import BusyError, TemporaryError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def guarded(name: str, step: Callable[[], T]) -> T:
 
     A TemporaryError of the step counts as a failure; a BusyError and a result say that the dependency is there.
     """
-    if not os.environ.get("CELERY_WORKERS_REDIS_URL"):
+    if not os.environ.get(REDIS_URL_VARIABLE):
         return step()
     from celery_workers.breaker import BreakerOpen
 
@@ -45,7 +46,7 @@ def guarded(name: str, step: Callable[[], T]) -> T:
 
 def is_open(name: str) -> float | None:
     """How many seconds the breaker `name` stays open at least; None where calls are let through. Takes no probe."""
-    if not os.environ.get("CELERY_WORKERS_REDIS_URL"):
+    if not os.environ.get(REDIS_URL_VARIABLE):
         return None
     return _breaker(name).open_seconds()
 

@@ -13,6 +13,7 @@ Manifest = Mapping[str, Any]
 
 CLASS_LABEL = "celery-workers/class"
 TOPOLOGY_KEY = "topology.json"
+REDIS_URL_VARIABLE = "CELERY_WORKERS_REDIS_URL"  # in the workers' environment, as celery_workers reads it
 SCALER_KINDS = ("HorizontalPodAutoscaler", "ScaledObject")
 POD_TEMPLATE_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 

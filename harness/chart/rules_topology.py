@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.chart.manifests import (
+    REDIS_URL_VARIABLE,
     TOPOLOGY_KEY,
     Release,
     get,
@@ -21,7 +22,6 @@ from harness.chart.rules_workers import longest_task_seconds
 
 LOWEST_PRIORITY = 1
 HIGHEST_PRIORITY = 9
-REDIS_VARIABLE = "CELERY_WORKERS_REDIS_URL"
 
 
 def present(release: Release) -> Iterator[Problem]:
@@ -168,7 +168,7 @@ def poison(release: Release) -> Iterator[Problem]:
     uncounted = [
         name
         for worker in release.workers
-        if REDIS_VARIABLE not in [get(one, "name") for one in items(worker.container, "env")]
+        if REDIS_URL_VARIABLE not in [get(one, "name") for one in items(worker.container, "env")]
         for name in map(text, items(mapping(release.topology, "classes", worker.class_name), "queues"))
         if _counts_by_workers(mapping(release.topology, "queues", name))
     ]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import harness
 from harness import processes
-from harness.chart.manifests import get, items
+from harness.chart.manifests import REDIS_URL_VARIABLE, get, items
 from harness.cluster import kindconfig, programs, setup
 from harness.cluster.forward import port_forward
 from harness.cluster.kubectl import Kubectl
@@ -193,7 +193,7 @@ class _Addresses:
 
     def redis_url(self) -> str | None:
         """Return Redis', None where the workers have none."""
-        found = os.environ.get("REDIS_URL") or self._of_worker("CELERY_WORKERS_REDIS_URL")
+        found = os.environ.get("REDIS_URL") or self._of_worker(REDIS_URL_VARIABLE)
         return found if not found or os.environ.get("REDIS_URL") else self._reached(found)
 
     def _reference(self, variable: str) -> Mapping[str, Any]:

@@ -21,7 +21,6 @@ from harness.spike.services import Services, stand_ins
 from harness.spike.start import SYNC_SECONDS
 
 BROKER_SECRET = "celery-broker"  # noqa: S105  (a Secret's name, as values.yaml has it)
-REDIS_VARIABLE = "CELERY_WORKERS_REDIS_URL"
 SERVICES_SECRET = "examx-services"  # noqa: S105
 
 
@@ -96,6 +95,6 @@ def redis_secret(manifests: Sequence[Manifest]) -> str | None:
         template = look.pod_template(manifest) or {}
         for container in look.items(template, "spec", "containers"):
             for variable in look.items(container, "env"):
-                if variable["name"] == REDIS_VARIABLE:
+                if variable["name"] == look.REDIS_URL_VARIABLE:
                     return str(look.get(variable, "valueFrom", "secretKeyRef", "name"))
     return None

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from celery_workers.shared import URL_VARIABLE, SharedRedis
+from celery_workers.shared import SharedRedis
+from celery_workers.topology import REDIS_URL_VARIABLE
 from harness.services.redis import Redis
 
 
 @pytest.fixture(autouse=True)
 def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    monkeypatch.delenv(REDIS_URL_VARIABLE, raising=False)
 
 
 @pytest.fixture

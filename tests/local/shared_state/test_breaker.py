@@ -16,7 +16,8 @@ import pytest
 
 from celery_workers import breaker as breakers
 from celery_workers.breaker import BreakerOpen, CircuitBreaker
-from celery_workers.shared import URL_VARIABLE, Away, SharedRedis
+from celery_workers.shared import Away, SharedRedis
+from celery_workers.topology import REDIS_URL_VARIABLE
 from harness.services import redis as redis_service
 from harness.services.redis import Redis
 
@@ -322,7 +323,7 @@ def test_redis_and_prefix_come_from_the_environment(
     redis: Redis, redis_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "topology.json").write_text(f'{{"redis_key_prefix": "{redis_prefix}"}}')
-    monkeypatch.setenv(URL_VARIABLE, redis.url)
+    monkeypatch.setenv(REDIS_URL_VARIABLE, redis.url)
     monkeypatch.setenv("CELERY_WORKERS_CONFIG_DIR", str(tmp_path))
     CircuitBreaker("db").record_failure()
     found = SharedRedis.from_environment()

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks import workers
 from celery_workers.breaker import CircuitBreaker, set_override
-from celery_workers.shared import URL_VARIABLE, SharedRedis
+from celery_workers.shared import SharedRedis
+from celery_workers.topology import REDIS_URL_VARIABLE
 from harness.broker.management import dead_letters
 from harness.broker.server import Broker
 from harness.services.redis import Redis
@@ -36,7 +37,7 @@ def test_none_is_lost_doubled_or_dead_while_it_is_open(
     pool: str, vhost_broker: Broker, redis: Redis, shared: SharedRedis, tmp_path: Path
 ) -> None:
     release = install(pool, vhost_broker, tmp_path, shared.prefix)
-    environment = {URL_VARIABLE: redis.url, "RESET_SECONDS": str(RESET_SECONDS)}
+    environment = {REDIS_URL_VARIABLE: redis.url, "RESET_SECONDS": str(RESET_SECONDS)}
     with release.worker("work", environment=environment):
         breaker = CircuitBreaker("orders", redis=shared, reset_seconds=RESET_SECONDS)
         for _ in range(5):
@@ -57,7 +58,7 @@ def test_a_task_acknowledged_early_fails_where_it_could_not_go_back(
 ) -> None:
     release = install("threads", vhost_broker, tmp_path, shared.prefix)
     set_override(shared, "orders", mode="open")
-    environment = {URL_VARIABLE: redis.url, "RESET_SECONDS": str(RESET_SECONDS)}
+    environment = {REDIS_URL_VARIABLE: redis.url, "RESET_SECONDS": str(RESET_SECONDS)}
     with release.worker("work", environment=environment) as worker:
         release.publisher().send_task(f"{APP}.book_early")
         assert eventually(lambda: "BreakerOpen" in worker.log.read_text())

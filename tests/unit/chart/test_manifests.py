@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import harness.chart
+from celery_workers.topology import REDIS_URL_VARIABLE
 from harness.chart import manifests
 
 MODULES = [f"harness.chart.{module.name}" for module in pkgutil.iter_modules(harness.chart.__path__)]
@@ -63,3 +64,7 @@ def test_pod_specs_of_every_workload_kind() -> None:
     nested = {"jobTemplate": {"spec": {"template": {"spec": spec}}}}
     assert manifests.pod_spec({"kind": "CronJob", "spec": nested}) == spec
     assert manifests.pod_spec({"kind": "Service", "spec": spec}) == {}
+
+
+def test_the_workers_are_given_redis_in_the_variable_the_library_reads() -> None:
+    assert manifests.REDIS_URL_VARIABLE == REDIS_URL_VARIABLE

@@ -81,6 +81,10 @@ bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/python -m benchmarks.render
 	@$(BIN)/python -m benchmarks.bulk
 
+.PHONY: conformance
+conformance: venv ## Compare the autoscaler's arithmetic with Kubernetes' own controller on random hours (HOURS=4000, SEED=1)
+	@$(BIN)/python -m tests.conformance $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
+
 .PHONY: mutation
 mutation: venv ## Change every property of the values schema, and count what nobody notices
 	@$(BIN)/python -m tests.chart.mutation

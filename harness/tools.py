@@ -50,6 +50,11 @@ class ToolFamily(Tool):
     stamps: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class GoTest(Tool):
+    """Tests of our own that are run as a program (`go test -c`): virtual time, for one, is to be had in tests alone."""
+
+
 # Without these Helm 3 takes a cluster it does not know for Kubernetes 1.20, and refuses a chart's kubeVersion.
 _HELM3_KUBERNETES = (
     "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
@@ -271,10 +276,12 @@ def _compile(tool: Tool, binary: Path) -> None:
     go = find_go(_required_go(module))
     version = _pinned_version(tool, module)
     packages = _packages(tool)
+    command = ["test", "-c"] if isinstance(tool, GoTest) else ["build"]
     binary.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_directory(binary.parent) as directory:
+        target = directory / binary.name if isinstance(tool, GoTest) else f"{directory}/"  # a directory takes several
         _run(
-            [go, "build", "-trimpath", "-buildvcs=false", _link_flags(tool, module), "-o", f"{directory}/", *packages],
+            [go, *command, "-trimpath", "-buildvcs=false", _link_flags(tool, module), "-o", target, *packages],
             doing=f"building {tool.name} {version} with Go",
             directory=ROOT / "tools" / tool.name,
             # No C compiler, this Go only, and nothing left in /tmp when it is ended.

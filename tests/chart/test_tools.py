@@ -108,6 +108,7 @@ case "$1" in
   version) echo go version go1.99.0 linux/amd64;;
   build) shift; while [ "$1" != -o ]; do shift; done
     made="$2/$(basename "$3")"; echo building >> "$FAKE_GO_LOG"; sleep 0.5; echo made > "$made"; chmod +x "$made";;
+  test) [ "$2" = -c ]; while [ "$1" != -o ]; do shift; done; echo "tests of $3" > "$2";;
 esac
 """
 
@@ -131,6 +132,14 @@ def test_builds_at_the_same_time_build_once(fake_go: Path) -> None:
     assert binary.read_text() == "made\n"
     assert (fake_go / "log").read_text().splitlines() == ["building"]
     assert [path.name for path in binary.parent.iterdir()] == [binary.name]
+
+
+def test_tests_are_built_as_a_program(fake_go: Path) -> None:
+    oracle = tools.GoTest("hpa-oracle", "celery-workers.example/tools/hpa-oracle", module="k8s.io/kubernetes")
+    binary = tools.build(oracle)
+    assert binary.read_text() == "tests of celery-workers.example/tools/hpa-oracle\n"
+    assert binary.is_relative_to(fake_go / "cache")
+    assert tools.pinned_version(oracle).startswith("v1.")
 
 
 def test_a_failed_build_shows_what_go_said_and_leaves_nothing(fake_go: Path) -> None:

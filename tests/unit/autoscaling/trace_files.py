@@ -2,7 +2,7 @@
 
 A line is {"id", "hpa", "controller", "requests": [...], "rows": [[t, spec, status, pods, external, unavailable], ...],
 "decisions": [...]}; a pod is [name, phase, ready, startTime, lastTransition, index into requests, usage, custom,
-timestamp, window, deleting]. Written by `tools/hpa-oracle/conformance.py --record`.
+timestamp, window, deleting]. Written by `python -m tests.conformance`.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _flags(rng: random.Random) -> dict[str, Any]:
 def _manifest(rng: random.Random, *, simple: bool) -> Document:
     metrics = _metrics(rng, simple=simple)
     outside = any(metric["type"] == "External" for metric in metrics)
-    minimum = rng.choice([0, 1, 1, 2, 3, 8] if outside else [1, 1, 2, 3, 8])
+    minimum = rng.choice([0, 0, 1, 1, 2, 3, 8] if outside else [1, 1, 2, 3, 8])
     spec: Document = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "target"},
         "minReplicas": minimum,
@@ -114,7 +114,7 @@ def _rules(rng: random.Random) -> Document:
     if rng.random() < 0.6:
         rules["stabilizationWindowSeconds"] = rng.choice(WINDOWS_SECONDS)
     if rng.random() < 0.5:
-        rules["selectPolicy"] = rng.choice(["Max", "Max", "Max", "Min", "Min", "Min", "Disabled"])
+        rules["selectPolicy"] = rng.choice(["Max", "Max", "Min", "Min", "Disabled"])
     if rng.random() < 0.1:
         rules["tolerance"] = rng.choice(["0", "0.05", "0.2", "37m"])
     return rules
@@ -150,7 +150,8 @@ class _World:
         self.pods: list[_Pod] = []
         self.made = 0
         self.load = rng.uniform(0, self.maximum)  # in pods' worth of work at the target
-        self.style = rng.choice(["walk", "steps", "burst", "noise", "saw"])
+        pauses = 5 if manifest["spec"]["minReplicas"] == 0 else 1  # nothing else gets to zero
+        self.style = rng.choice(["walk", "steps", "burst", "noise", "saw", *["pauses"] * pauses])
         self.noise = rng.choice([0.0, 0.05, 0.5])
         self.trouble = rng.choice([0.0, 0.0, 0.02, 0.1])
         self.boot = rng.choice([(0, 0), (5, 20), (30, 200)])
@@ -185,6 +186,8 @@ class _World:
             self.load = rng.uniform(0, top)
         elif self.style == "saw":
             self.load = top * abs((t % 600) / 300 - 1)
+        elif self.style == "pauses":
+            self.load = rng.uniform(0.1, 1.3) * self.maximum if t % 900 < 300 else 0.0
         elif self.style == "burst":
             self.load = rng.uniform(0.5, 1.3) * self.maximum if t % 1200 < 200 else rng.choice([0.0, 0.3, 1.0])
 
@@ -207,7 +210,7 @@ class _World:
         scheduled = born + rng.choice([0, 0, rng.uniform(*self.boot)])
         pod = _Pod(f"p{self.made}", scheduled, scheduled + rng.choice([0, rng.uniform(*self.boot), 15, 30]))
         pod.requests = {"cpu": rng.choice(["200m", "200m", "1"]), "memory": rng.choice(["256Mi", "1Gi"])}
-        if rng.random() < self.trouble / 10:
+        if rng.random() < self.trouble / 5:
             pod.requests = rng.choice([{}, {"cpu": "0", "memory": "0"}])
         pod.changed_at = round(scheduled, 1)
         return pod

@@ -1,0 +1,1 @@
+"""The autoscaler's core against Kubernetes' own controller on random hours: `make conformance`."""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.autoscaling import PodSample
-from harness.autoscaling.replay import read_observation, replay
+from harness.autoscaling.replay import Replay, at_syncs, read_observation, replay
 from tests.unit.autoscaling.builders import external, hpa, resource, rules
 
 LINE = """{"t": 15, "replicas": {"spec": 2, "status": 1},
@@ -60,8 +60,16 @@ def test_a_replay_may_show_replicas_that_were_not_obeyed():
         ({"pods": [{"name": "a", "phase": "Gone"}]}, r"pods\[0\].phase is 'Gone'"),
         ({"pods": [{"name": "a", "ready": "yes"}]}, r"pods\[0\].ready is 'yes'"),
         ({"pods": [{"phase": "Running"}]}, r"pods\[0\].name is missing"),
-        ({"pods": [{"name": "a", "usage": {"cpu": "fast"}}]}, r"pods\[0\].usage: not a Kubernetes quantity: 'fast'"),
+        (
+            {"pods": [{"name": "a", "usage": {"cpu": "fast"}}]},
+            r"pods\[0\].usage.cpu: not a Kubernetes quantity: 'fast'",
+        ),
         ({"external": {"q": "5"}}, "external.q must be a list"),
+        ({"external": {"q": ["5", "many"]}}, r"external.q\[1\]: not a Kubernetes quantity: 'many'"),
+        ({"external": {"q": [None]}}, r"external.q\[0\]: not a Kubernetes quantity: None"),
+        ({"unavailable": [["q"]]}, r"unavailable\[0\] must be a text"),
+        ({"t": float("inf")}, "t is inf, must be a number of seconds"),
+        ({"t": 10**400}, "must be a number of seconds"),
     ],
 )
 def test_refuses_naming_observation_and_key(change, message):
@@ -73,3 +81,36 @@ def test_refuses_naming_observation_and_key(change, message):
 def test_refuses_time_that_goes_back():
     with pytest.raises(ValueError, match="observation 2: t is 15, before the one above it, 30"):
         list(replay(hpa(resource(percent=50)), [queue(30, 1, 1), queue(15, 1, 1)]))
+
+
+def seen_at(*times):
+    return [(index, {"t": t}) for index, t in enumerate(times)]
+
+
+@pytest.mark.parametrize(
+    ("times", "chosen"),
+    [
+        ([0, 15, 30], [0, 15, 30]),
+        (range(47), [0, 15, 30, 45]),
+        ([5, 19.9, 20.1, 34.95, 50], [5, 19.9, 34.95, 50]),  # a little early is no reason to wait for the next
+        ([0, 14, 16, 31, 44, 46], [0, 16, 31, 46]),  # late ones do not shift the others
+        ([0, 100, 101, 104, 105, 106], [0, 100, 105]),  # nothing was seen for long
+    ],
+)
+def test_of_many_observations_those_at_the_syncs_are_chosen(times, chosen):
+    assert [document["t"] for _, document in at_syncs(seen_at(*times), period_seconds=15)] == list(chosen)
+
+
+def test_an_observation_without_a_time_is_left_to_its_reader():
+    documents = [(1, {"t": 0}), (2, "nonsense"), (3, {"t": "now"}), (4, {"t": 1})]
+    assert [label for label, _ in at_syncs(documents, period_seconds=15)] == [1, 2, 3]
+
+
+def test_a_replay_goes_on_by_another_autoscaler_and_forgets_on_demand():
+    fast, slow = (hpa(external(average="200"), behavior={"scaleUp": rules(("Pods", n, 60))}) for n in (3, 1))
+    going = Replay(fast)
+    assert going.sync(queue(0, 5200, 1), path="a")[1].desired == 4
+    going.spec = slow
+    assert going.sync(queue(15, 5200, 4), path="b")[1].desired == 4
+    going.forget()
+    assert going.sync(queue(30, 5200, 4), path="c")[1].desired == 5

@@ -1,21 +1,30 @@
-"""`autoscaling.jsonl`: one line a sync, with all the autoscaler saw and what it decided, for `harness hpa replay`."""
+"""What `harness hpa replay` reads of a run.
+
+`autoscaling.jsonl` has one line a sync, with all the autoscaler saw and what it decided; `autoscalers.jsonl` has each
+autoscaler as it was read at first, and again each time it was changed.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.autoscaling import Decision, Observation, PodSample, format_milli
+from harness.autoscaling import ControllerConfig, Decision, Observation, PodSample, format_milli
+
+SYNCS = "autoscaling.jsonl"
+AUTOSCALERS = "autoscalers.jsonl"
 
 
 def sync_line(deployment: str, observation: Observation, decision: Decision, *, now: float) -> dict[str, Any]:
     """Return the line; times are seconds on one axis, amounts are Kubernetes quantities."""
     return {
-        "t": round(now, 3),
+        "t": now,  # unrounded: periods of exactly so many seconds count
         "deployment": deployment,
         "replicas": {"spec": observation.spec_replicas, "status": observation.status_replicas},
-        "pods": [_pod(pod) for pod in observation.pods if not pod.deleting],
+        "pods": [_pod(pod) for pod in observation.pods],
         "external": {
             name: [format_milli(each) for each in values] for name, values in observation.external_milli.items()
         },
@@ -38,7 +47,16 @@ def _pod(pod: PodSample) -> dict[str, Any]:
         "usage": {name: None if milli is None else format_milli(milli) for name, milli in usage.items()},
         "timestamp": pod.metric_timestamp_seconds,
         "window": pod.metric_window_seconds,
+        "deleting": pod.deleting,
     }
+
+
+def autoscaler_line(
+    deployment: str, manifest: Mapping[str, Any], controller: ControllerConfig, *, now: float, fresh: bool
+) -> dict[str, Any]:
+    """Return the line of an autoscaler that counts from now on; a fresh one remembers nothing yet."""
+    flags = asdict(controller)
+    return {"t": now, "deployment": deployment, "fresh": fresh, "manifest": manifest, "controller": flags}
 
 
 def append(path: Path, line: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from harness.autoscaling import ControllerConfig
 from harness.errors import HarnessError, InputError
 from harness.runtime.base import Manifest, PodState, Release, RuntimeEvent, ScaleEvent, ScaleState
+from harness.runtime.local import journal
 from harness.runtime.local.backoff import BASE_SECONDS, BackOff
 from harness.runtime.local.control import ControlLoop
 from harness.runtime.local.deployment import DeploymentController
@@ -38,7 +39,7 @@ class LocalRuntime:
     """Runs one release's Jobs and Deployments as processes and scales them as a cluster would.
 
     Not thread-safe, and all processes end with the thread that started them: one thread, which lives as long as the
-    run, calls everything. Files below `directory`: pods/<pod>/log, autoscaling.jsonl.
+    run, calls everything. Files below `directory`: pods/<pod>/log, and the two of `journal`.
 
     `queue_source` is asked once a sync when some autoscaler reads queues; it must answer or raise within a bounded
     time. `metrics_seconds` is metrics-server's resolution. `job_timeout_seconds` bounds `install`,
@@ -95,6 +96,8 @@ class LocalRuntime:
         self._documents = self._document_store(release, objects)
         self._scale_events = self._control.scale_events
         (self._directory / "pods").mkdir(parents=True, exist_ok=True)
+        for autoscaler in self._autoscalers:
+            self._write_down(autoscaler, fresh=True)
         for skipped in objects.skipped:
             self._record("skipped", release.name, skipped)
         self.tick()
@@ -229,8 +232,15 @@ class LocalRuntime:
         for autoscaler in self._autoscalers:
             if autoscaler.deployment == target_name(document):
                 autoscaler.change(document)
+                self._write_down(autoscaler, fresh=False)
                 deployment = self._deployments[autoscaler.deployment]
                 deployment.minimum, deployment.maximum = autoscaler.minimum, autoscaler.spec.max_replicas
+
+    def _write_down(self, autoscaler: Autoscaler, *, fresh: bool) -> None:
+        line = journal.autoscaler_line(
+            autoscaler.deployment, autoscaler.manifest, autoscaler.controller, now=self._clock(), fresh=fresh
+        )
+        journal.append(self._directory / journal.AUTOSCALERS, line)
 
     def _document_store(self, release: Release, objects: Objects) -> DocumentStore:
         config_maps = [one for one in release.manifests if one.get("kind") == "ConfigMap"]
@@ -269,7 +279,7 @@ class LocalRuntime:
             autoscalers,
             queue_source=self._queue_source,
             record=self._record,
-            journal_file=self._directory / "autoscaling.jsonl",
+            journal_file=self._directory / journal.SYNCS,
             sync_seconds=self._sync_seconds,
             metrics_seconds=self._metrics_seconds,
             now=now,

@@ -55,7 +55,7 @@ class Autoscaler:
     def __init__(self, manifest: Manifest, *, controller: ControllerConfig, now: float) -> None:
         """Read the manifest. Raises InputError for one the API server or KEDA would refuse."""
         self.deployment = target_name(manifest)
-        self._controller = controller
+        self.controller = controller
         self._state = State()
         self._created_at = now
         self._last_active_at: float | None = None
@@ -65,7 +65,7 @@ class Autoscaler:
 
     def change(self, manifest: Manifest) -> None:
         """Go on by a changed manifest, with the memory there is. Raises InputError, and then goes on by the old one."""
-        self.keda, self.spec = _read(manifest, self._controller)
+        self.keda, self.spec = _read(manifest, self.controller)
         self.manifest = manifest
 
     @property

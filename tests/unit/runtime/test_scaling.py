@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from harness.autoscaling import ControllerConfig, PodSample, parse_milli
+from harness.autoscaling.replay import read_observation
 from harness.broker.stats import QueueStats
 from harness.errors import InputError
 from harness.runtime.local.control import next_time
@@ -102,7 +104,7 @@ def test_the_journal_s_line_can_be_replayed() -> None:
     line = sync_line("web", seen, autoscaler.sync(seen, now=NOW), now=NOW)
     assert line["replicas"] == {"spec": 2, "status": 2}
     assert line["external"] == {"s0-rabbitmq-io": ["5200"]}
-    assert [each["name"] for each in line["pods"]] == ["a", "b"]
+    assert [(each["name"], each["deleting"]) for each in line["pods"]] == [("a", False), ("b", False), ("c", True)]
     assert line["pods"][0] == {
         "name": "a",
         "phase": "Running",
@@ -113,10 +115,14 @@ def test_the_journal_s_line_can_be_replayed() -> None:
         "usage": {"cpu": "123m", "memory": "65011712"},
         "timestamp": NOW - 7.5,
         "window": 15.0,
+        "deleting": False,
     }
     assert line["pods"][1]["usage"] == {"cpu": None, "memory": None}
     assert line["desired"] == 5
     assert "s0-rabbitmq-io" in line["reason"]
+    t, again = read_observation(json.loads(json.dumps(line)))
+    assert t == NOW
+    assert scaler(scaled_object()).sync(again, now=t) == scaler(scaled_object()).sync(seen, now=NOW)
 
 
 @pytest.mark.parametrize(("now", "expected"), [(100.0, 115.0), (114.9, 115.0), (115.0, 130.0), (171.0, 175.0)])

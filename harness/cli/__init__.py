@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -18,6 +19,7 @@ COMMANDS = {
     "spike": "harness.cli.spike",
     "chaos": "harness.cli.chaos",
     "report": "harness.cli.report",
+    "hpa": "harness.cli.hpa",
     "local": "harness.cli.local",
     "ops": "harness.cli.ops",
     "cluster": "harness.cli.cluster",
@@ -25,6 +27,7 @@ COMMANDS = {
 }
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141  # as of a program that SIGPIPE ends
 
 
 class LazyGroup(click.Group):
@@ -62,4 +65,7 @@ def main(arguments: list[str] | None = None) -> Any:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: everything that was started has been ended", err=True)
         sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_UNREAD)
     sys.exit(EXIT_BAD_INPUT)

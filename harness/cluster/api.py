@@ -68,6 +68,15 @@ class Api:
             )
         )
 
+    def scale(self, group_version: str, plural: str, namespace: str, name: str) -> Document:
+        """Return the scale of an object: replicas wanted, replicas there, the pods' selector. Raises HarnessError."""
+        group, version = group_version.split("/")
+        return _ask(
+            lambda: self._custom.get_namespaced_custom_object_scale(
+                group, version, namespace, plural, name, _request_timeout=self._answer_seconds
+            )
+        )
+
     def external_metric(self, namespace: str, name: str, selector: str) -> list[Document]:
         """Return the items of one external metric, as the autoscaler reads it. Raises HarnessError."""
         return self.objects("external.metrics.k8s.io/v1beta1", name, namespace, selector)

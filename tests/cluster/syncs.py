@@ -95,4 +95,4 @@ def _with_metrics(before: Seen, after: Seen) -> Seen:
     """Return an observation with what the metrics APIs say in another one; its pods and replicas stay."""
     samples = {pod["name"]: {key: pod[key] for key in SAMPLE if key in pod} for pod in after["pods"]}
     pods = [{**pod, **samples.get(pod["name"], {})} for pod in before["pods"]]
-    return {**before, "pods": pods, "external": after["external"]}
+    return {**before, "pods": pods, "external": after["external"], "unavailable": after.get("unavailable", [])}

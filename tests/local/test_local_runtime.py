@@ -17,6 +17,7 @@ import pytest
 
 from harness.broker.stats import QueueStats
 from harness.errors import HarnessError, InputError
+from harness.hpa.replaying import replay_run
 from harness.runtime.base import Release
 from harness.runtime.local import LocalRuntime, metrics
 from tests.local.runtime_manifests import BUSY, WORKER, deployment, hpa, job, scaled_object
@@ -341,6 +342,21 @@ def test_a_scaled_object_scales_on_depth_within_the_rendered_policy(make: Make) 
     assert (event.before, event.after) == (1, 4)
     assert "s0-rabbitmq-io" in event.reason
     assert "5,200" in event.reason
+
+
+def test_a_run_s_record_is_enough_to_decide_again(make: Make, tmp_path: Path) -> None:
+    messages = 5200
+    runtime = make(sync_seconds=0.5, metrics_seconds=1.0, queue_source=lambda: depth(messages))
+    runtime.install(release(deployment(replicas=None, grace=1), scaled_object()))
+    tick_until(runtime, lambda: runtime.scales()[0].desired == 4)
+    runtime.documents.patch("ScaledObject", "web", {"spec": {"minReplicaCount": 6}})
+    tick_until(runtime, lambda: runtime.scales()[0].desired == 6)
+    messages = 0
+    tick_until(runtime, lambda: kinds(runtime).count("ready") >= 6)
+    runtime.tick()
+    again = list(replay_run(tmp_path / "run", name=None, flags={}))
+    assert [one.decision.desired for one in again] == [one.recorded for one in again]
+    assert {1, 4, 6} >= {one.decision.current for one in again} >= {1, 4}
 
 
 def test_keda_takes_the_last_pod_away_and_brings_it_back(make: Make) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import select
 
-from celery_workers.breaker import BreakerStatus, list_breakers
+from celery_workers.breaker import BreakerStatus, list_breakers, read_breaker
 from celery_workers.shared import SharedRedis
 from examx import breakers, database, effects, retry, schema
 from examx.services import post
@@ -32,12 +32,13 @@ def own_redis(redis: Redis, redis_prefix: str, tmp_path: Path) -> Iterator[Share
     """The session's Redis; the topology.json beside gives workers the same prefix."""
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "topology.json").write_text(f'{{"redis_key_prefix": "{redis_prefix}"}}')
-    made = SharedRedis(redis.url, prefix=redis_prefix)
+    made = SharedRedis(redis.url, prefix=redis_prefix, timeout_seconds=10)  # on a busy machine it is slow, not away
     yield made
     made.close()
 
 
 def status(shared: SharedRedis, name: str) -> BreakerStatus:
+    """Where a breaker stands that some process has used."""
     return {one.name: one for one in list_breakers(shared)}[name]
 
 
@@ -94,11 +95,11 @@ def test_a_service_that_fails_is_left_alone_and_its_callers_get_their_answer(
     calls = [f"call-{number}" for number in range(6)]
     with ThreadPoolExecutor(len(calls)) as pool:
         answers = [pool.submit(post, "php", {"student": 1, "answer": "x"}, task_id=call) for call in calls]
-        wait_for(lambda: status(own_redis, "service-php").state == "open", "the breaker's opening")
+        # Maybe no call has come so far as to ask the breaker; and soon after its opening it is half-open.
+        wait_for(lambda: read_breaker(own_redis, "service-php").opened, "the breaker's opening")
         services.set_profile(php={})
         assert all("score" in answer.result(60) for answer in answers)
-    healed = status(own_redis, "service-php")
-    assert (healed.state, healed.opened >= 1) == ("closed", True)
+    assert status(own_redis, "service-php").state == "closed"
 
 
 @pytest.mark.usefixtures("own_breakers")

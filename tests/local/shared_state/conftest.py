@@ -19,7 +19,7 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shared(redis: Redis, redis_prefix: str) -> Iterator[SharedRedis]:
-    made = SharedRedis(redis.url, prefix=redis_prefix)
+    made = SharedRedis(redis.url, prefix=redis_prefix, timeout_seconds=10)  # on a busy machine it is slow, not away
     yield made
     made.close()
 

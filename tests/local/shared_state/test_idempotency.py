@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from celery import Celery
@@ -17,16 +18,24 @@ def do(markers: DoneMarkers, key: str = "k", *, wait_seconds: float | None = Non
         return first
 
 
+def wait_for(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
 def test_done_is_done_for_everybody_until_the_marker_ends(shared: SharedRedis) -> None:
-    markers = DoneMarkers("mails", redis=shared, done_seconds=0.3)
+    markers = DoneMarkers("mails", redis=shared)
     elsewhere = DoneMarkers("mails", redis=shared)
     assert do(markers)
     assert not do(elsewhere)
     assert elsewhere.is_done("k")
     assert do(DoneMarkers("letters", redis=shared))  # another kind of work
     assert elsewhere.counters["done"] == 1
-    time.sleep(0.35)
-    assert do(elsewhere)
+    assert do(DoneMarkers("mails", redis=shared, done_seconds=0.1), "soon forgotten")
+    wait_for(lambda: not elsewhere.is_done("soon forgotten"))
+    assert do(elsewhere, "soon forgotten")
 
 
 def test_what_failed_may_be_done_again_at_once(shared: SharedRedis) -> None:
@@ -38,13 +47,15 @@ def test_what_failed_may_be_done_again_at_once(shared: SharedRedis) -> None:
 
 
 def test_the_claim_of_a_run_that_died_ends(shared: SharedRedis) -> None:
-    markers = DoneMarkers("mails", redis=shared, claim_seconds=0.3)
+    markers = DoneMarkers("mails", redis=shared, claim_seconds=60)
     died = markers.once("k")
     assert died.__enter__()
     with pytest.raises(InProgress) as caught:
         do(markers, wait_seconds=0)
-    assert 0 < caught.value.retry_after_seconds <= 0.3
-    assert do(markers)  # waits until the claim has ended, then does it
+    assert 0 < caught.value.retry_after_seconds <= 60
+    died_soon = DoneMarkers("mails", redis=shared, claim_seconds=0.3).once("another")
+    assert died_soon.__enter__()
+    assert do(markers, "another")  # waits until the claim has ended, then does it
 
 
 def test_a_concurrent_repetition_waits_for_the_first_and_does_nothing(shared: SharedRedis) -> None:
@@ -65,11 +76,10 @@ def test_a_concurrent_repetition_waits_for_the_first_and_does_nothing(shared: Sh
 
 
 def test_a_run_whose_claim_ended_does_not_give_back_its_successors(shared: SharedRedis) -> None:
-    markers = DoneMarkers("mails", redis=shared, claim_seconds=0.1)
-    late, successor = markers.once("k"), markers.once("k")
+    markers = DoneMarkers("mails", redis=shared)
+    late, successor = DoneMarkers("mails", redis=shared, claim_seconds=0.1).once("k"), markers.once("k")
     assert late.__enter__()
-    time.sleep(0.15)
-    assert successor.__enter__()
+    assert successor.__enter__()  # waits until the claim has ended
     late.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
     with pytest.raises(InProgress):
         do(markers, wait_seconds=0)

@@ -88,7 +88,7 @@ def test_a_run_whose_claim_ended_does_not_give_back_its_successors(shared: Share
 def test_a_redelivered_task_does_nothing(shared: SharedRedis) -> None:
     app, markers, sent = Celery(set_as_current=False), DoneMarkers("mails", redis=shared), []
 
-    @app.task(shared=False)
+    @app.task(shared=False)  # an app finalized later would have it too
     @markers.task
     def send(address: str) -> str:
         """Send it."""

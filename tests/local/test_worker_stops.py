@@ -48,6 +48,18 @@ def test_worker_that_is_asked_to_end_ends_its_tasks_first(pool: str, vhost_broke
     assert set(noted(release, end=False).values()) == {1}  # nothing lost, nothing twice
 
 
+def test_task_of_which_the_worker_has_heard_nothing_is_waited_for(vhost_broker: Broker, tmp_path: Path) -> None:
+    """A prefork process was given it; the worker was asked to end before it read the process's answer."""
+    app = "tests.local.user_apps.stalled"
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork", app=f"{app}:app"))
+    with release.worker("work") as worker:
+        task = release.publisher().send_task(f"{app}.work", queue="main").id
+        assert worker.process.wait(60) == 0
+        assert len(release.effects(task)) == 1
+        assert "could not ensure all messages were consumed" not in worker.log.read_text()
+    assert eventually(lambda: release.depth("main") == 0)  # acknowledged, so it does not come again
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_killed_worker_loses_what_was_acknowledged_before_the_work(
     pool: str, vhost_broker: Broker, tmp_path: Path

@@ -93,6 +93,29 @@ class BoundedControl(pidbox.gPidbox):
             self._node_stopped = self._node_shutdown = None
 
 
+class KeepsHandedOver:
+    """Consumer mixin: at the worker's end, a task that a prefork process was given counts as begun.
+
+    Celery 5.7 forgets those whose process has not been heard to have begun. The process does them all the same: nobody
+    acknowledges, so that they are done twice, and it then waits 30 s for somebody to take its results.
+    """
+
+    def on_close(self) -> None:
+        """Have them kept, as those are that were heard of: the worker waits for them and acknowledges."""
+        if is_ending():
+            for job in handed_over(self.pool):
+                job._accepted = True
+        super().on_close()
+
+
+def handed_over(pool: Any) -> list[Any]:
+    """Return the jobs that processes of the pool were given as a whole; none where it has no processes."""
+    processes = getattr(pool, "_pool", None)
+    writing = getattr(processes, "_active_writers", ())
+    jobs = getattr(processes, "_cache", {}).values()
+    return [job for job in jobs if job._write_to is not None and job._writer() not in writing]
+
+
 class OccasionalRead:
     """Stands in for a connection's `drain_events` where the caller asks at every turn of a busy loop."""
 
@@ -326,7 +349,7 @@ def extend_worker(app: Celery, topology: Mapping[str, Any], environment: Mapping
         "shared": shared,
         "ops_directory": environment.get("CELERY_WORKERS_OPS_DIR") or None,
     }
-    bases = (SafeConnections, KeepsLetters, FollowsOrders, symbol_by_name(app.conf.worker_consumer))
+    bases = (SafeConnections, KeepsHandedOver, KeepsLetters, FollowsOrders, symbol_by_name(app.conf.worker_consumer))
     app.conf.worker_consumer = type("Consumer", bases, parts)
     limits = {name: queue.get("max_deliveries") for name, queue in topology["queues"].items()}
     # Of every task whose class does not name its own.

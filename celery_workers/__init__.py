@@ -5,10 +5,10 @@ It needs Celery and nothing else, and it works with any app. `celery_workers.out
 """
 
 from celery_workers.backoff import Backoff
-from celery_workers.bulk import Outcome
 from celery_workers.calls import TaskCall
 from celery_workers.counters import Counters
 from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable, Unsendable
+from celery_workers.outcomes import Outcome
 from celery_workers.publishing import Publisher
 from celery_workers.topology import Topology
 from celery_workers.whenfull import FAIL_FAST, Keeper, Wait, WhenFull

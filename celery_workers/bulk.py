@@ -7,7 +7,6 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from amqp.exceptions import ChannelError
 from celery import Celery, Signature
@@ -19,53 +18,15 @@ from celery_workers.counters import QueueCounters, counted_as
 from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable, Unsendable, may_retry
 from celery_workers.lines import LinePool, NoLine
 from celery_workers.messages import Message
+from celery_workers.outcomes import Outcome
 from celery_workers.pipelined import PipelinedLine
+from celery_workers.senders import Sender
 from celery_workers.topology import Topology
 from celery_workers.whenfull import Wait, WhenFull
 
 # Answers are looked for at least this often while there is still something to send.
 GLANCE_EVERY_SECONDS = 0.02
 GLANCE_SECONDS = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one task of `publish_many`.
-
-    `position` is its place in the input, from 0. `error` is None when the broker has the task, or a keeper (`kept`).
-    """
-
-    call: TaskCall
-    task_id: str
-    position: int
-    attempts: int
-    error: PublishError | None = None
-    kept: bool = False
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the broker confirmed the task."""
-        return self.error is None and not self.kept
-
-    @property
-    def status(self) -> str:
-        """One word: accepted, kept, full, stored, unroutable, forbidden, unreachable, unconfirmed or unsendable.
-
-        "stored" is refused, yet kept in the queue's dead-letter queue; "unconfirmed" may be in the queue or not.
-        """
-        if self.error is None:
-            return "kept" if self.kept else "accepted"
-        if isinstance(self.error, QueueFull):
-            return "stored" if self.error.stored else "full"
-        return _WORDS.get(type(self.error), "forbidden")
-
-
-_WORDS = {
-    Unroutable: "unroutable",
-    Unreachable: "unreachable",
-    Unconfirmed: "unconfirmed",
-    Unsendable: "unsendable",
-}
 
 
 class _Entry:
@@ -127,6 +88,7 @@ class Bulk:
 
     def __init__(self, tasks: Iterable[TaskCall | Signature], settings: BulkSettings) -> None:
         self._input = enumerate(tasks)
+        self._may_block = not isinstance(tasks, list | tuple)  # before the next task, as long as it likes
         self._set = settings
         self._ended = False  # the input
         self._broken: Exception | None = None  # what the input raised
@@ -156,12 +118,15 @@ class Bulk:
     def _over(self, line: PipelinedLine[_Entry]) -> Iterator[Outcome]:
         self._silent_seconds = 0.0
         self._one_alone = False
+        sender = Sender(self._set.app, line)
         while True:
-            yield from self._settled()
+            if self._outcomes:
+                self._flush(line)  # who reads them may take long
+                yield from self._settled()
             entry = self._next(line)
             if entry is not None:
                 self._check(line, entry)
-                self._offer(line, entry)
+                self._offer(line, entry, sender)
                 if self._set.clock() - self._read_at > GLANCE_EVERY_SECONDS:
                     self._read(line, GLANCE_SECONDS)
             elif line.confirms:
@@ -189,12 +154,18 @@ class Bulk:
         if self._one_alone:
             return None
         nothing_due = not self._waiting or self._waiting[0][0] > self._set.clock()
-        has_room = len(line.confirms) + len(self._waiting) < self._set.window
-        if nothing_due and not (has_room and self._load()):
+        if nothing_due and not (self._has_room(line) and self._load()):
             return None
         if self._waiting[0][2].alone and line.confirms:
             return None
         return heapq.heappop(self._waiting)[2]
+
+    def _has_room(self, line: PipelinedLine[_Entry]) -> bool:
+        if len(line.confirms) + len(self._waiting) >= self._set.window:
+            return False
+        if self._may_block and not self._ended:
+            self._flush(line)  # nothing that was sent is to wait for what comes next
+        return True
 
     def _load(self) -> bool:
         """Take one task from the input, to be sent at once; False when there is none."""
@@ -224,7 +195,7 @@ class Bulk:
             self._wait(entry, self._set.clock())
             raise _LineLost(ConnectionError("the connection was closed"))
 
-    def _offer(self, line: PipelinedLine[_Entry], entry: _Entry) -> None:
+    def _offer(self, line: PipelinedLine[_Entry], entry: _Entry, sender: Sender) -> None:
         entry.attempts += 1
         self._one_alone = entry.alone
         entry.returned = entry.queue = None
@@ -232,13 +203,18 @@ class Bulk:
             self._count("retried", entry)
         line.start(entry)
         try:
-            # Celery would note each task as a child of the one that runs; a million of them would fill its memory.
-            (entry.dead or entry.message).send(line.producer, add_to_parent=False, result_cls=_NoResult)
+            sender.send(entry.dead or entry.message)
         except Exception as error:
             if line.started:
                 raise _LineLost(_cause(error)) from error
             self._one_alone = False
             self._unsendable(entry, error)
+
+    def _flush(self, line: PipelinedLine[_Entry]) -> None:
+        try:
+            line.flush()
+        except line.errors as error:
+            raise _LineLost(error) from error
 
     def _read(self, line: PipelinedLine[_Entry], timeout_seconds: float) -> None:
         started = self._set.clock()
@@ -367,12 +343,3 @@ def patience_seconds(error: PublishError, when_full: Wait, deadline_seconds: flo
 def _cause(error: Exception) -> BaseException:
     """Return what is behind Celery's wrapping of transport errors."""
     return (error.__cause__ or error) if isinstance(error, OperationalError) else error
-
-
-class _NoResult:
-    """Stands for the result nobody waits for; Celery's own costs as much as building the message."""
-
-    ignored: Any = None
-
-    def __init__(self, task_id: str) -> None:
-        self.id = task_id

@@ -32,9 +32,9 @@ from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.schema import CreateTable
 
 from celery_workers.backoff import Backoff, Uniform
-from celery_workers.bulk import Outcome
 from celery_workers.calls import TaskCall
 from celery_workers.errors import QueueFull, may_retry
+from celery_workers.outcomes import Outcome
 from celery_workers.publishing import Publisher
 from celery_workers.whenfull import FAIL_FAST
 

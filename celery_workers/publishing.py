@@ -12,12 +12,13 @@ from celery import Celery, Signature, Task, uuid
 from kombu.exceptions import OperationalError
 
 from celery_workers.backoff import Backoff, Uniform
-from celery_workers.bulk import Bulk, BulkLines, BulkSettings, Outcome, patience_seconds
+from celery_workers.bulk import Bulk, BulkLines, BulkSettings, patience_seconds
 from celery_workers.calls import TaskCall
 from celery_workers.counters import QueueCounters, counted_as
 from celery_workers.errors import PublishError, QueueFull, Unconfirmed, Unreachable, Unroutable, may_retry
 from celery_workers.lines import Line, LinePool, NoLine
 from celery_workers.messages import Message
+from celery_workers.outcomes import Outcome
 from celery_workers.pipelined import PipelinedLine
 from celery_workers.topology import Topology
 from celery_workers.whenfull import Wait, WhenFull, checked

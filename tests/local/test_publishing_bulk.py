@@ -233,6 +233,19 @@ def test_the_input_is_read_no_further_than_the_window(vhost_broker: Broker) -> N
     assert statuses(publisher.publish_many(calls(1))) == {"accepted": 1}  # the only connection is free again
 
 
+def test_what_was_sent_is_not_held_back_by_an_input_that_takes_its_time(vhost_broker: Broker) -> None:
+    app = make_app(vhost_broker.amqp_url, io={})
+
+    def slow() -> Iterator[TaskCall]:
+        for sent, more in ((0, 1), (1, 3), (4, 6), (10, 1)):
+            processes.wait_until(
+                lambda wanted=sent: depth(app, "io") == wanted, timeout_seconds=20, what=f"{sent} tasks in the queue"
+            )
+            yield from calls(more)
+
+    assert statuses(Publisher(app).publish_many(slow())) == {"accepted": 11}
+
+
 def test_what_the_input_raises_comes_after_the_outcomes_of_what_was_sent(vhost_broker: Broker) -> None:
     app = make_app(vhost_broker.amqp_url, io={})
 

@@ -110,6 +110,7 @@ def make_router(topology: Mapping[str, Any]) -> Callable[..., dict[str, Any]]:
                 return dict(destination)
         return {"queue": topology["default_queue"], "priority": topology["default_priority"]}
 
+    route_task.by_name_only = True  # the bulk publisher then asks once for many tasks of a name
     return route_task
 
 
@@ -236,5 +237,6 @@ def stamp(properties: dict[str, Any], **details: object) -> None:
     properties.setdefault("timestamp", int(time.time()))
 
 
+stamp.sets_timestamp_only = True  # the bulk publisher then does it itself
 signals.before_task_publish.connect(stamp, weak=False, dispatch_uid="celery-workers-timestamp")
 globals().update(make_settings(load_topology(), os.environ))

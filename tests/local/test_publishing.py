@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import kombu.utils.functional
 import pytest
 from celery import Celery
 from kombu import Queue
@@ -113,40 +114,44 @@ def test_an_exchange_that_is_not_there_is_unroutable_too(vhost_broker: Broker) -
 
 def test_publish_waits_until_there_is_room(vhost_broker: Broker) -> None:
     app = make_app(vhost_broker.amqp_url, io=limited())
-    publisher = Publisher(app, backoff=Backoff(first_seconds=0.05, max_seconds=0.2))
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            take(app, "io")
+
+    publisher = Publisher(app, sleep=wait)
     for _ in range(LIMIT):
         publisher.publish("t")
-    threading.Timer(0.5, take, (app, "io")).start()
-    started = time.monotonic()
-    publisher.publish("t", task_id="late", deadline_seconds=20)
-    assert time.monotonic() - started > 0.3
-    assert publisher.counters["retried"] >= 2
+    publisher.publish("t", task_id="late")
+    assert publisher.counters["retried"] == len(waits) == 3
     assert publisher.counters["accepted"] == LIMIT + 1
     assert depth(app, "io") == LIMIT
 
 
 def test_publish_gives_up_at_its_deadline(vhost_broker: Broker) -> None:
     app = make_app(vhost_broker.amqp_url, io=limited())
-    publisher = Publisher(app, backoff=Backoff(first_seconds=0.05, max_seconds=0.2))
+    waits: list[float] = []
+    publisher = Publisher(
+        app, backoff=Backoff(first_seconds=1, max_seconds=4, jitter=0), clock=lambda: sum(waits), sleep=waits.append
+    )
     for _ in range(LIMIT):
         publisher.publish("t")
-    started = time.monotonic()
     with pytest.raises(QueueFull) as caught:
-        publisher.publish("t", deadline_seconds=0.6)
-    assert time.monotonic() - started < 2
-    assert caught.value.attempts > 2
+        publisher.publish("t", deadline_seconds=12)
+    assert waits == [1, 2, 4, 4]  # the next attempt would be after 15 s
+    assert caught.value.attempts == 5
     assert publisher.counters["gave_up"] == 1
 
 
-def test_a_broker_that_goes_silent_is_given_up_on_in_time_and_found_again(proxy: Proxy) -> None:
+def test_a_broker_that_goes_silent_is_given_up_on_and_found_again(proxy: Proxy) -> None:
     app = make_app(proxy.url, io={})
     publisher = Publisher(app, timeout_seconds=SHORT_SECONDS)
     publisher.attempt("t")
     proxy.swallow_answers = True
-    started = time.monotonic()
-    with pytest.raises(Unconfirmed):
+    with pytest.raises(Unconfirmed):  # it ends while the broker is still silent
         publisher.attempt("t", task_id="maybe")
-    assert SHORT_SECONDS * 0.8 < time.monotonic() - started < SHORT_SECONDS * 3
     proxy.swallow_answers = False
     publisher.attempt("t")
     assert depth(app, "io") == 3  # the unconfirmed one had arrived
@@ -176,14 +181,15 @@ def test_an_idle_connection_that_was_cut_costs_nothing(proxy: Proxy) -> None:
     assert depth(app, "io") == 2
 
 
-def test_a_broker_that_is_not_there_is_unreachable_at_once() -> None:
+def test_a_broker_that_is_not_there_is_unreachable_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(kombu.utils.functional, "sleep", waits.append)  # between attempts to connect
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     publisher = Publisher(Celery(broker=f"amqp://127.0.0.1:{port}//", set_as_current=False))
-    started = time.monotonic()
     with pytest.raises(Unreachable, match=r"refused"):
         publisher.attempt("t")
-    assert time.monotonic() - started < 2
+    assert waits == []
     assert publisher.counters["unreachable"] == 1
 
 
@@ -217,16 +223,13 @@ def test_a_memory_alarm_does_not_hang_the_publisher(vhost_broker: Broker) -> Non
     publisher = Publisher(app, timeout_seconds=SHORT_SECONDS)
     rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "absolute", "1000000")
     try:
-        outcomes, longest, ends_at = ["accepted"], 0.0, time.monotonic() + 20
+        outcomes, ends_at = ["accepted"], time.monotonic() + 20
         while outcomes[-1] == "accepted" and time.monotonic() < ends_at:  # the node looks at its memory now and then
-            started = time.monotonic()
             outcomes.append(outcome(publisher))
-            longest = max(longest, time.monotonic() - started)
             time.sleep(0.1)
     finally:
         rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "0.4")
     assert outcomes[-1] == "Unconfirmed"
-    assert longest < SHORT_SECONDS * 3
     publisher.publish("t", deadline_seconds=20)
 
 

@@ -34,17 +34,18 @@ _ALL = (
     Fault(name="freeze-worker", title="A worker stands still for 15 s (SIGSTOP)", seconds=15, losses=1),
     Fault(name="stop-worker", title="A worker is told to end (SIGTERM)", seconds=1),
     Fault(name="kill-child", title="A prefork child is killed, as for want of memory", seconds=10, every_seconds=5),
-    Fault(name="restart-broker", title="RabbitMQ is stopped and started", seconds=30, ends_itself=True, losses=1),
-    Fault(name="kill-broker", title="RabbitMQ is killed and started", seconds=30, ends_itself=True, losses=1),
-    Fault(name="memory-alarm", title="RabbitMQ is out of memory and blocks publishers for 15 s", seconds=15),
+    Fault(name="restart-broker", title="RabbitMQ is stopped and started", seconds=25, ends_itself=True, losses=1),
+    Fault(name="kill-broker", title="RabbitMQ is killed and started", seconds=25, ends_itself=True, losses=1),
+    Fault(name="memory-alarm", title="RabbitMQ is out of memory and blocks publishers for 10 s", seconds=10),
     Fault(
         name="cut-connections", title="Every connection to RabbitMQ is cut, none comes up for 5 s", seconds=5, losses=1
     ),
     Fault(name="full-queue", title="A queue is full for 60 s", seconds=60),
     Fault(name="database-down", title="PostgreSQL is away for 10 s", seconds=20, ends_itself=True, opens=True),
+    Fault(name="freeze-database", title="PostgreSQL stands still for 10 s (SIGSTOP)", seconds=12, ends_itself=True),
     Fault(name="redis-down", title="Redis is away for 10 s", seconds=20, ends_itself=True),
-    Fault(name="slow-services", title="Services take 4 s longer", seconds=15),
-    Fault(name="failing-services", title="Every second call to a service fails", seconds=15),
+    Fault(name="slow-services", title="Services take 4 s longer", seconds=10),
+    Fault(name="failing-services", title="Every second call to a service fails", seconds=10),
     Fault(
         name="poison",
         title="Tasks that kill whoever runs them",

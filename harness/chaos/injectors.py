@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import psutil
 
-from harness.chaos.world import Server, World
+from harness.chaos.world import FamilyServer, Server, World
 from harness.errors import HarnessError
 
 ANSWER_SECONDS = 3.0
@@ -20,6 +21,7 @@ FULL_QUEUE, EXPIRING_QUEUE, CHANGING_QUEUE = "io", "mixed", "io"
 SLOWER_SECONDS = 4.0
 FAILING_RATIO = 0.5
 LITTLE_MEMORY = "1MB"
+FREEZE_SECONDS = 10.0  # twice as long as the application waits for a new connection
 
 
 @dataclass
@@ -123,6 +125,37 @@ class RestartServer(Once):
         if not self.server.answers():
             raise HarnessError("a server that was ended did not come back in the time of its fault")
         return f"answers after {self.clock() - self.begun_at:.1f} s"
+
+
+@dataclass
+class FreezeServer(Once):
+    """Has a server stand still: connections to it stay, and nothing is answered.
+
+    It goes on by a timer, since who looks at the schedule may itself be waiting for the server.
+    """
+
+    server: FamilyServer
+    seconds: float
+    timer: threading.Timer | None = None
+
+    def begin(self) -> str:
+        """Freeze it."""
+        self.server.signal_all(signal.SIGSTOP)
+        self.timer = threading.Timer(self.seconds, self.server.signal_all, args=[signal.SIGCONT])
+        self.timer.daemon = True
+        self.timer.start()
+        return signal.Signals.SIGSTOP.name
+
+    def over(self) -> bool:
+        """Whether it has gone on."""
+        return self.timer is not None and not self.timer.is_alive()
+
+    def end(self) -> str:
+        """Have it go on where it does not yet."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.server.signal_all(signal.SIGCONT)
+        return signal.Signals.SIGCONT.name
 
 
 @dataclass
@@ -333,6 +366,7 @@ def make(world: World, *, clock: Callable[[], float]) -> dict[str, Any]:
         "cut-connections": CutConnections(world),
         "full-queue": StopConsuming(world, FULL_QUEUE, FULL_LENGTH_MESSAGES),
         "database-down": restart(world.database, signal.SIGINT, 10.0),
+        "freeze-database": FreezeServer(world, world.database, FREEZE_SECONDS),
         "redis-down": restart(world.redis, signal.SIGTERM, 10.0),
         "slow-services": ChangeServices(world, slower),
         "failing-services": ChangeServices(world, lambda rules: {**rules, "error_ratio": FAILING_RATIO}),

@@ -67,6 +67,17 @@ class Restartable:
         if self.runs and self._running is not None and self._running.pid is not None:
             os.kill(self._running.pid, number)
 
+    def signal_all(self, number: int) -> None:
+        """Send a signal to it and to every process it has started, it first: where it is stopped it starts no more."""
+        if not self.runs or self._running is None or self._running.pid is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = psutil.Process(self._running.pid)
+            family.send_signal(number)
+            for child in family.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.send_signal(number)
+
     def start(self) -> None:
         """Start it again where it was, and return when it answers. Raises HarnessError."""
         self.signal(signal.SIGKILL)

@@ -33,6 +33,13 @@ class Server(Protocol):
         """Whether it serves."""
 
 
+class FamilyServer(Server, Protocol):
+    """A server of several processes."""
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to it and to every process it has started."""
+
+
 @dataclass(frozen=True)
 class World:
     """One run. `deployments` gives each class's Deployment; `app` publishes and controls past the proxy."""
@@ -44,7 +51,7 @@ class World:
     management: Management
     proxies: Proxies
     proxied: tuple[str, ...]
-    database: Server
+    database: FamilyServer
     redis: Server
     redis_url: str
     services: Services

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -18,6 +19,8 @@ import psycopg
 import pytest
 import redis as client
 
+from harness.chaos.injectors import FreezeServer
+from harness.chaos.site import own_postgresql
 from harness.errors import InputError
 from harness.services import postgresql as postgresql_service
 from harness.services import redis as redis_service
@@ -95,6 +98,23 @@ def test_postgresql_killed_comes_back_with_its_rows(tmp_path: Path) -> None:
             assert second.url == first.url
             assert one.execute("SELECT number FROM kept").fetchone() == (7,)
     assert not home.data.exists() or home.account is None
+
+
+def test_a_postgresql_that_stands_still_answers_nobody_and_goes_on_by_itself(tmp_path: Path) -> None:
+    """The look at it is what the thread would do that ends a fault at its time."""
+    world: Any = None  # a server is all it touches
+    with own_postgresql(tmp_path) as (server, _), psycopg.connect(server.url, autocommit=True) as connection:
+        long, short = FreezeServer(world, server, 60.0), FreezeServer(world, server, 0.3)
+        long.begin()
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(server.url, connect_timeout=2)
+        assert not long.over()
+        long.end()
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        short.begin()
+        assert connection.execute("SELECT 2").fetchone() == (2,)
+        assert eventually(short.over)
+        short.end()
 
 
 @pytest.mark.parametrize("service", ["redis", "postgresql"])

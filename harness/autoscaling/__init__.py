@@ -26,7 +26,8 @@ KEDA:
                                                               # None: the queue is not there; only if trigger.external
     is_active(trigger, queues) -> bool | None
     serve(scaled, trigger, milli, failures=0, ...) -> Served  # with the ScaledObject's fallback
-    active, error = activity(scaled, [is_active(trigger, queues) for trigger in scaled.triggers])
+    polled(is_active(trigger, queues), served) -> bool | None # ... and while the fallback stands in
+    active, error = activity(scaled, activities)              # of the whole object, from each trigger's
     activate(scaled, current_replicas=0, active=active, error=error, last_active_seconds=None,
              created_seconds=0.0, now_seconds=now) -> Activation    # 0 <-> 1, once every scaled.polling_seconds
 """
@@ -38,7 +39,7 @@ from harness.autoscaling.keda import Fallback, ScaledObject, hpa_from_scaled_obj
 from harness.autoscaling.metrics import Proposal, samples_by_name
 from harness.autoscaling.observation import Observation, PodSample
 from harness.autoscaling.quantity import format_milli, parse_milli
-from harness.autoscaling.serving import Served, fallback_milli, is_active, metric_milli, serve
+from harness.autoscaling.serving import Served, fallback_milli, is_active, metric_milli, polled, serve
 from harness.autoscaling.spec import (
     Behavior,
     ControllerConfig,
@@ -81,6 +82,7 @@ __all__ = [
     "is_active",
     "metric_milli",
     "parse_milli",
+    "polled",
     "samples_by_name",
     "serve",
     "trigger_metrics",

@@ -22,7 +22,7 @@ class Activation:
 
 
 def activity(scaled: ScaledObject, active: Iterable[bool | None]) -> tuple[bool, bool]:
-    """Return (active, error) of the whole object from its triggers' `is_active` (None: it failed).
+    """Return (active, error) of the whole object from its triggers' activity (`polled`; None: it failed).
 
     An object of nothing but cpu and memory triggers counts as active: nothing could wake it.
     """

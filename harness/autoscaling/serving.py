@@ -168,6 +168,15 @@ def serve(
     return Served(value, failures, by_fallback=value is not None)
 
 
+def polled(active: bool | None, served: Served) -> bool | None:
+    """Return a trigger's activity at a polling, from `is_active` and from what is served then; None when it failed.
+
+    While the fallback stands in for a metric its trigger counts as active: KEDA wakes the target, and no cooldown
+    begins (scale_handler.go, getScalerState).
+    """
+    return True if served.by_fallback else active
+
+
 def fallback_milli(
     fallback: Fallback, trigger: TriggerMetric, *, current_replicas: int, ready_replicas: int
 ) -> int | None:

@@ -84,8 +84,8 @@ class ControlLoop:
                 self.set_replicas(deployment.name, decision.desired, decision.reason, now)
 
     def _poll(self, autoscaler: Autoscaler, now: float) -> None:
-        desired = self._deployments[autoscaler.deployment].desired
-        outcome = autoscaler.poll(desired=desired, sight=self._look(), now=now)
+        state = self._deployments[autoscaler.deployment].state()
+        outcome = autoscaler.poll(desired=state.desired, ready=state.ready, sight=self._look(), now=now)
         if outcome.replicas is not None:
             self.set_replicas(autoscaler.deployment, outcome.replicas, f"KEDA: {outcome.reason}", now)
 

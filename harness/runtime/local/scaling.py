@@ -13,6 +13,7 @@ from harness.autoscaling import (
     Observation,
     PodSample,
     ScaledObject,
+    Served,
     State,
     TriggerMetric,
     activate,
@@ -21,6 +22,7 @@ from harness.autoscaling import (
     hpa_from_scaled_object,
     is_active,
     metric_milli,
+    polled,
     serve,
 )
 from harness.broker.stats import QueueStats
@@ -89,8 +91,9 @@ class Autoscaler:
     def observe(self, pods: Sequence[PodSample], *, desired: int, sight: Sight, now: float) -> Observation:
         """Return what the controller sees now."""
         external: dict[str, tuple[int, ...]] = {}
+        ready = sum(bool(pod.ready) and not pod.deleting for pod in pods)
         for trigger in self.triggers:
-            value = self._served(trigger, pods, desired, sight, now)
+            value = self._served(trigger, ready, desired, sight, now).milli
             if value is not None:
                 external[trigger.name] = (value,)
         return Observation(
@@ -106,11 +109,14 @@ class Autoscaler:
         decision, self._state = decide(self.spec, self._state, observation, now_seconds=now)
         return decision
 
-    def poll(self, *, desired: int, sight: Sight, now: float) -> Activation:
-        """Decide as KEDA's operator does once a polling interval. Only for a ScaledObject."""
+    def poll(self, *, desired: int, ready: int, sight: Sight, now: float) -> Activation:
+        """Decide as KEDA's operator does once a polling interval; `ready` pods. Only for a ScaledObject."""
         if self.keda is None:
             raise ValueError(f"{self.spec.name} is no ScaledObject")
-        answers = [self._active(trigger, sight, now) for trigger in self.keda.triggers]
+        answers = [
+            polled(self._active(trigger, sight, now), self._served(trigger, ready, desired, sight, now))
+            for trigger in self.triggers
+        ]
         active, error = activity(self.keda, answers)
         outcome = activate(
             self.keda,
@@ -124,21 +130,19 @@ class Autoscaler:
         self._last_active_at = outcome.last_active_seconds
         return outcome
 
-    def _served(
-        self, trigger: TriggerMetric, pods: Sequence[PodSample], desired: int, sight: Sight, now: float
-    ) -> int | None:
+    def _served(self, trigger: TriggerMetric, ready: int, desired: int, sight: Sight, now: float) -> Served:
         if self.keda is None:
-            return None
+            return Served(None)
         served = serve(
             self.keda,
             trigger,
             _answer(trigger, sight, now),
             failures=self._failures.get(trigger.name, 0),
             current_replicas=desired,
-            ready_replicas=sum(bool(pod.ready) and not pod.deleting for pod in pods),
+            ready_replicas=ready,
         )
         self._failures[trigger.name] = served.failures
-        return served.milli
+        return served
 
     def _active(self, trigger: TriggerMetric, sight: Sight, now: float) -> bool | None:
         if sight.queues is None and trigger.kind == "rabbitmq":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.autoscaling import HpaSpec, fallback_milli, hpa_from_scaled_object, is_active, metric_milli, serve
+from harness.autoscaling import HpaSpec, fallback_milli, hpa_from_scaled_object, is_active, metric_milli, polled, serve
 from harness.autoscaling.serving import metric_value, reading
 from tests.unit.autoscaling.builders import once
 from tests.unit.autoscaling.keda_builders import Queue, cron, manifest, rabbitmq, resource_trigger, scaled, trigger
@@ -109,6 +109,14 @@ def test_the_fallback_serves_after_more_failures_than_its_threshold():
         answers.append(served.milli)
     assert answers == [None, None, 1_200_000, 1_200_000]
     assert serve(made, made.triggers[0], 5000, failures=failures).failures == 0
+
+
+def test_a_trigger_is_active_while_the_fallback_stands_in():
+    made = scaled(rabbitmq(), fallback=FALLBACK)
+    failing = [serve(made, made.triggers[0], None, failures=failures) for failures in (0, 1, 2)]
+    assert [polled(None, served) for served in failing] == [None, None, True]
+    answered = serve(made, made.triggers[0], 5000)
+    assert [polled(active, answered) for active in (True, False)] == [True, False]
 
 
 def test_without_a_fallback_an_error_stays_an_error():

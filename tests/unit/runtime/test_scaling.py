@@ -66,11 +66,11 @@ def test_no_answer_and_no_such_queue_are_failed_metrics() -> None:
 def test_keda_polls_between_zero_and_one() -> None:
     autoscaler = scaler(scaled_object(minimum=0))
     assert autoscaler.minimum == 0
-    assert autoscaler.poll(desired=0, sight=queues(0), now=10.0).replicas is None
-    assert autoscaler.poll(desired=0, sight=queues(1), now=20.0).replicas == 1
-    assert autoscaler.poll(desired=1, sight=queues(0), now=20.5).replicas is None  # cooling down
-    assert autoscaler.poll(desired=1, sight=queues(0), now=30.0).replicas == 0
-    assert autoscaler.poll(desired=1, sight=Sight(None, "down"), now=40.0).replicas is None
+    assert autoscaler.poll(desired=0, ready=0, sight=queues(0), now=10.0).replicas is None
+    assert autoscaler.poll(desired=0, ready=0, sight=queues(1), now=20.0).replicas == 1
+    assert autoscaler.poll(desired=1, ready=1, sight=queues(0), now=20.5).replicas is None  # cooling down
+    assert autoscaler.poll(desired=1, ready=1, sight=queues(0), now=30.0).replicas == 0
+    assert autoscaler.poll(desired=1, ready=1, sight=Sight(None, "down"), now=40.0).replicas is None
 
 
 def test_a_fallback_takes_the_place_of_a_metric_that_failed_too_often() -> None:

@@ -25,7 +25,7 @@ FallbackBehavior = Literal["static", "currentReplicas", "currentReplicasIfHigher
 FALLBACK_BEHAVIORS = ("static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower")
 
 _FALSE_TEXTS = ("0", "f", "F", "FALSE", "false", "False")
-_LABEL_LENGTH = 63
+_MAX_NAME_LENGTH = 63  # both names become labels
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ def trigger_metrics(manifest: Mapping[str, Any]) -> list[TriggerMetric]:
 def hpa_from_scaled_object(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the HPA manifest KEDA makes of a ScaledObject; it can be given to `HpaSpec.from_manifest`."""
     scaled = ScaledObject.from_manifest(manifest)
-    config = _hpa_config(manifest)
-    name = config.get("name") or f"keda-hpa-{scaled.name}"
+    config, name = _hpa_config(manifest), _hpa_name(scaled.name, manifest)
     spec: dict[str, Any] = {
         "scaleTargetRef": {
             "apiVersion": scaled.target_api_version,
@@ -127,6 +126,7 @@ def _read(name: str, manifest: Mapping[str, Any]) -> ScaledObject:
         fallback=_fallback(spec.get("fallback")),
         **_annotations(manifest),
     )
+    _check_names(name, _hpa_name(name, manifest))
     _check(scaled, minimum=scaled.hpa_min_replicas if spec.get("minReplicaCount") is not None else 0)
     return scaled
 
@@ -135,6 +135,9 @@ def _triggers(value: Any) -> tuple[TriggerMetric, ...]:
     triggers = tuple(read_trigger(entry, index) for index, entry in enumerate(sequence(value, "spec.triggers")))
     if not triggers:
         raise ValueError("spec.triggers is empty")
+    names = [entry["name"] for entry in value if entry.get("name")]
+    if len(set(names)) != len(names):
+        raise ValueError("spec.triggers: two have the same name")
     return triggers
 
 
@@ -154,6 +157,16 @@ def _check(scaled: ScaledObject, *, minimum: int) -> None:
         raise ValueError("spec.minReplicaCount 0 needs a trigger besides cpu and memory")
     if scaled.fallback is not None:
         raise ValueError("spec.fallback needs a trigger besides cpu and memory")
+
+
+def _check_names(name: str, hpa_name: str) -> None:
+    if len(name) > _MAX_NAME_LENGTH:
+        raise ValueError(f"metadata.name has {len(name)} characters, KEDA allows {_MAX_NAME_LENGTH}")
+    if len(hpa_name) > _MAX_NAME_LENGTH:
+        raise ValueError(
+            f"its autoscaler's name {hpa_name} has {len(hpa_name)} characters, KEDA allows {_MAX_NAME_LENGTH}: set "
+            "spec.advanced.horizontalPodAutoscalerConfig.name"
+        )
 
 
 def _fallback(value: Any) -> Fallback | None:
@@ -198,6 +211,10 @@ def _hpa_config(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     return optional_mapping(_advanced(manifest["spec"]).get(key), f"spec.advanced.{key}")
 
 
+def _hpa_name(name: str, manifest: Mapping[str, Any]) -> str:
+    return _hpa_config(manifest).get("name") or f"keda-hpa-{name}"
+
+
 def _metric(trigger: TriggerMetric, owner: str) -> dict[str, Any]:
     target: dict[str, Any] = {"type": trigger.metric_type}
     if trigger.metric_type == "Utilization":
@@ -229,11 +246,12 @@ def _metadata(manifest: Mapping[str, Any], owner: str, name: str) -> dict[str, A
     result: dict[str, Any] = {
         "name": name,
         "labels": {
-            "app.kubernetes.io/name": _label(name),
+            "app.kubernetes.io/name": name,
             "app.kubernetes.io/version": KEDA_VERSION,
             "app.kubernetes.io/part-of": owner,
             "app.kubernetes.io/managed-by": "keda-operator",
-            **{key: value for key, value in own.items() if key not in excluded},
+            # the operator labels the ScaledObject itself before anything else
+            **{key: value for key, value in {**own, OWNER_LABEL: owner}.items() if key not in excluded},
         },
     }
     if "namespace" in metadata:
@@ -241,13 +259,3 @@ def _metadata(manifest: Mapping[str, Any], owner: str, name: str) -> dict[str, A
     if annotations:
         result["annotations"] = dict(annotations)
     return result
-
-
-def _label(name: str) -> str:
-    """Cut a label to its allowed length, not ending in punctuation; a shorter one stays as it is."""
-    if len(name) <= _LABEL_LENGTH:
-        return name
-    cut = name[:_LABEL_LENGTH]
-    while cut and not cut[-1].isalnum():
-        cut = cut[:-1]
-    return cut

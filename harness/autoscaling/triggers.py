@@ -71,6 +71,8 @@ def read_trigger(entry: Any, index: int) -> TriggerMetric:
     metadata = _metadata(trigger.get("metadata"), f"{path}.metadata")
     if kind == "rabbitmq":
         return _rabbitmq(trigger, metadata, index, path)
+    if trigger.get("useCachedMetrics"):
+        raise ValueError(f"{path}.useCachedMetrics is not for {kind} triggers")
     if kind == "cron":
         return _cron(trigger, metadata, index, path)
     return _resource(trigger, metadata, index, path)
@@ -152,7 +154,6 @@ def _cron(trigger: Mapping[str, Any], metadata: Mapping[str, str], index: int, p
         value_milli=1000,
         window=CronWindow.parse(start=start, end=end, timezone=timezone, path=where),
         desired_replicas=int(desired),
-        uses_cache=bool(trigger.get("useCachedMetrics")),
     )
 
 

@@ -109,9 +109,22 @@ def test_labels_are_kedas_and_the_objects_own():
     assert labels["team"] == "mail"
     assert "secret" not in labels
     assert labels["app.kubernetes.io/part-of"] == "celery-io-worker"
-    document["metadata"]["name"] = "a" * 54 + "-bcd"
-    name_label = hpa_from_scaled_object(document)["metadata"]["labels"]["app.kubernetes.io/name"]
-    assert name_label == "keda-hpa-" + "a" * 54
+    assert labels["app.kubernetes.io/name"] == "keda-hpa-celery-io-worker"
+    assert labels["scaledobject.keda.sh/name"] == "celery-io-worker"
+
+
+def test_a_name_too_long_for_a_label_is_refused():
+    document = manifest()
+    document["metadata"]["name"] = "a" * 55
+    with pytest.raises(
+        ValueError, match=r"keda-hpa-a* has 64 characters, .*: set .*horizontalPodAutoscalerConfig.name"
+    ):
+        hpa_from_scaled_object(document)
+    document["spec"]["advanced"] = {"horizontalPodAutoscalerConfig": {"name": "io"}}
+    assert hpa_from_scaled_object(document)["metadata"]["name"] == "io"
+    document["metadata"]["name"] = "a" * 64
+    with pytest.raises(ValueError, match=r"metadata.name has 64 characters"):
+        hpa_from_scaled_object(document)
 
 
 def test_defaults_of_the_object():
@@ -177,6 +190,8 @@ def test_refuses_naming_trigger_and_key(metadata, message):
         ([cron(start="61 * * * *")], {}, "cron field minute is '61'"),
         ([cron(start="* * * *")], {}, "has 4 fields"),
         ([cron(replicas="0")], {}, "desiredReplicas is 0"),
+        ([{**cron(), "useCachedMetrics": True}], {}, "useCachedMetrics is not for cron triggers"),
+        ([{**rabbitmq(), "name": "a"}, {**cron(), "name": "a"}], {}, "two have the same name"),
     ],
 )
 def test_refuses_objects(triggers, spec, message):

@@ -26,7 +26,7 @@ from harness.errors import HarnessError
 from tests.conformance import kept
 from tests.conformance.compare import Compared, compare
 from tests.conformance.coverage import Coverage
-from tests.conformance.oracle import TOOL, Controller
+from tests.conformance.oracle import CONTROLLER, Controller
 
 HOURS = 4000
 CHUNK_HOURS = 25
@@ -75,7 +75,7 @@ def _positive(text: str) -> int:
 def _compare(controller: Controller, options: argparse.Namespace) -> int:
     seeds = range(options.seed, options.seed + options.hours)
     started_at, started = datetime.now(UTC), time.monotonic()
-    print(f"seeds {seeds[0]}-{seeds[-1]}, Kubernetes {tools.pinned_version(TOOL)}", flush=True)
+    print(f"seeds {seeds[0]}-{seeds[-1]}, Kubernetes {tools.pinned_version(CONTROLLER)}", flush=True)
     whole = _all(controller, seeds, options.jobs)
     result = {
         "started_at": started_at.isoformat(timespec="seconds"),
@@ -115,7 +115,7 @@ def _all(controller: Controller, seeds: range, jobs: int) -> Compared:
 
 def _versions() -> dict[str, str]:
     return {
-        "kubernetes": tools.pinned_version(TOOL),
+        "kubernetes": tools.pinned_version(CONTROLLER),
         "celery-workers": version("celery-workers"),
         "python": platform.python_version(),
     }

@@ -9,7 +9,7 @@ from harness.autoscaling import Decision, HpaSpec
 from harness.autoscaling.replay import replay
 from tests.conformance import coverage
 from tests.conformance.coverage import Coverage
-from tests.conformance.hours import Document, flags_of, make_hour
+from tests.conformance.hours import Document, flags_of, live
 from tests.conformance.oracle import Oracle
 
 
@@ -35,10 +35,9 @@ def desired(hour: Document) -> list[int]:
 
 def compare(seeds: Sequence[int], oracle: Oracle) -> Compared:
     """Ask both about the hours of these seeds."""
-    hours = [make_hour(seed) for seed in seeds]
+    lived = [live(seed) for seed in seeds]
     count, differing, met = 0, [], Coverage()
-    for seed, hour, theirs in zip(seeds, hours, oracle(hours), strict=True):
-        ours = decided(hour)
+    for seed, (hour, ours), theirs in zip(seeds, lived, oracle([hour for hour, _ in lived]), strict=True):
         count += len(theirs)
         met.add(coverage.of_hour(hour, ours))
         if [decision.desired for decision in ours] != theirs:

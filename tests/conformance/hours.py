@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.autoscaling import ControllerConfig, HpaSpec, State, decide, parse_milli
+from harness.autoscaling import ControllerConfig, Decision, HpaSpec, State, decide, parse_milli
 from harness.autoscaling.replay import read_observation
 
 HOUR_SECONDS = 3600.0
@@ -28,12 +28,17 @@ def make_hour(seed: int, *, seconds: float = HOUR_SECONDS, simple: bool = False)
 
     Such an hour is small, and its rate policies are seldom drowned by anything else.
     """
+    return live(seed, seconds=seconds, simple=simple)[0]
+
+
+def live(seed: int, *, seconds: float = HOUR_SECONDS, simple: bool = False) -> tuple[Document, list[Decision]]:
+    """Return a random hour and what the core decided in it."""
     rng = random.Random(seed)
     simple = simple or rng.random() < 0.3
     manifest, flags = _manifest(rng, simple=simple), _flags(rng)
     world = _World(rng, manifest, simple=simple)
     spec = HpaSpec.from_manifest(manifest, controller=ControllerConfig(**flags))
-    observations, state, t = [], State(), 0.0
+    observations, decisions, state, t = [], [], State(), 0.0
     jitters = rng.choice([(0.0,), (0.0,), (0.0, 0.0, 1.0), (0.0, 0.25, 3.3)])
     while t < seconds:
         t = round(t + flags["sync_seconds"] + rng.choice(jitters), 3)
@@ -41,8 +46,9 @@ def make_hour(seed: int, *, seconds: float = HOUR_SECONDS, simple: bool = False)
         observations.append(document)
         _, observation = read_observation(document)
         decision, state = decide(spec, state, observation, now_seconds=t)
+        decisions.append(decision)
         world.wanted = decision.desired
-    return {"id": str(seed), "hpa": manifest, "controller": flags, "observations": observations}
+    return {"id": str(seed), "hpa": manifest, "controller": flags, "observations": observations}, decisions
 
 
 def _flags(rng: random.Random) -> dict[str, Any]:

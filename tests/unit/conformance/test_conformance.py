@@ -10,12 +10,12 @@ import pytest
 from tests.conformance import coverage, kept
 from tests.conformance.compare import compare, decided, desired, first_difference
 from tests.conformance.coverage import Coverage
-from tests.conformance.hours import Document, make_hour
+from tests.conformance.hours import Document, live, make_hour
 from tests.conformance.shrink import shrink, smallest
 from tests.unit.autoscaling import trace_files
 
 SAMPLE_HOURS = 150
-SAMPLE_SECONDS = 900.0
+SAMPLE_SECONDS = 450.0
 EDGE = 5  # the wrong oracle never goes above it
 
 
@@ -32,8 +32,7 @@ def right(hours: Sequence[Document]) -> list[list[int]]:
 def test_a_sample_of_hours_meets_every_feature():
     met = Coverage()
     for seed in range(1, SAMPLE_HOURS + 1):
-        hour = make_hour(seed, seconds=SAMPLE_SECONDS)
-        met.add(coverage.of_hour(hour, decided(hour)))
+        met.add(coverage.of_hour(*live(seed, seconds=SAMPLE_SECONDS)))
         if not met.missing():
             return
     assert met.missing() == []
@@ -48,6 +47,11 @@ def test_coverage_counts_hours_and_decisions():
     assert sum(raised) > 0
     (row,) = [row for row in met.rows() if row[0] == "replicas raised"]
     assert row == ("replicas raised", sum(count > 0 for count in raised), sum(raised))
+
+
+def test_what_was_decided_while_an_hour_was_made_is_what_a_replay_decides():
+    hour, decisions = live(9, seconds=600.0)
+    assert decided(hour) == decisions
 
 
 def test_an_hour_is_the_same_each_time():

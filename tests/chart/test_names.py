@@ -51,6 +51,17 @@ def test_the_longest_release_and_class_fit(name: str) -> None:
     assert [problem.text() for problem in check(manifests) if problem.severity == "error"] == []
 
 
+def test_the_autoscaler_keda_makes_of_the_longest_release_fits() -> None:
+    values = refresh.files()["keda"]
+    for release in (LONGEST_RELEASE, "celery"):
+        objects = [one for one in render(values, release=release) if one["kind"] == "ScaledObject"]
+        assert objects
+        for one in objects:
+            config = one["spec"]["advanced"]["horizontalPodAutoscalerConfig"]
+            assert len(config.get("name", f"keda-hpa-{one['metadata']['name']}")) <= LONGEST_NAME
+            assert ("name" in config) == (release == LONGEST_RELEASE)
+
+
 @pytest.mark.parametrize("name", refresh.files())
 def test_two_releases_of_a_namespace_share_no_object(name: str) -> None:
     values = refresh.files()[name]

@@ -10,17 +10,19 @@ Any other database is a server that may be away: it has a circuit breaker, and w
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sqlite3
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.schema import CreateTable
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 T = TypeVar("T")
 
@@ -49,7 +52,12 @@ _BUSY_STATES = ("40", "55P03")
 _PAUSE_SECONDS = (0.001, 0.010)
 _SQLITE_CONNECTIONS = 4
 _SCHEMA_ATTEMPTS = 5
-_TURN = 0x6578616D78  # "examx": any number that nobody else locks
+TURN = 0x6578616D78
+"""An advisory lock of PostgreSQL's; "examx", as good as any number that nobody else locks."""
+_SERVER_CONNECTIONS = 15
+"""Of a process. All are kept: opening one costs the server more than a transaction does."""
+_TRUSTED_SECONDS = 1.0
+"""A connection that was used so lately is not asked whether it still stands: that is a journey for each transaction."""
 
 _engines: dict[tuple[int, str], Engine] = {}
 _engines_lock = threading.Lock()
@@ -79,17 +87,18 @@ def write(work: Callable[[Connection], T], *, database_url: str | None = None) -
 
 
 def read(work: Callable[[Connection], T], *, database_url: str | None = None) -> T:
-    """Run `work` on a connection without taking the write lock."""
+    """Run `work` on a connection without taking the write lock, each statement for itself."""
     url = database_url or settings.current().database_url
-    return _patiently(url, lambda: _attempt(lambda: _reading(engine(url), work)))
+    return _patiently(url, lambda: _attempt(lambda: _reading(engine(url), work, alone=True)))
 
 
 def look(work: Callable[[Connection], T], *, database_url: str | None = None) -> T:
-    """As `read`, for those who only watch: without patience and without a breaker. Raises AwayError."""
+    """As `read`, for those who only watch: one transaction, without patience and breaker. Raises AwayError."""
     url = database_url or settings.current().database_url
     return _translated(lambda: _attempt(lambda: _reading(engine(url), work)))
 
 
+@cache
 def breaker_name(url: str) -> str | None:
     """The name of a database's circuit breaker; None for a file, which is not away."""
     parts = make_url(url)
@@ -119,13 +128,19 @@ def _translated(step: Callable[[], T]) -> T:
         raise
 
 
-def take_turn(connection: Connection) -> None:
-    """Have transactions from here to their commit one after the other, so that numbers are committed in their order.
+def is_postgresql(connection: Connection) -> bool:
+    """Whether writers take turns with readers by locks; on SQLite they do so by themselves."""
+    return connection.dialect.name == "postgresql"
 
-    On SQLite they are so from their beginning. Taken last, it holds nobody up for longer than a commit.
+
+def wait_for_writers(connection: Connection) -> None:
+    """Wait for transactions that hold TURN, and hold up the next ones to the end of this transaction.
+
+    What is read then has every number below the highest that will ever be there. Writers share TURN and take it last:
+    they never wait for each other, and hold a reader up for no longer than a commit.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
+    if is_postgresql(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(TURN)))
 
 
 def _attempt(step: Callable[[], T]) -> T:
@@ -148,8 +163,11 @@ def _transaction(bound: Engine, work: Callable[[Connection], T]) -> T:
         return result
 
 
-def _reading(bound: Engine, work: Callable[[Connection], T]) -> T:
+def _reading(bound: Engine, work: Callable[[Connection], T], *, alone: bool = False) -> T:
+    """`alone`: a server is spared a transaction's begin and end around each statement."""
     with bound.connect() as connection:
+        if alone and is_postgresql(connection):
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         return work(connection)
 
 
@@ -166,7 +184,23 @@ def _open(url: str) -> Engine:
 
 def _open_server(url: str) -> Engine:
     options = {"connect_timeout": CONNECT_SECONDS} if make_url(url).get_backend_name() == "postgresql" else {}
-    return create_engine(url, pool_pre_ping=True, connect_args=options)
+    opened = create_engine(url, pool_size=_SERVER_CONNECTIONS, max_overflow=0, connect_args=options)
+    event.listen(opened, "checkin", _note_use)
+    event.listen(opened, "checkout", lambda connection, record, _: _ask_if_idle(opened, connection, record))
+    return opened
+
+
+def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ask_if_idle(opened: Engine, connection: Any, record: ConnectionPoolEntry) -> None:
+    """Have the pool open new connections where one that stood idle is lost, as SQLAlchemy's own pre-ping does."""
+    if time.monotonic() - record.info.get("used_at", math.inf) > _TRUSTED_SECONDS:
+        try:
+            opened.dialect.do_ping(connection)
+        except opened.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _open_sqlite(url: str) -> Engine:

@@ -18,7 +18,7 @@ def _table(name: str, *columns: Column[object]) -> Table:
 task_effects = Table(
     "task_effects",
     metadata,
-    # `seq` is the readers' cursor: writers take turns, so a higher seq is never committed before a lower one.
+    # `seq` is the readers' cursor: a reader never sees one before a lower one (examx.database).
     Column("seq", Integer, primary_key=True),
     Column("task_id", String(TASK_ID_LENGTH), nullable=False, unique=True),
     Column("task", String(64), nullable=False),

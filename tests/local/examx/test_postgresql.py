@@ -19,18 +19,19 @@ def database_url(own_database: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def test_a_reader_that_goes_on_from_the_last_marker_misses_none(database_url: str) -> None:
-    """The earlier number is committed first, although its transaction takes longer."""
-    later = threading.Thread(target=lambda: effects.once(task_id="later", task="t", kind="row"))
+    """Of two numbers the higher is committed first; the reader waits for the lower one."""
+    seen: list[effects.Marker] = []
+    reader = threading.Thread(target=lambda: seen.extend(effects.markers_after(0, database_url=database_url)))
     with database.engine(database_url).connect() as connection:
-        database.take_turn(connection)
-        connection.execute(effects._INSERT, {"task_id": "earlier", "task": "t", "kind": "row", "created_at": 1.0})
-        later.start()
-        later.join(0.5)
-        assert later.is_alive(), "the later one was committed first"
-        assert effects.markers_after(0, database_url=database_url) == []
+        marker = {"task_id": "earlier", "task": "t", "kind": "row", "created_at": 1.0}
+        connection.execute(effects._INSERT_IN_TURN, marker)
+        assert effects.once(task_id="later", task="t", kind="row"), "writers wait for each other"
+        reader.start()
+        reader.join(0.5)
+        assert reader.is_alive(), "the reader went past a number that was not committed"
         connection.commit()
-    later.join(10)
-    assert [one.task_id for one in effects.markers_after(0, database_url=database_url)] == ["earlier", "later"]
+    reader.join(10)
+    assert [one.task_id for one in seen] == ["earlier", "later"]
 
 
 def test_a_task_is_done_once(database_url: str) -> None:

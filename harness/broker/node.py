@@ -20,6 +20,7 @@ START_SECONDS = 60.0  # about 8 s on an idle machine; a loaded one takes several
 # A delivery that is not acknowledged within this closes its worker's channel and with it the whole worker, so it stands
 # above any task's time limit; the queues' own consumer-timeout (RabbitMQ 4.0 and later) can be shorter.
 CONSUMER_TIMEOUT_SECONDS = 6 * 3600
+NAME_FILE = "name"
 
 _DIRECTORIES = (
     "/usr/lib/rabbitmq/bin",  # Debian, Fedora; before PATH, whose script changes user and drops the environment
@@ -150,18 +151,30 @@ def environment(directory: Path, ports: Ports, *, name: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def run(server: Path, directory: Path, *, port: int | None = None) -> Iterator[Node]:
+def run(server: Path, directory: Path, *, port: int | None = None, keep: bool = False) -> Iterator[Node]:
     """Run one node below `directory` until the block ends.
 
-    `port` fixes the AMQP port: taken, it is an InputError. Raises HarnessError when the node does not come up.
+    `port` fixes the AMQP port: taken, it is an InputError. With `keep` a later call in the same directory goes on with
+    the node's data, on other ports. Raises HarnessError when the node does not come up.
     """
     if port is not None:
         processes.require_free_port(port, option="RabbitMQ's port")
+
+    def start(trial: contextlib.ExitStack, attempt: int) -> Node:
+        home = directory / ("node" if keep else f"node-{attempt}")
+        return _start(trial, server, home, _choose_ports(port), name=_name(home))
+
     with contextlib.ExitStack() as stack:
-        yield starting.with_retries(
-            stack,
-            lambda trial, attempt: _start(trial, server, directory / f"node-{attempt}", _choose_ports(port)),
-        )
+        yield starting.with_retries(stack, start)
+
+
+def _name(home: Path) -> str:
+    """Return the node's name: its data belongs to it."""
+    file = home / NAME_FILE
+    if not file.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"cw{secrets.token_hex(4)}@localhost")
+    return file.read_text()
 
 
 def _choose_ports(port: int | None) -> Ports:
@@ -172,9 +185,9 @@ def _choose_ports(port: int | None) -> Ports:
     return Ports(port or amqp, *others)
 
 
-def _start(stack: contextlib.ExitStack, server: Path, home: Path, ports: Ports) -> Node:
+def _start(stack: contextlib.ExitStack, server: Path, home: Path, ports: Ports, *, name: str) -> Node:
     _write_files(home, ports)
-    settings = environment(home, ports, name=f"cw{secrets.token_hex(4)}@localhost")
+    settings = environment(home, ports, name=name)
     log = home / "output.log"
     # epmd is started by us, not by the node: the node's would detach, listen on every address and outlive it.
     epmd = processes.start([_find_epmd(), "-port", str(ports.epmd)], log=log, env=settings)

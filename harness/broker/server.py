@@ -92,11 +92,14 @@ def acquire(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
 
 
 @contextlib.contextmanager
-def own_node(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
-    """Yield a RabbitMQ that runs as processes of ours, whatever $BROKER_URL says. Raises as `acquire` does."""
+def own_node(directory: Path, *, port: int | None = None, keep: bool = False) -> Iterator[Broker]:
+    """Yield a RabbitMQ that runs as processes of ours, whatever $BROKER_URL says. Raises as `acquire` does.
+
+    With `keep` a later call in the same directory goes on with its data.
+    """
     directory = directory.absolute()
     directory.mkdir(parents=True, exist_ok=True)
-    with node.run(node.find_server() or _installed_server(), directory, port=port) as running:
+    with node.run(node.find_server() or _installed_server(), directory, port=port, keep=keep) as running:
         management_url = node.management_url(running.ports)
         amqp_url = node.amqp_url(running.ports)
         version = _version(management_url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import secrets
@@ -30,6 +31,7 @@ ANSWER_SECONDS = 3
 STOP_SECONDS = 5.0
 ACCOUNTS = ("postgres", "nobody")  # the server refuses to run as root; the first of these that exists runs it then
 USER = "postgres"
+TEMPORARY = "celery-workers-postgresql-"
 _DIRECTORIES = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin")
 
 INSTALL_HELP = """\
@@ -56,6 +58,41 @@ class Home:
     log: Path
     account: str | None  # the user that owns it, None for our own
     password: str = field(repr=False)
+
+
+KEPT = "home.json"
+
+
+def kept_home(directory: Path) -> Home:
+    """Return the data below `directory`, made where there is none yet; it stays until `remove_home`.
+
+    As `home` it may stand in a temporary directory. Raises HarnessError.
+    """
+    note = directory / KEPT
+    log = directory / "postgresql.log"
+    if note.exists():
+        known = json.loads(note.read_text())
+        return Home(Path(known["data"]), log, known["account"], known["password"])
+    programs, account = _programs(), _account()
+    directory.mkdir(parents=True, exist_ok=True)
+    place = directory
+    if account is not None:
+        place = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        shutil.chown(place, account)
+    made = Home(place / "data", log, account, secrets.token_urlsafe(16))
+    _initialise(programs, made, place / "password")
+    note.touch(mode=0o600)  # the password stands there
+    note.write_text(json.dumps({"data": str(made.data), "account": account, "password": made.password}))
+    return made
+
+
+def remove_home(directory: Path) -> None:
+    """Remove the data that `kept_home` made, wherever it stands. Nothing is served from it any more."""
+    note = directory / KEPT
+    if note.exists():
+        data = Path(json.loads(note.read_text())["data"])
+        shutil.rmtree(data.parent if data.parent.name.startswith(TEMPORARY) else data, ignore_errors=True)
+        note.unlink()
 
 
 def find_programs() -> Path | None:
@@ -174,7 +211,7 @@ def _own_place(directory: Path, account: str | None) -> Iterator[Path]:
     if account is None:
         yield directory
         return
-    with tempfile.TemporaryDirectory(prefix="celery-workers-postgresql-") as name:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as name:
         shutil.chown(name, account)
         yield Path(name)
 

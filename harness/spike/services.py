@@ -40,13 +40,15 @@ class Services:
 def stand_ins(directory: Path, profile: Mapping[str, Any]) -> Iterator[Services]:
     """Run `examx.standins` with the scenario's profile; everything it writes stays in `directory`.
 
+    A later call in the same directory goes on with what is there.
+
     Raises:
         HarnessError: it did not come up within 20 s.
     """
-    directory.mkdir(parents=True)
     files = directory / "files"
-    files.mkdir()
+    files.mkdir(parents=True, exist_ok=True)
     profile_file, ready_file = directory / "profile.json", directory / "ready.json"
+    ready_file.unlink(missing_ok=True)  # of stand-ins that were killed
     profile_file.write_text(json.dumps(profile))
     process = processes.start(_command(directory, profile_file, ready_file), log=directory / "stand-ins.log")
     try:

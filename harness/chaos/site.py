@@ -141,18 +141,30 @@ class ChaosSite(LocalSite):
 
 
 class Notes:
-    """Writes a line for each thing the director did, with what the workers had in work at that moment."""
+    """Writes a line for each thing the director did, with what the workers had in work at that moment.
 
-    def __init__(self, path: Path, management: Management, shared: SharedRedis, progress: Progress) -> None:
+    `more` is asked for what else a line is to say.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        management: Management,
+        shared: SharedRedis,
+        progress: Progress,
+        *,
+        more: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self._path = path
         self._management = management
         self._shared = shared
         self._progress = progress
+        self._more = more
 
     def __call__(self, fault: str, what: str, text: str) -> None:
         """Note it."""
         line = {"t": time.time(), "fault": fault, "what": what, "text": text}
-        line |= {"in_work": self._in_work(), "breakers": self._breakers()}
+        line |= {"in_work": self._in_work(), "breakers": self._breakers(), **self._more()}
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if fault:

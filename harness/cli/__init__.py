@@ -18,6 +18,7 @@ COMMANDS = {
     "users": "harness.cli.users",
     "spike": "harness.cli.spike",
     "chaos": "harness.cli.chaos",
+    "soak": "harness.cli.soak",
     "report": "harness.cli.report",
     "hpa": "harness.cli.hpa",
     "local": "harness.cli.local",

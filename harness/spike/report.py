@@ -75,7 +75,7 @@ def render(result: Result) -> str:
             groups=_groups(result),
             columns=COLUMNS,
             setup_pairs=_setup_pairs(result),
-            setup_tables=_setup_tables(result.setup),
+            setup_tables=setup_tables(result.setup),
             files=[
                 (results.FILE_NAME, results.FILE_NAME),
                 *((label, quote(path)) for label, path in result.files.items()),
@@ -320,7 +320,8 @@ def _first_added(result: Result) -> str:
     return "none was added" if value is None else f"{words.seconds(value)} after the load began"
 
 
-def _setup_tables(setup: Mapping[str, Any]) -> list[dict[str, Any]]:
+def setup_tables(setup: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tables of classes and queues that a report shows."""
     tables = []
     if setup.get("classes"):
         heads = ["Class", "Pool", "Tasks at once per pod", "Scaler", "Pods", "CPU request", "Memory request"]

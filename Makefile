@@ -34,6 +34,11 @@ chaos: venv ## Strike a running release with faults and account for every task (
 	@$(BIN)/harness setup --for chaos
 	@$(BIN)/harness chaos $(if $(filter ci,$(FAULTS)),--ci)
 
+.PHONY: soak
+soak: venv ## A million tasks with faults now and then, every one accounted for (TASKS=, RESUME=1 goes on with one that was cut)
+	@$(BIN)/harness setup --for chaos
+	@$(BIN)/harness soak $(if $(RESUME),--resume$(if $(filter-out 1,$(RESUME)), $(RESUME)),$(if $(TASKS),--tasks $(TASKS)))
+
 .PHONY: report
 report: venv ## Show the newest report's verdict (OPEN=1 opens the page)
 	@$(BIN)/harness report $(if $(OPEN),--open)

@@ -17,7 +17,7 @@ import click
 from harness import processes
 from harness.cli.options import chosen, values_options
 from harness.cli.progress import TerminalProgress
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.ops import runs
 from harness.spike.local_release import LocalRelease, local_release
 from harness.spike.progress import Progress, SilentProgress
@@ -70,8 +70,11 @@ def command(name: str | None, broker_port: int | None, directory: Path | None, a
             click.echo(json.dumps(_described(release)) if as_json else _next_steps(release))
             release.run(ended.is_set)
             progress.step("stopping")
+    except InputError:
+        _remove(place, directory)
+        raise
     except HarnessError as error:
-        raise type(error)(f"{error}\nThe logs: {place}") from error
+        raise HarnessError(f"{error}\nThe logs: {place}") from error
     except KeyboardInterrupt:
         _remove(place, directory)
         raise

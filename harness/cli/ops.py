@@ -18,6 +18,7 @@ from harness.cli.ops_screen import screen
 from harness.errors import InputError
 from harness.ops import amounts, objects, target, wishes
 from harness.ops.overrides import Override, Step, shown
+from harness.ops.status import Status
 from harness.ops.target import Target, Where
 
 EXIT_LEFT = 1
@@ -37,22 +38,28 @@ command.add_command(ops_dlq.command, "dlq")
 
 
 @command.command()
-@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C; with --json a line each time.")
 @target_options
 def status(where: Where, watch: bool, as_json: bool) -> None:
     """Show queues against their limits, workers, dead letters, scaling, breakers and overrides."""
+    console = Console()
     with target.opened(where) as found:
-        if as_json:
-            click.echo(json.dumps(found.look().as_dict()))
-            return
-        console = Console()
-        if not watch:
-            console.print(screen(found.look()))
-            return
-        with Live(screen(found.look()), console=console, screen=console.is_terminal, auto_refresh=False) as live:
-            while True:
-                time.sleep(WATCH_SECONDS)
-                live.update(screen(found.look()), refresh=True)
+        if watch and console.is_terminal and not as_json:
+            with Live(console=console, screen=True, auto_refresh=False) as live:
+                for look in _looks(found, watch=watch):
+                    live.update(screen(look), refresh=True)
+        for look in _looks(found, watch=watch):
+            if as_json:
+                click.echo(json.dumps(look.as_dict()))
+            else:
+                console.print(screen(look))
+
+
+def _looks(found: Target, *, watch: bool) -> Iterator[Status]:
+    yield found.look()
+    while watch:
+        time.sleep(WATCH_SECONDS)
+        yield found.look()
 
 
 @command.command()

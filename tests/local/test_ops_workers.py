@@ -22,7 +22,8 @@ from harness.spike.local_release import local_release
 from harness.spike.progress import SilentProgress
 from tests.local.test_ops import LocalRun
 
-pytestmark = pytest.mark.timeout(300)
+# In one process: each would start a release of its own.
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("ops workers")]
 
 DEPLOYMENT = "celery-notes-worker"
 CLASS = {

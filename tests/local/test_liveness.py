@@ -10,6 +10,7 @@ import pytest
 
 from harness.broker.server import Broker
 from harness.chart.values import CHART
+from tests.local.keeper import ALONE
 from tests.local.worker_release import eventually, load_file
 
 pytestmark = pytest.mark.timeout(60)
@@ -20,15 +21,16 @@ def health() -> ModuleType:
     return load_file(CHART / "files" / "celery_workers_health.py")
 
 
+@ALONE
 def test_a_broker_that_is_stopped_does_not_answer_though_its_port_is_open(
-    health: ModuleType, vhost_broker: Broker
+    health: ModuleType, own_vhost_broker: Broker
 ) -> None:
-    if vhost_broker.pid is None:
+    if own_vhost_broker.pid is None:
         pytest.skip("the broker is not ours to stop")
-    assert health.any_answers(vhost_broker.amqp_url)
-    os.kill(vhost_broker.pid, signal.SIGSTOP)
+    assert health.any_answers(own_vhost_broker.amqp_url)
+    os.kill(own_vhost_broker.pid, signal.SIGSTOP)
     try:
-        assert not health.any_answers(vhost_broker.amqp_url)
+        assert not health.any_answers(own_vhost_broker.amqp_url)
     finally:
-        os.kill(vhost_broker.pid, signal.SIGCONT)
-    assert eventually(lambda: health.any_answers(vhost_broker.amqp_url), seconds=20)
+        os.kill(own_vhost_broker.pid, signal.SIGCONT)
+    assert eventually(lambda: health.any_answers(own_vhost_broker.amqp_url), seconds=20)

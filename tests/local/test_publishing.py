@@ -19,6 +19,7 @@ from kombu import Queue
 from celery_workers import Backoff, Publisher, PublishError, QueueFull, Topology, Unconfirmed, Unreachable, Unroutable
 from harness.broker.management import dead_letters
 from harness.broker.server import Broker
+from tests.local.keeper import ALONE
 from tests.local.publishing import (
     LIMIT,
     SHORT_SECONDS,
@@ -201,34 +202,36 @@ def test_a_wrong_password_is_unreachable_and_not_shown(vhost_broker: Broker) -> 
     assert "sesame" not in str(caught.value)
 
 
-def test_a_broker_stopped_in_the_middle_does_not_hang_the_publisher(vhost_broker: Broker) -> None:
-    if vhost_broker.pid is None:
+@ALONE
+def test_a_broker_stopped_in_the_middle_does_not_hang_the_publisher(own_vhost_broker: Broker) -> None:
+    if own_vhost_broker.pid is None:
         pytest.skip("the broker is not ours to stop")
-    app = make_app(vhost_broker.amqp_url, io={})
+    app = make_app(own_vhost_broker.amqp_url, io={})
     publisher = Publisher(app, timeout_seconds=SHORT_SECONDS, backoff=Backoff(first_seconds=0.1, max_seconds=0.5))
     publisher.attempt("t")
-    os.kill(vhost_broker.pid, signal.SIGSTOP)
+    os.kill(own_vhost_broker.pid, signal.SIGSTOP)
     try:
         with pytest.raises(Unconfirmed):
             publisher.publish("t", task_id="maybe", deadline_seconds=2)
     finally:
-        os.kill(vhost_broker.pid, signal.SIGCONT)
+        os.kill(own_vhost_broker.pid, signal.SIGCONT)
     publisher.publish("t", task_id="sure", deadline_seconds=20)
     taken = {take(app, "io") for _ in range(depth(app, "io"))}
     assert "sure" in taken
 
 
-def test_a_memory_alarm_does_not_hang_the_publisher(vhost_broker: Broker) -> None:
-    app = make_app(vhost_broker.amqp_url, io={})
+@ALONE
+def test_a_memory_alarm_does_not_hang_the_publisher(own_vhost_broker: Broker) -> None:
+    app = make_app(own_vhost_broker.amqp_url, io={})
     publisher = Publisher(app, timeout_seconds=SHORT_SECONDS)
-    rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "absolute", "1000000")
+    rabbitmqctl(own_vhost_broker, "set_vm_memory_high_watermark", "absolute", "1000000")
     try:
         outcomes, ends_at = ["accepted"], time.monotonic() + 20
         while outcomes[-1] == "accepted" and time.monotonic() < ends_at:  # the node looks at its memory now and then
             outcomes.append(outcome(publisher))
             time.sleep(0.1)
     finally:
-        rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "0.4")
+        rabbitmqctl(own_vhost_broker, "set_vm_memory_high_watermark", "0.4")
     assert outcomes[-1] == "Unconfirmed"
     publisher.publish("t", deadline_seconds=20)
 

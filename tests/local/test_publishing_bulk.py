@@ -27,6 +27,7 @@ from harness.broker.management import dead_letters
 from harness.broker.node import find_server
 from harness.broker.server import Broker, acquire
 from harness.broker.urls import accepts_tcp, parse_amqp
+from tests.local.keeper import ALONE
 from tests.local.publishing import (
     LIMIT,
     SHORT_SECONDS,
@@ -298,22 +299,23 @@ def test_a_broker_that_is_not_there_fails_a_whole_window_at_once(closed_port: in
     assert publisher.counters["unreachable"] == 300
 
 
-def test_a_stopped_broker_does_not_hang_the_publisher(vhost_broker: Broker) -> None:
+@ALONE
+def test_a_stopped_broker_does_not_hang_the_publisher(own_vhost_broker: Broker) -> None:
     """It takes bytes until the sockets are full: the write has its limit as well as the answer."""
-    if vhost_broker.pid is None:
+    if own_vhost_broker.pid is None:
         pytest.skip("the broker is not ours to stop")
-    app = make_app(vhost_broker.amqp_url, io={})
+    app = make_app(own_vhost_broker.amqp_url, io={})
     publisher = Publisher(app, timeout_seconds=SHORT_SECONDS)
     large = (TaskCall("t", kwargs={"x": "x" * 100_000}) for _ in range(200))
     outcomes = publisher.publish_many(itertools.chain(calls(1), large), window=500, deadline_seconds=0)
     assert next(outcomes).accepted
-    os.kill(vhost_broker.pid, signal.SIGSTOP)
+    os.kill(own_vhost_broker.pid, signal.SIGSTOP)
     try:
         started = time.monotonic()
         found = statuses(outcomes)
         assert time.monotonic() - started < SHORT_SECONDS * 20
     finally:
-        os.kill(vhost_broker.pid, signal.SIGCONT)
+        os.kill(own_vhost_broker.pid, signal.SIGCONT)
     assert set(found) <= {"unconfirmed", "unreachable", "accepted"}
     assert found["unconfirmed"] > 0
     assert sum(found.values()) == 200
@@ -341,11 +343,12 @@ def test_many_tasks_go_through_tls(vhost_broker: Broker, tmp_path: Path) -> None
     assert depth(make_app(vhost_broker.amqp_url, io={}), "io") == 1000
 
 
-def test_a_memory_alarm_does_not_hang_the_publisher(vhost_broker: Broker) -> None:
+@ALONE
+def test_a_memory_alarm_does_not_hang_the_publisher(own_vhost_broker: Broker) -> None:
     """The broker reads no more from connections that publish, and says so in a word that is no answer."""
-    app = make_app(vhost_broker.amqp_url, io={})
+    app = make_app(own_vhost_broker.amqp_url, io={})
     publisher = Publisher(app, timeout_seconds=SHORT_SECONDS, backoff=QUICK)
-    rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "absolute", "1000000")
+    rabbitmqctl(own_vhost_broker, "set_vm_memory_high_watermark", "absolute", "1000000")
     try:
         found: Counter[str] = Counter()
         ends_at = time.monotonic() + 20
@@ -354,7 +357,7 @@ def test_a_memory_alarm_does_not_hang_the_publisher(vhost_broker: Broker) -> Non
             found += statuses(publisher.publish_many(calls(50), deadline_seconds=0))
             assert time.monotonic() - started < SHORT_SECONDS * 10
     finally:
-        rabbitmqctl(vhost_broker, "set_vm_memory_high_watermark", "0.4")
+        rabbitmqctl(own_vhost_broker, "set_vm_memory_high_watermark", "0.4")
     assert found["unconfirmed"] > 0
     assert statuses(publisher.publish_many(calls(50), deadline_seconds=60)) == {"accepted": 50}
 

@@ -125,16 +125,25 @@ def test_a_paused_queue_rests_for_those_that_start_later_too_and_goes_on(workers
 
 
 def test_a_rate_holds_over_all_workers_together_and_ends_by_itself(workers: Workers) -> None:
-    workers.ops("rate-limit", "note", "2/s", "--for", "14s")
-    workers.go_on(4)
-    workers.publish("limited", 60)
-    workers.go_on(4)
-    slow = workers.times("limited")
-    assert 2 <= len(slow) < 20  # alone each of them would have done all
+    workers.ops("rate-limit", "note", "2/s")
     assert workers.answer("status")["rates"] == {"note": "2/s"}
-    assert workers.ran("limited", 60, seconds=30)  # at 2/s they would take that long
+    workers.go_on(4)  # two looks of the workers at their orders
+    began = time.time()
+    workers.publish("limited", 200)
+    assert workers.ran("limited", 8)
+    assert len(workers.times("limited")) <= at_most(2, since=began)  # alone each worker would have done all
+    until = workers.answer("rate-limit", "note", "2/s", "--for", "3s")["override"]["until"]
+    assert workers.ran("limited", 200, seconds=60)  # at 2/s they would take 100
+    before_its_end = [at for at in workers.times("limited") if at < until]
+    assert len(before_its_end) <= at_most(2, since=began, until=until)
     found = workers.answer("status")
     assert (found["rates"], found["overrides"]) == ({}, [])
+
+
+def at_most(per_second: float, *, since: float, until: float | None = None) -> float:
+    """How many tasks a rate lets go from one time to another, the first at once; a limit makes up for 0.25 s."""
+    seconds = (time.time() if until is None else until) - since
+    return 1 + per_second * (seconds + 0.25)
 
 
 def test_a_rate_for_each_worker_by_itself_is_told_to_those_there(workers: Workers) -> None:

@@ -90,6 +90,10 @@ bench: venv ## Benchmarks: ratios measured in one run
 conformance: venv ## Compare the autoscaler's arithmetic with Kubernetes' own controller on random hours (HOURS=4000, SEED=1)
 	@$(BIN)/python -m tests.conformance $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS))
 
+.PHONY: conformance-keda
+conformance-keda: venv ## Compare what the harness makes of ScaledObjects with KEDA itself on random stories (OBJECTS=1000, SEED=1)
+	@$(BIN)/python -m tests.conformance.keda $(if $(OBJECTS),--objects $(OBJECTS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: mutation
 mutation: venv ## Change every property of the values schema, and count what nobody notices
 	@$(BIN)/python -m tests.chart.mutation

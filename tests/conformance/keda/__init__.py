@@ -1,0 +1,1 @@
+"""The harness's reading of ScaledObjects against KEDA itself on random stories: `make conformance-keda`."""

@@ -13,7 +13,7 @@ E2E := $(BIN)/pytest -n 0 -vv --timeout=900 --cluster tests/cluster
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make spike takes SCENARIO= (email-campaign), ENV= (prod,keda: files of values/, in order), RUNTIME= (local, kind, cluster), OPEN=1"
 

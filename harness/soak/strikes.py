@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.chaos.faults import Fault, choose
 from harness.chaos.schedule import Shuffle
 
-EVERY_TASKS = 50_000
+EVERY_TASKS = 75_000
 NAMES = (
     "kill-workers",
     "freeze-worker",
@@ -41,7 +41,7 @@ def chosen(names: Iterable[str]) -> tuple[Fault, ...]:
 
 
 def strikes(tasks: int, faults: Sequence[Fault], *, rng: Shuffle) -> tuple[Strike, ...]:
-    """Return one fault for each 50,000 tasks, at least one, evenly spread; each comes once before any comes again."""
+    """Return one fault for each 75,000 tasks, at least one, evenly spread; each comes once before any comes again."""
     if not faults:
         return ()
     number = max(1, tasks // EVERY_TASKS)

@@ -20,7 +20,7 @@ from harness.soak.striking import Striker
 from harness.soak.usage import CpuMeter
 from harness.spike.progress import Progress
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.25
 SAMPLE_SECONDS = 2.0
 CPU_EVERY = 5  # samples
 STALL_SECONDS = 300.0

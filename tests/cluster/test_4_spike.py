@@ -56,7 +56,7 @@ def _runtime(place: Place) -> str:
 
 
 def _spike(scenario: str, *, runtime: str, reports: Path) -> dict[str, Any]:
-    # Small requests on somebody else's cluster too, of which nobody knows what it has room for; kind has the file anyway.
+    # Small requests on somebody else's cluster too: nobody knows what it has room for.
     values = [] if runtime == "kind" else [ROOT / "values" / "kind.yaml"]
     done = _run(scenario, runtime=runtime, reports=reports, values=values)
     # An objective in seconds may be missed on a machine that is busy; the counts are asserted.

@@ -10,7 +10,6 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from celery_workers.topology import REDIS_URL_VARIABLE
 from examx.retry import BusyError, TemporaryError
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# celery_workers.topology.REDIS_URL_VARIABLE; the library would bring Celery to those who only read effects.
+REDIS_URL_VARIABLE = "CELERY_WORKERS_REDIS_URL"
 RESET_SECONDS = 5.0
 PROBE_SECONDS = 90.0
 """Above the longest call: 65 s to a service."""

@@ -95,7 +95,7 @@ def read(work: Callable[[Connection], T], *, database_url: str | None = None) ->
 def look(work: Callable[[Connection], T], *, database_url: str | None = None) -> T:
     """As `read`, for those who only watch: one transaction, without patience and breaker. Raises AwayError."""
     url = database_url or settings.current().database_url
-    return _translated(lambda: _attempt(lambda: _reading(engine(url), work)))
+    return _translated(lambda: _attempt(lambda: _afresh(lambda: _reading(engine(url), work))))
 
 
 @cache
@@ -141,6 +141,16 @@ def wait_for_writers(connection: Connection) -> None:
     """
     if is_postgresql(connection):
         connection.execute(select(func.pg_advisory_xact_lock(TURN)))
+
+
+def _afresh(step: Callable[[], T]) -> T:
+    """The result of `step`; once more where the connection was an old one, which says nothing about the server now."""
+    try:
+        return step()
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+    return step()
 
 
 def _attempt(step: Callable[[], T]) -> T:

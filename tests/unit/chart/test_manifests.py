@@ -12,6 +12,7 @@ import pytest
 
 import harness.chart
 from celery_workers.topology import REDIS_URL_VARIABLE
+from examx import breakers
 from harness.chart import manifests
 
 MODULES = [f"harness.chart.{module.name}" for module in pkgutil.iter_modules(harness.chart.__path__)]
@@ -67,4 +68,4 @@ def test_pod_specs_of_every_workload_kind() -> None:
 
 
 def test_the_workers_are_given_redis_in_the_variable_the_library_reads() -> None:
-    assert manifests.REDIS_URL_VARIABLE == REDIS_URL_VARIABLE
+    assert manifests.REDIS_URL_VARIABLE == REDIS_URL_VARIABLE == breakers.REDIS_URL_VARIABLE

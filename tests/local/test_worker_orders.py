@@ -12,6 +12,7 @@ import pytest
 import redis as client
 from kombu import pools
 
+from benchmarks.workers import Worker
 from harness.broker.management import Management
 from harness.broker.server import Broker
 from harness.services.redis import Redis
@@ -54,6 +55,11 @@ class Rates:
 
     def clear(self, task: str) -> None:
         self.client.delete(f"{self.prefix}:rate:{task}")
+
+
+def follows(worker: Worker, rates: str) -> bool:
+    """Whether a worker has said that it follows these rates."""
+    return f"rates by order: {rates}\n" in worker.log.read_text()
 
 
 @pytest.fixture
@@ -115,10 +121,10 @@ def test_rate_holds_over_all_workers(
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
     publisher = release.publisher()
     rates.set("send_mail", "4/s")  # behind its module path too
-    with release.worker("work", pod="pod-0", environment=rates.environment):
-        time.sleep(3)  # one look
-        with release.worker("work", pod="pod-1", environment=rates.environment):
-            time.sleep(3)
+    with release.worker("work", pod="pod-0", environment=rates.environment) as first:
+        assert eventually(lambda: follows(first, "send_mail 4/s"))
+        with release.worker("work", pod="pod-1", environment=rates.environment) as second:
+            assert eventually(lambda: follows(second, "send_mail 4/s"))
             for _ in range(13):
                 publisher.send_task(f"{TASKS}.send_mail")
             report = publisher.send_task("reports.monthly.build").id
@@ -127,7 +133,7 @@ def test_rate_holds_over_all_workers(
             begun = sorted(note["at"] for note in release.effects() if note["task"].endswith("send_mail"))
             assert begun[-1] - begun[0] >= 12 / 4 - 0.5  # never faster, all together
             rates.set("send_mail", "1/h")
-            time.sleep(3)
+            assert eventually(lambda: follows(first, "send_mail 1/h") and follows(second, "send_mail 1/h"))
             held = {publisher.send_task(f"{TASKS}.send_mail").id for _ in range(6)}
             time.sleep(1)
             assert len([one for one in held if release.effects(one)]) <= 1
@@ -144,7 +150,7 @@ def test_what_a_rate_holds_back_is_bounded_and_not_lost(
     publisher = release.publisher()
     rates.set(f"{TASKS}.send_mail", "1/h")
     with release.worker("work", environment=rates.environment) as worker:
-        time.sleep(3)
+        assert eventually(lambda: follows(worker, f"{TASKS}.send_mail 1/h"))
         sent = {publisher.send_task(f"{TASKS}.send_mail").id for _ in range(10)}
         assert eventually(lambda: len(release.effects()) == 1)
         with Management(vhost_broker.management_url) as api:

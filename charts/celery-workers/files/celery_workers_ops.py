@@ -105,6 +105,7 @@ class FollowsOrders:
         if rates is not None and rates != self.rates:
             self.rates = rates
             self.reset_rate_limits()
+            logger.warning("rates by order: %s", ", ".join(f"{name} {rates[name]}" for name in sorted(rates)) or "none")
 
     def pause(self, queues: frozenset[str]) -> None:
         """Stop taking from those queues that are this worker's; a reconnect does not begin again."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.spike.words import NOTABLE_EVENTS, idle_classes, seconds
 
 if TYPE_CHECKING:
     from harness.spike.result import Result
+    from harness.spike.timeline import Timeline
 
 MIB = 1024.0**2
 CLASS_COLOURS = ("series-1", "series-2", "series-3", "series-4", "series-5", "series-6")
@@ -21,7 +22,7 @@ SAME_SYNC_SECONDS = 1.0  # decisions closer than this share a label
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One curve, a value for each second of the run. `dash` is solid, dash or dot."""
+    """One curve, a value for each second of the run. `dash` is solid, dash, dot or longdash."""
 
     name: str
     values: Sequence[float | None]
@@ -59,8 +60,48 @@ class Panel:
         return asdict(self)
 
 
-def panels(result: Result) -> list[Panel]:
-    """Return the panels that have something to show, top to bottom."""
+@dataclass(frozen=True)
+class Beside:
+    """Another timeline to draw on the same axes, under a name of its own: what was foretold, another plan."""
+
+    name: str
+    timeline: Timeline
+
+
+def panels(result: Result, beside: Beside | None = None) -> list[Panel]:
+    """Return the panels that have something to show, top to bottom; curves of `beside` are long dashes."""
+    drawn = _panels(result)
+    if beside is None:
+        return drawn
+    others = {panel.key: panel for panel in _panels(replace(result, timeline=beside.timeline))}
+    return [_joined(panel, others.get(panel.key), result.timeline, beside) for panel in drawn]
+
+
+_COMPARED = {"rates": ("done",), "depth": (" waiting",), "replicas": (" wanted", " ready"), "latency": ("p95",)}
+"""Which curves of a panel are drawn a second time: how their names end."""
+
+
+def _joined(panel: Panel, other: Panel | None, axis: Timeline, beside: Beside) -> Panel:
+    added = [
+        replace(
+            series,
+            name=f"{series.name} {beside.name}",
+            values=_aligned(series.values, beside.timeline.seconds, axis.seconds),
+            dash="longdash",
+            filled=False,
+        )
+        for series in (other.series if other else ())
+        if series.name.endswith(_COMPARED.get(panel.key, ()))
+    ]
+    return replace(panel, series=[*panel.series, *added])
+
+
+def _aligned(values: Sequence[float | None], at_seconds: Sequence[int], wanted: Sequence[int]) -> list[float | None]:
+    known = dict(zip(at_seconds, values, strict=False))
+    return [known.get(second) for second in wanted]
+
+
+def _panels(result: Result) -> list[Panel]:
     colours = class_colours(result)
     drawn = [
         _rates(result),

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.chart import render
 from harness.spike import arrivals
+from harness.spike.forecast import Forecast
 from harness.spike.ramps import fastest_ramps
 from harness.spike.scenario import Scenario, load_scenario
 
@@ -38,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A request whose inputs were read and found sound, before anything is started."""
+    """A request whose inputs were read and found sound, before anything is started; `forecast` is what is foretold."""
 
     request: Request
     run_id: str
@@ -47,6 +48,7 @@ class Prepared:
     manifests: Sequence[Mapping[str, Any]]
     topology: Mapping[str, Any]
     plan: arrivals.LoadPlan
+    forecast: Forecast | None = None
 
 
 def prepare(request: Request, *, values: Sequence[Path], cores: int) -> Prepared:

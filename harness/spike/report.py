@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -15,10 +15,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness.errors import InputError
+from harness.spike import forecast, words
 from harness.spike import result as results
-from harness.spike import words
-from harness.spike.panels import marks, panels
+from harness.spike.panels import Beside, marks, panels
 from harness.spike.result import Result
+from harness.spike.timeline import Timeline
 
 FILE_NAME = "report.html"
 LATEST = "latest"
@@ -48,9 +49,23 @@ PALETTE: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def render(result: Result) -> str:
-    """Return the page. It loads nothing, and shows whatever came from the run as plain text."""
-    drawn = panels(result)
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of its own section: `rows` are cells as text, `bad` which of the rows did not hold."""
+
+    title: str
+    hint: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    bad: Collection[int] = ()
+
+
+def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | None = None) -> str:
+    """Return the page. It loads nothing, and shows whatever came from the run as plain text.
+
+    `tables` stand below the objectives. `beside` is drawn on the same axes; without one, what was foretold is.
+    """
+    drawn = panels(result, beside or _foretold(result))
     drawing = {
         "seconds": result.timeline.seconds,
         "panels": [panel.as_dict() for panel in drawn],
@@ -64,6 +79,7 @@ def render(result: Result) -> str:
             result=result,
             verdict=words.verdict(result),
             story=words.story(result),
+            tables=[*tables, *_comparison(result)],
             started=datetime.fromtimestamp(result.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
             duration=words.seconds(result.duration_seconds),
             figures=_figures(result),
@@ -86,9 +102,43 @@ def render(result: Result) -> str:
     )
 
 
-def write(result: Result, directory: Path) -> Path:
-    """Write report.html into the run's directory and return its path."""
-    return results.write_atomically(directory / FILE_NAME, render(result))
+def write(result: Result, directory: Path, *, tables: Sequence[Table] = (), beside: Beside | None = None) -> Path:
+    """Write report.html into the run's directory and return its path; the rest as `render`."""
+    return results.write_atomically(directory / FILE_NAME, render(result, tables=tables, beside=beside))
+
+
+def _foretold(result: Result) -> Beside | None:
+    if result.forecast is None:
+        return None
+    return Beside("foretold", Timeline.from_dict(result.forecast["timeline"]))
+
+
+def _comparison(result: Result) -> list[Table]:
+    """What was foretold and what came of it; a figure that was foretold wrongly fails no objective."""
+    compared = forecast.compare(result)
+    if not compared or result.forecast is None:
+        return []
+    held = sum(one.passed for one in compared)
+    source = result.forecast["calibration"].get("source", "unknown")
+    return [
+        Table(
+            title="Foretold and measured",
+            hint=f"Written before the load began, from figures of workers that were {source_words(source)}. "
+            f"{held} of {len(compared)} hold: at most {forecast.TOLERATED_SHARE:.0%} off, the same steps of pods.",
+            heads=("Figure", "Foretold", "Measured", "Difference", "Holds"),
+            rows=[(one.title, one.foretold, one.measured, one.difference, _yes(one.passed)) for one in compared],
+            bad=[index for index, one in enumerate(compared) if not one.passed],
+        )
+    ]
+
+
+def source_words(source: str) -> str:
+    """Say where figures of workers are from."""
+    return "assumed" if source == "assumed" else f"measured by {source}"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 # --- the folder of runs ----------------------------------------------------------------------------------------------
@@ -301,6 +351,7 @@ def _setup_pairs(result: Result) -> list[tuple[str, str]]:
         ("Chart", setup.get("chart_version")),
         ("Commit", setup.get("commit")),
         ("Machine", ", ".join(filter(None, parts))),
+        ("Workers' figures", setup.get("figures")),
         ("Versions", ", ".join(f"{name} {value}" for name, value in setup.get("versions", {}).items())),
         ("First attempts after their due time", _lag(result)),
         ("First added pod ready", _first_added(result)),

@@ -45,6 +45,8 @@ class RunFacts:
     files: Mapping[str, str] = field(default_factory=dict)  # label -> path relative to the report
     calls: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # see journals.calls_of
     torn_lines: int = 0  # torn last lines that were left out of the journals
+    forecast: Mapping[str, Any] | None = None  # see harness.spike.forecast
+    foretold: bool = False  # no task was run: this is a simulation's result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,8 @@ class Result:
     setup: Mapping[str, Any]
     files: Mapping[str, str]
     timeline: Timeline
+    forecast: Mapping[str, Any] | None = None  # what was foretold before the load began
+    foretold: bool = False
 
     @property
     def duplicated(self) -> int:
@@ -119,7 +123,8 @@ class Result:
     def from_dict(cls, document: Mapping[str, Any], *, source: str = FILE_NAME) -> Result:
         """Build from the JSON form. Raises InputError for a form that is not ours and numbers that do not add up."""
         _validate(document, source)
-        values = {item.name: document[item.name] for item in fields(cls) if item.name != "counts"}
+        known = (item.name for item in fields(cls) if item.name in document)
+        values = {name: document[name] for name in known}
         values["counts"] = Counts(**{item.name: document[item.name] for item in fields(Counts)})
         values["objectives"] = [Outcome.from_dict(each) for each in document["objectives"]]
         values["rules"] = [Outcome.from_dict(each) for each in document["rules"]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from harness.broker.server import Broker
 from harness.chart import render, yaml_strict
 from harness.errors import HarnessError, InputError
 from harness.spike import arrivals, evidence, facts, report, result
+from harness.spike.forecast import FILE_NAME as FORECAST
+from harness.spike.forecast import Forecast
 from harness.spike.load import JOURNALS
 from harness.spike.prepared import Prepared, Request, prepare
 from harness.spike.progress import Progress
@@ -23,22 +27,26 @@ from harness.spike.start import start_after_sync
 from harness.spike.watching import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
+Foretell = Callable[[Prepared], Forecast | None]
+"""Says what will come of a run, or that nothing can be said."""
 
 
-def run(request: Request, *, site: Site, progress: Progress) -> Path:
+def run(request: Request, *, site: Site, progress: Progress, foretell: Foretell | None = None) -> Path:
     """Run a scenario at a site and return the directory of its report.
 
     Everything is written into a hidden directory that gets its name when the report is complete; a run that fails
-    keeps its logs under `failed-...`, one that is interrupted or whose input is wrong leaves nothing.
+    keeps its logs under `failed-...`, one that is interrupted or whose input is wrong leaves nothing. What `foretell`
+    says is written down before anything is started, and stands beside what came of it in the report.
 
     Raises:
         InputError: the scenario or the values are wrong, or do not fit this machine.
         HarnessError: something that the run needs did not work; the message names the logs.
     """
-    return perform(prepare(request, values=site.values(request), cores=site.cores()), site=site, progress=progress)
+    prepared = prepare(request, values=site.values(request), cores=site.cores())
+    return perform(prepared, site=site, progress=progress, foretell=foretell)
 
 
-def perform(prepared: Prepared, *, site: Site, progress: Progress) -> Path:
+def perform(prepared: Prepared, *, site: Site, progress: Progress, foretell: Foretell | None = None) -> Path:
     """Run what was prepared; as `run`."""
     site.check(prepared, progress)
     request = prepared.request
@@ -49,7 +57,7 @@ def perform(prepared: Prepared, *, site: Site, progress: Progress) -> Path:
     except OSError as error:
         raise InputError(f"--reports {request.reports}: {error.strerror}; name a directory you may write to") from error
     try:
-        _perform(prepared, site, directory, progress)
+        _perform(_foretold(prepared, directory, foretell, progress), site, directory, progress)
         finished = directory.rename(reports / prepared.run_id)
         report.point_latest(finished)
         return finished
@@ -66,6 +74,22 @@ def perform(prepared: Prepared, *, site: Site, progress: Progress) -> Path:
             raise
         text = str(error).replace(str(directory), str(kept))
         raise type(error)(f"{text}\nThe run's logs: {kept}") from error
+
+
+def _foretold(prepared: Prepared, directory: Path, foretell: Foretell | None, progress: Progress) -> Prepared:
+    """Write the forecast down while nothing runs yet; the run goes on without one that cannot be made."""
+    if foretell is None:
+        return prepared
+    progress.step("foretelling the run")
+    try:
+        forecast = foretell(prepared)
+    except HarnessError as error:
+        progress.step(f"no forecast: {error}")
+        return prepared
+    if forecast is not None:
+        document = json.dumps(forecast.as_dict(), indent=1, allow_nan=False)
+        result.write_atomically(directory / FORECAST, document + "\n")
+    return replace(prepared, forecast=forecast)
 
 
 def _perform(prepared: Prepared, site: Site, directory: Path, progress: Progress) -> None:
@@ -115,6 +139,7 @@ def _write(
         files=_files(directory),
         calls=found.calls,
         torn_lines=found.torn_lines,
+        forecast=None if prepared.forecast is None else prepared.forecast.as_dict(),
     )
     outcome = result.build(
         facts=run_facts,
@@ -150,6 +175,7 @@ def _shown(path: Path) -> str:
 def _files(directory: Path) -> dict[str, str]:
     wanted = {
         "topology.json": "topology.json",
+        "forecast": FORECAST,
         "scenario": "*.yaml",
         "autoscaling decisions": "runtime/autoscaling.jsonl",
         "publisher journals": JOURNALS,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from statistics import median
 
+from harness.spike import forecast
 from harness.spike.result import Result
 from harness.spike.words import printable
 
@@ -66,11 +67,7 @@ def _spread(values: Iterable[float | None], unit: str, *, digits: int = 1) -> st
 def steps(result: Result) -> str:
     """Return each scaled Deployment's replica counts in order, such as "io 1-4-5"."""
     names = {each["deployment"]: name for name, each in result.setup.get("classes", {}).items()}
-    told: dict[str, list[int]] = {}
-    for event in result.scale_events:
-        if event["t"] >= 0:
-            told.setdefault(event["deployment"], [event["before"]]).append(event["after"])
     return ", ".join(
         f"{names.get(deployment, deployment)} {'-'.join(map(str, counts))}"
-        for deployment, counts in sorted(told.items())
+        for deployment, counts in sorted(forecast.steps(result).items())
     )

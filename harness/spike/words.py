@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.spike.timeline import first_added_ready, spans
@@ -30,6 +30,13 @@ class Verdict:
 
 def verdict(result: Result) -> Verdict:
     """Say in one sentence how the run ended, worst first."""
+    told = _verdict(result)
+    if not result.foretold:
+        return told
+    return replace(told, headline={"passed": "Would pass", "failed": "Would fail"}.get(told.kind, told.headline))
+
+
+def _verdict(result: Result) -> Verdict:
     counts = result.counts
     done = f"{counts.completed:,} of {counts.offered:,} offered tasks were done"
     if result.interrupted:
@@ -259,7 +266,7 @@ def verdict_text(result: Result, *, report: str | None = None) -> str:
         f"{told.headline.upper()}  {result.scenario} on {result.runtime}",
         *textwrap.wrap(told.sentence, TERMINAL_COLUMNS),
         "",
-        *_outcome_lines(result),
+        *outcome_lines(result),
         "",
         f"  ledger  {counts.offered:,} offered = {counts.accepted:,} accepted + {counts.refused_finally:,} refused "
         f"+ {counts.unconfirmed:,} unconfirmed",
@@ -284,7 +291,8 @@ def next_step(result: Result) -> str:
     return "harness report --open shows when it was missed; the scale decisions say what held pods back"
 
 
-def _outcome_lines(result: Result) -> list[str]:
+def outcome_lines(result: Result) -> list[str]:
+    """Return a line for each objective and for each broken rule, and one for the rules that held."""
     shown = [*result.objectives, *(rule for rule in result.rules if not rule.passed)]
     if not shown:
         return ["  no objectives"]

@@ -16,6 +16,7 @@ COMMANDS = {
     "render": "harness.cli.render",
     "validate": "harness.cli.validate",
     "users": "harness.cli.users",
+    "plan": "harness.cli.plan",
     "spike": "harness.cli.spike",
     "chaos": "harness.cli.chaos",
     "soak": "harness.cli.soak",

@@ -1,0 +1,7 @@
+"""The simulator that plans are made with; loading it takes a moment, so only what simulates imports this."""
+
+from __future__ import annotations
+
+from harness.simulation import simulate  # type: ignore[attr-defined]
+
+__all__ = ["simulate"]

@@ -1,0 +1,100 @@
+"""What a plan must know about workers and cannot read from a values file: how long they start, what they cost. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from harness.errors import InputError
+
+FORMAT_VERSION = 1
+ASSUMED = "assumed"
+MIB = 1024**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolFigures:
+    """One kind of worker. Times of a start count from the pod's creation.
+
+    `overhead_seconds` is how long a task holds its slot beyond the service time a scenario states, `host_cpu_seconds`
+    the part of its CPU time that is spent outside the worker (broker, stand-ins).
+    """
+
+    start_seconds: float
+    ready_seconds: float
+    start_cpu_seconds: float
+    overhead_seconds: float
+    idle_cores: float
+    host_cpu_seconds: float
+    memory_bytes: int
+    memory_bytes_per_task: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Everything measured, and where it was. `source` is the calibration run's id, or "assumed"."""
+
+    pools: Mapping[str, PoolFigures]
+    confirm_seconds: float
+    source: str
+    runtime: str
+    machine: Mapping[str, Any]
+    measured_at: float | None = None  # seconds since the epoch
+    assumed: tuple[str, ...] = ()  # what the calibration could not measure, and was taken from the defaults
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether nothing of this was measured."""
+        return self.source == ASSUMED
+
+    def of(self, pool: str) -> PoolFigures:
+        """Return a pool's figures; solo and threads workers start alike."""
+        return self.pools.get(pool) or self.pools.get("threads") or ASSUMED_POOLS["threads"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"version": FORMAT_VERSION, **asdict(self), "assumed": list(self.assumed)}
+
+    @classmethod
+    def from_dict(cls, document: Any, *, source: str) -> Figures:
+        """Build from the JSON form. Raises InputError naming the file, the key and what is expected."""
+        if not isinstance(document, Mapping) or document.get("version") != FORMAT_VERSION:
+            raise InputError(f"{source}: no calibration of this version; make one with `harness calibrate`")
+        try:
+            pools = {name: _pool(values, f"{source}: pools.{name}") for name, values in document["pools"].items()}
+            values = {item.name: document[item.name] for item in fields(cls) if item.name not in ("pools", "assumed")}
+            return cls(pools=pools, assumed=tuple(document["assumed"]), **values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{source}: {error} is missing or malformed; make it anew: harness calibrate") from error
+
+
+def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
+    known = {item.name for item in fields(PoolFigures)}
+    for name in known:
+        value = values.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+            raise InputError(f"{where}.{name} is {value!r}, expected a number that is not negative")
+    return PoolFigures(**{name: values[name] for name in known})
+
+
+# Rounded from runs of this project's workers on two cores; a calibration replaces them.
+ASSUMED_POOLS: Mapping[str, PoolFigures] = {
+    "gevent": PoolFigures(
+        start_seconds=5.0, ready_seconds=8.0, start_cpu_seconds=2.0, overhead_seconds=0.02, idle_cores=0.02,
+        host_cpu_seconds=0.0008, memory_bytes=62 * MIB, memory_bytes_per_task=60_000,
+    ),
+    "prefork": PoolFigures(
+        start_seconds=5.0, ready_seconds=8.0, start_cpu_seconds=2.5, overhead_seconds=0.02, idle_cores=0.02,
+        host_cpu_seconds=0.0015, memory_bytes=150 * MIB, memory_bytes_per_task=0,
+    ),
+    "threads": PoolFigures(
+        start_seconds=5.0, ready_seconds=8.0, start_cpu_seconds=2.0, overhead_seconds=0.02, idle_cores=0.02,
+        host_cpu_seconds=0.001, memory_bytes=62 * MIB, memory_bytes_per_task=0,
+    ),
+}  # fmt: skip
+
+
+def assumed(runtime: str) -> Figures:
+    """Return the figures of a plan that no calibration was made for."""
+    return Figures(pools=ASSUMED_POOLS, confirm_seconds=0.002, source=ASSUMED, runtime=runtime, machine={})

@@ -1,0 +1,76 @@
+"""From the list of tasks a run would offer to the arrays a simulation works on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from harness.planning.figures import Figures
+from harness.simulation.model import Empirical, Fixed, Load, Lognormal, Service, Task
+from harness.spike.arrivals import Arrival, LoadPlan, Topology
+
+LEAST_CPU_SECONDS = 1e-6
+Services = Mapping[str, Service]
+"""Task name -> how its service time is distributed, where a scenario's one figure is not all that is known."""
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The exact list of a run, and the same as arrays, in one order."""
+
+    plan: LoadPlan
+    load: Load
+
+
+def offered(plan: LoadPlan, topology: Topology, *, figures: Figures, services: Services | None = None) -> Offered:
+    """Return the load of a plan. What a task costs in CPU is split between the worker and the rest of the machine."""
+    names: dict[str, int] = {}
+    tasks: list[Task] = []
+    for arrival in plan.arrivals:
+        if arrival.task not in names:
+            names[arrival.task] = len(tasks)
+            tasks.append(_task(arrival, topology, figures, services or {}))
+    return Offered(
+        plan,
+        Load(
+            tasks=tuple(tasks),
+            due_seconds=np.array([one.due_seconds for one in plan.arrivals], dtype=np.float64),
+            task=np.array([names[one.task] for one in plan.arrivals], dtype=np.int32),
+        ),
+    )
+
+
+def _task(arrival: Arrival, topology: Topology, figures: Figures, services: Services) -> Task:
+    pool = str(topology["classes"][arrival.worker_class]["pool"])
+    host = min(figures.of(pool).host_cpu_seconds, arrival.cpu_seconds)
+    own = max(arrival.cpu_seconds - host, LEAST_CPU_SECONDS)
+    # `service_seconds` of a scenario is all of a slot's time, what the worker computes included.
+    service = services.get(arrival.task) or Fixed(arrival.service_seconds)
+    return Task(
+        name=arrival.task,
+        queue=arrival.queue,
+        service=_shortened(service, own),
+        cpu_seconds=own,
+        host_cpu_seconds=host,
+        priority=priority_of(arrival.task, topology),
+    )
+
+
+def _shortened(service: Service, seconds: float) -> Service:
+    if isinstance(service, Fixed):
+        return Fixed(max(service.seconds - seconds, 0.0))
+    if isinstance(service, Lognormal):
+        return Lognormal(max(service.mean_seconds - seconds, LEAST_CPU_SECONDS), service.variation)
+    return Empirical(tuple(max(one - seconds, 0.0) for one in service.seconds))
+
+
+def priority_of(task: str, topology: Topology) -> int:
+    """Return the priority a publisher gives a task: that of the first route that matches, else the default."""
+    for route in topology["routes"]:
+        if fnmatchcase(task, route["task"]) or fnmatchcase(task, f"*.{route['task']}"):
+            found = route.get("priority")
+            return int(topology.get("default_priority") or 0) if found is None else int(found)
+    return int(topology.get("default_priority") or 0)

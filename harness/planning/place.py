@@ -1,0 +1,63 @@
+"""Where pods run, as a simulation must know it: what they share, when controllers look. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from harness.simulation.model import Clockwork, Nodes
+from harness.spike.arrivals import BACKGROUND_CORES
+from harness.spike.start import AFTER_SYNC_SECONDS, SYNC_SECONDS
+
+NAMES = ("local", "kind", "cluster")
+KIND_BACKGROUND_CORES = 0.4
+"""What control plane, kubelets and add-ons of a kind cluster use, at rest, on the machine they share with the load."""
+STATISTICS_SECONDS = 5.0  # RabbitMQ's collection interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A place to plan for. `limits_hold` says whether a pod's CPU limit is enforced: processes have none."""
+
+    name: str
+    nodes: Nodes
+    clockwork: Clockwork
+    limits_hold: bool
+
+
+def local(cores: int) -> Place:
+    """Return this machine: workers, broker, stand-ins and publisher share its cores; the load waits for a sync."""
+    return Place(
+        name="local",
+        nodes=Nodes(cores=float(cores), shared_with_load=True, background_cores=BACKGROUND_CORES),
+        clockwork=_clockwork(SYNC_SECONDS - AFTER_SYNC_SECONDS),
+        limits_hold=False,
+    )
+
+
+def kind(cores: int, rooms: tuple[tuple[int, int], ...]) -> Place:
+    """Return a kind cluster on this machine. `rooms` is what each node has for pods (thousandths of a core, bytes)."""
+    return Place(
+        name="kind",
+        nodes=Nodes(cores=float(cores), shared_with_load=True, background_cores=KIND_BACKGROUND_CORES, rooms=rooms),
+        clockwork=_clockwork(SYNC_SECONDS / 2),
+        limits_hold=True,
+    )
+
+
+def cluster() -> Place:
+    """Return an ordinary cluster: pods have the cores they may use, and there is a node for each."""
+    return Place(
+        name="cluster",
+        nodes=Nodes(cores=None, shared_with_load=False),
+        clockwork=_clockwork(SYNC_SECONDS / 2),
+        limits_hold=True,
+    )
+
+
+def first_sync(place: Place, seconds: float) -> Place:
+    """Return the place with another moment of the first sync; a cluster's has a phase that nobody sees."""
+    return replace(place, clockwork=replace(place.clockwork, first_sync_seconds=seconds))
+
+
+def _clockwork(first_sync_seconds: float) -> Clockwork:
+    return Clockwork(first_sync_seconds=first_sync_seconds, statistics_seconds=STATISTICS_SECONDS)

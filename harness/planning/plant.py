@@ -1,0 +1,125 @@
+"""From rendered manifests and measured figures to what a simulation is given. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from harness.autoscaling import ControllerConfig, HpaSpec, ScaledObject, hpa_from_scaled_object
+from harness.chart import manifests as look
+from harness.errors import InputError
+from harness.planning.figures import Figures
+from harness.planning.place import Place
+from harness.simulation.model import Overflow, Plant, Pool, Publisher, Queue, Scaler, WorkerClass
+from harness.spike.arrivals import Topology
+from harness.spike.scenario import Publishing
+
+REFUSES: Overflow = "reject-publish"
+
+
+def plant(
+    manifests: Sequence[Mapping[str, Any]],
+    topology: Topology,
+    *,
+    publishing: Publishing,
+    figures: Figures,
+    place: Place,
+) -> Plant:
+    """Return everything that works on a load. Raises InputError for an autoscaler that a cluster would refuse."""
+    release = look.Release.of(manifests)
+    scalers = {look.scale_target(one)[1]: one for one in release.of_kind(*look.SCALER_KINDS)}
+    return Plant(
+        classes=tuple(
+            _class(worker, scalers.get(look.name_of(worker.deployment)), topology, figures=figures, place=place)
+            for worker in release.workers
+        ),
+        queues=tuple(_queue(name, queue) for name, queue in topology["queues"].items()),
+        publisher=_publisher(publishing, figures),
+        nodes=place.nodes,
+        clockwork=place.clockwork,
+    )
+
+
+def _class(
+    worker: look.Worker, scaler: look.Manifest | None, topology: Topology, *, figures: Figures, place: Place
+) -> WorkerClass:
+    settings = topology["classes"][worker.class_name]
+    pool, slots = str(settings["pool"]), int(settings["concurrency"])
+    measured = figures.of(pool)
+    pod = look.pod_spec(worker.deployment)
+    scaled = None if scaler is None else _scaler(scaler, place.clockwork.controller)
+    return WorkerClass(
+        name=worker.class_name,
+        deployment=look.name_of(worker.deployment),
+        pool=cast(Pool, pool),
+        slots=slots,
+        queues=tuple(settings["queues"]),
+        replicas=_replicas(worker.deployment, scaled),
+        scaler=scaled,
+        cpu_cores=_cores(pool, slots, pod, limited=place.limits_hold),
+        overhead_seconds=measured.overhead_seconds,
+        start_seconds=measured.start_seconds,
+        ready_seconds=measured.ready_seconds,
+        start_cpu_seconds=measured.start_cpu_seconds,
+        grace_seconds=float(settings["termination_grace_period_seconds"]),
+        idle_cores=measured.idle_cores,
+        cpu_request_milli=_requested(pod, "cpu"),
+        memory_request_milli=_requested(pod, "memory"),
+        memory_bytes=measured.memory_bytes,
+        memory_bytes_per_task=measured.memory_bytes_per_task,
+    )
+
+
+def _scaler(manifest: look.Manifest, controller: ControllerConfig) -> Scaler:
+    try:
+        if manifest.get("kind") != "ScaledObject":
+            return Scaler(hpa=HpaSpec.from_manifest(manifest, controller=controller))
+        hpa = HpaSpec.from_manifest(hpa_from_scaled_object(manifest), controller=controller)
+        return Scaler(hpa=hpa, keda=ScaledObject.from_manifest(manifest))
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _replicas(deployment: look.Manifest, scaler: Scaler | None) -> int:
+    """Return the pods there are when the load begins: a class that scales to zero was just installed and has one."""
+    if scaler is None:
+        return int(look.get(deployment, "spec", "replicas", default=1))
+    return max(scaler.hpa.min_replicas, 1)
+
+
+def _cores(pool: str, slots: int, pod: Mapping[str, Any], *, limited: bool) -> float:
+    """Return what one pod can use: its limit at most, one core where all tasks share an interpreter."""
+    most = float(slots) if pool == "prefork" else 1.0
+    limits = [look.quantity(look.get(one, "resources", "limits", "cpu")) for one in look.containers(pod, init=False)]
+    known = [limit for limit in limits if limit is not None]
+    return min(most, float(sum(known))) if limited and known and len(known) == len(limits) else most
+
+
+def _requested(pod: Mapping[str, Any], resource: str) -> int | None:
+    """Return what the pod's containers request together, in thousandths; None where one requests nothing."""
+    asked = [
+        look.quantity(look.get(one, "resources", "requests", resource)) for one in look.containers(pod, init=False)
+    ]
+    known = [one for one in asked if one is not None]
+    return int(sum(known) * 1000) if known and len(known) == len(asked) else None
+
+
+def _queue(name: str, queue: Mapping[str, Any]) -> Queue:
+    return Queue(
+        name=name,
+        max_length_messages=queue.get("max_length_messages"),
+        overflow=cast(Overflow, queue.get("overflow") or REFUSES),
+        ttl_seconds=queue.get("message_ttl_seconds"),
+        priorities=bool(queue.get("max_priority")),
+    )
+
+
+def _publisher(publishing: Publishing, figures: Figures) -> Publisher:
+    return Publisher(
+        deadline_seconds=publishing.deadline_seconds,
+        attempts_per_second=publishing.attempts_per_second,
+        hold_seconds=publishing.hold_seconds,
+        backoff=publishing.backoff,
+        cpu_seconds=publishing.cpu_seconds,
+        confirm_seconds=figures.confirm_seconds,
+    )

@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": "harness.cli.validate",
     "users": "harness.cli.users",
     "plan": "harness.cli.plan",
+    "calibrate": "harness.cli.calibrate",
     "spike": "harness.cli.spike",
     "chaos": "harness.cli.chaos",
     "soak": "harness.cli.soak",

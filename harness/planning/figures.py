@@ -78,6 +78,7 @@ def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
     return PoolFigures(**{name: values[name] for name in known})
 
 
+ASSUMED_CONFIRM_SECONDS = 0.002
 # Rounded from runs of this project's workers on two cores; a calibration replaces them.
 ASSUMED_POOLS: Mapping[str, PoolFigures] = {
     "gevent": PoolFigures(
@@ -97,4 +98,6 @@ ASSUMED_POOLS: Mapping[str, PoolFigures] = {
 
 def assumed(runtime: str) -> Figures:
     """Return the figures of a plan that no calibration was made for."""
-    return Figures(pools=ASSUMED_POOLS, confirm_seconds=0.002, source=ASSUMED, runtime=runtime, machine={})
+    return Figures(
+        pools=ASSUMED_POOLS, confirm_seconds=ASSUMED_CONFIRM_SECONDS, source=ASSUMED, runtime=runtime, machine={}
+    )

@@ -1,0 +1,78 @@
+"""`harness calibrate`: measure what a plan must know of workers."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import click
+
+from harness.cli.progress import TerminalProgress
+from harness.cli.spike import ENDINGS, interrupt
+from harness.planning import calibrate, calibrations
+from harness.planning.figures import Figures
+from harness.spike import run, sites
+from harness.spike.prepared import Request
+from harness.spike.progress import Progress, SilentProgress
+
+RUNTIMES = ("local", "kind")
+
+
+@click.command()
+@click.option("--runtime", type=click.Choice(RUNTIMES), default="local", show_default=True, help="Where to measure.")
+@click.option("--env", "environment", default="prod,keda", show_default=True, help="Files of values/, in this order.")
+@click.option(
+    "--from",
+    "directory",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The folder of a run of the scenario `calibration`, instead of a new one.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write, in place of the usual one."
+)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="The folder runs are kept in.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, no progress.")
+def command(
+    runtime: str, environment: str, directory: Path | None, out: Path | None, reports: Path, as_json: bool
+) -> None:
+    """Run a short scenario of all classes and measure boot, readiness, overhead and CPU of workers.
+
+    The figures are kept beside the other caches and used by `harness plan` and the forecasts of `harness spike`. They
+    hold for this machine: measure again after a change of machine, image or application.
+    """
+    if directory is None:
+        directory = _run(runtime, environment, reports, SilentProgress() if as_json else TerminalProgress())
+    figures = calibrate.measure(directory)
+    path = calibrations.save(figures, out or calibrations.default_path(figures.runtime))
+    click.echo(json.dumps(figures.as_dict()) if as_json else _text(figures, path))
+
+
+def _run(runtime: str, environment: str, reports: Path, progress: Progress) -> Path:
+    for ending in ENDINGS:
+        if signal.getsignal(ending) != signal.SIG_IGN:
+            signal.signal(ending, interrupt)
+    request = Request(scenario=calibrate.SCENARIO, environment=environment, reports=reports, runtime=runtime)
+    try:
+        return run.run(request, site=sites.find(runtime, broker_port=None), progress=progress)
+    finally:
+        progress.close()
+
+
+def _text(figures: Figures, path: Path) -> str:
+    heads = f"  {'pool':<8}  {'takes tasks':>11}  {'ready':>7}  {'start CPU':>9}  {'overhead':>8}  {'idle':>11}  memory"
+    lines = [f"measured by {figures.source} ({figures.runtime}):", heads]
+    for pool, one in figures.pools.items():
+        lines.append(
+            f"  {pool:<8}  {one.start_seconds:>9.1f} s  {one.ready_seconds:>5.1f} s  {one.start_cpu_seconds:>7.1f} s"
+            f"  {one.overhead_seconds * 1000:>5.0f} ms  {one.idle_cores:.3f} cores  {one.memory_bytes / 2**20:.0f} MiB"
+        )
+    if figures.assumed:
+        lines.append(f"  not measured, taken as assumed: {', '.join(figures.assumed)}")
+    return "\n".join([*lines, f"  kept in {path}"])

@@ -1,0 +1,59 @@
+"""Reading what a calibration run left behind."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from statistics import median
+
+from harness.errors import InputError
+from harness.planning.calibration import derive
+from harness.planning.figures import Figures
+from harness.spike import journals, result
+from harness.spike.ledger import OfferEvent
+from harness.spike.load import JOURNALS
+from harness.spike.scenario import load_scenario
+
+SCENARIO = "calibration"
+POD_LOGS = "runtime/pods/*/log"
+_READY = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}): .*\] \S+@\S+ ready\.$", re.MULTILINE)
+
+
+def measure(directory: Path) -> Figures:
+    """Return the figures of a calibration run by its folder. Raises InputError for one that is none."""
+    found = result.read(directory)
+    path = directory / f"{found.scenario}.yaml"
+    scenario = load_scenario(path if path.is_file() else found.scenario)
+    try:
+        topology = json.loads((directory / "topology.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{directory}/topology.json: cannot be read as JSON: {error}") from error
+    # Processes log in this machine's time, containers in UTC.
+    zone = None if found.runtime == "local" else UTC
+    began = {pod: at - found.started_at for pod, at in working_at(directory, zone).items()}
+    return derive(found, scenario, topology, working_at=began, confirm_seconds=confirm_seconds(directory))
+
+
+def working_at(directory: Path, zone: tzinfo | None) -> dict[str, float]:
+    """Return when each pod's worker said it takes tasks, by its log, in seconds since the epoch."""
+    found = {}
+    for log in sorted(directory.glob(POD_LOGS)):
+        said = _READY.search(log.read_text(encoding="utf-8", errors="replace"))
+        if said:
+            at = datetime.strptime(said[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone)
+            found[log.parent.name] = at.timestamp() + int(said[2]) / 1000
+    return found
+
+
+def confirm_seconds(directory: Path) -> float | None:
+    """Return the median round trip of a task's first attempt that was accepted, None where there was none."""
+    offered: dict[str, float] = {}
+    trips = []
+    for offer in journals.read_offers(directory / JOURNALS).entries:
+        if offer.event is OfferEvent.OFFERED:
+            offered[offer.id] = offer.at
+        elif offer.event is OfferEvent.ACCEPTED and offer.attempt == 1 and offer.id in offered:
+            trips.append(offer.at - offered[offer.id])
+    return median(trips) if trips else None

@@ -41,6 +41,12 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="The folder runs are kept in.",
 )
 @click.option("--broker-port", type=click.IntRange(1, 65535), help="AMQP port of the RabbitMQ that is started.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Figures of workers for the forecast; those of `harness calibrate` by default.",
+)
+@click.option("--no-forecast", is_flag=True, help="Run without foretelling the run first.")
 @click.option("--list", "list_only", is_flag=True, help="List the scenarios and stop.")
 @click.option("--open", "open_page", is_flag=True, help="Open the report in a browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json, no progress; with --list the scenarios.")
@@ -51,12 +57,15 @@ def command(
     runtime: str,
     reports: Path,
     broker_port: int | None,
+    calibration: Path | None,
+    no_forecast: bool,
     list_only: bool,
     open_page: bool,
     as_json: bool,
 ) -> None:
     """Run SCENARIO (a name or a file): real broker, real workers, real load, a ledger and a report.
 
+    Before anything is started the run is foretold as `harness plan` does; the report shows both on the same axes.
     $BROKER_URL (with $BROKER_MANAGEMENT_URL) makes it use your RabbitMQ, in a virtual host that lasts as long as the
     run. Exit code 1 when an objective is missed.
     """
@@ -68,9 +77,10 @@ def command(
             signal.signal(ending, interrupt)
     request = Request(scenario=name, environment=environment, reports=reports, runtime=runtime, values=values)
     site = sites.find(runtime, broker_port=broker_port)
+    foretell = None if no_forecast else _foretelling(runtime, calibration)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
     try:
-        directory = run.run(request, site=site, progress=progress)
+        directory = run.run(request, site=site, progress=progress, foretell=foretell)
     finally:
         progress.close()
     outcome = result.read(directory)
@@ -79,6 +89,13 @@ def command(
     if open_page:
         webbrowser.open(page.resolve().as_uri())
     sys.exit(0 if outcome.passed else EXIT_MISSED)
+
+
+def _foretelling(runtime: str, calibration: Path | None) -> run.Foretell:
+    from harness.planning.engine import simulate  # loads the compiled simulator, which a listing does not need
+    from harness.planning.forecasting import foretelling
+
+    return foretelling(simulate, runtime=runtime, calibration=calibration)
 
 
 def _list(*, as_json: bool) -> None:

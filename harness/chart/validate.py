@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from harness.errors import InputError
 PASSED = "passed"
 FAILED = "failed"
 NOT_CHECKED = "not checked"
+CAPACITY = "capacity"
+"""The check, of a caller's, whether the values hold a load."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Check:
             "subject": self.subject,
             "problems": [problem.to_dict() for problem in self.problems],
         }
+
+
+MoreChecks = Callable[[Sequence[Manifest]], Iterable[Check]]
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,13 @@ def validate(
     helm: Path | None = None,
     chart: Path = CHART,
     versions: Sequence[str] | None = None,
+    more: Sequence[MoreChecks] = (),
 ) -> Report:
     """Return what is wrong with the chart under these values; unusable values are problems of the report.
 
-    `versions` are the Kubernetes versions to check against, all supported ones by default. Raises HarnessError when a
-    check itself cannot run (no helm, no chart), and InputError for a bad release name or namespace.
+    `versions` are the Kubernetes versions to check against, all supported ones by default; `more` are checks of the
+    caller's on what was rendered. Raises HarnessError when a check itself cannot run (no helm, no chart), and
+    InputError for a bad release name or namespace.
     """
     names = tuple(yaml_strict.shown(path) for path in values) + (("--set",) if set_values else ())
     try:
@@ -114,6 +121,8 @@ def validate(
         return Report(names, release, namespace, {}, (schema, _check_rules(program, (), removed)))
     warnings = [Problem("", text, severity=WARNING, rule="helm-warning") for text in rendered.warnings]
     checks = check_manifests(rendered.manifests, versions=versions)
+    if all(check.status != FAILED for check in (schema, *checks)):
+        checks = (*checks, *(check for each in more for check in each(rendered.manifests)))
     kinds = Counter(str(manifest.get("kind")) for manifest in rendered.manifests)
     return Report(names, release, namespace, kinds, (schema, _check_rules(program, warnings, ()), *checks))
 

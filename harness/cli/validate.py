@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from harness.chart.problems import ERROR, Problem
-from harness.chart.validate import FAILED, NOT_CHECKED, Report, validate
+from harness.chart.validate import CAPACITY, FAILED, NOT_CHECKED, MoreChecks, Report, validate
 from harness.cli.options import chosen, values_options
+from harness.spike import sites
+from harness.spike.scenario import load_scenario
 
+EXIT_MISSED = 1
 EXIT_BAD_INPUT = 2
 _STYLES = {FAILED: "red", NOT_CHECKED: "yellow"}
 
@@ -18,21 +23,49 @@ _STYLES = {FAILED: "red", NOT_CHECKED: "yellow"}
 @click.command()
 @values_options
 @click.option("--kubernetes", "versions", metavar="VERSION", multiple=True, help="Instead of all supported versions.")
+@click.option("--scenario", metavar="SCENARIO", help="Also foretell this scenario: would its objectives be met?")
+@click.option(
+    "--rate",
+    "rates",
+    metavar="CLASS=PER_SECOND[:SECONDS]",
+    multiple=True,
+    help="Also check that a class's maximum holds so many tasks a second, of SECONDS each. May be repeated.",
+)
+@click.option(
+    "--runtime", type=click.Choice(sites.NAMES), default="local", show_default=True, help="Where --scenario would run."
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Figures of workers for --scenario; those of `harness calibrate` by default.",
+)
 @click.pass_context
-def command(context: click.Context, versions: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def command(
+    context: click.Context,
+    versions: tuple[str, ...],
+    scenario: str | None,
+    rates: tuple[str, ...],
+    runtime: str,
+    calibration: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Check values and the objects they make.
 
     In order: strict YAML, the chart's values schema, the chart's own rules (also where the schema refused something),
     the strict Kubernetes schemas of each supported version, the definitions of KEDA and the Prometheus operator, and
-    rules across objects. Exit code 2 when something cannot work; a warning alone does not fail.
+    rules across objects. Exit code 2 when something cannot work; a warning alone does not fail, but for what --scenario
+    and --rate ask: 1 when that would not be held.
     """
     values = chosen(**options)
+    more = _capacity(scenario, rates, runtime, calibration)
     report = validate(
         values.files,
         release=values.release,
         namespace=values.namespace,
         set_values=values.set_values,
         versions=versions or None,
+        more=more,
     )
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
@@ -40,6 +73,31 @@ def command(context: click.Context, versions: tuple[str, ...], as_json: bool, **
         show(report)
     if not report.ok:
         context.exit(EXIT_BAD_INPUT)
+    if any(check.problems for check in report.checks if check.name == CAPACITY):
+        context.exit(EXIT_MISSED)
+
+
+def _capacity(scenario: str | None, rates: tuple[str, ...], runtime: str, calibration: Path | None) -> list[MoreChecks]:
+    """Return the checks that ask whether the values hold a load. Loading the simulator takes longer than all others."""
+    found: list[MoreChecks] = []
+    if rates:
+        from harness.planning import capacity
+
+        parsed = [capacity.parse_rate(one) for one in rates]
+        found.append(lambda manifests: [capacity.check_rates(parsed, manifests)])
+    if scenario is not None:
+        from harness.planning import calibrations, capacity
+        from harness.planning.engine import simulate
+
+        check = partial(
+            capacity.check_scenario,
+            load_scenario(scenario),
+            simulate=simulate,
+            place=calibrations.place_of(runtime),
+            figures=calibrations.load(calibration, runtime=runtime),
+        )
+        found.append(lambda manifests: [check(manifests)])
+    return found
 
 
 def show(report: Report) -> None:

@@ -1,0 +1,190 @@
+"""From a calibration run to the figures of its workers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import InputError
+from harness.planning import calibrations
+from harness.planning.calibrate import confirm_seconds, working_at
+from harness.planning.calibration import derive
+from harness.planning.figures import ASSUMED_POOLS, Figures, assumed
+from harness.runtime.base import RuntimeEvent, ScaleEvent
+from harness.spike import result
+from harness.spike.arrivals import plan
+from harness.spike.ledger import Counts, FinalState, Ledger, Publication, TaskRecord
+from harness.spike.result import Result, RunFacts
+from harness.spike.scenario import load_scenario
+from tests.unit.planning.cases import topology
+from tests.unit.spike_report.scenes import setup_of
+from tests.unit.spike_report.synthetic import Class
+
+EPOCH = 1_790_000_000.0
+IDLE_CORES, START_CPU_SECONDS, OVERHEAD_SECONDS, OWN_CPU_SECONDS = 0.03, 1.8, 0.025, 0.0012
+CREATED_AT, ADDED_AT = -20.0, 74.5
+IO = Class(name="io", request_cores=0.2)
+
+
+def calibration() -> Result:
+    """A run in which everything that is to be measured is known, with only the io class in it."""
+    scenario = load_scenario("calibration")
+    load = plan(scenario, topology(), run_id="cal")
+    mails = [one for one in load.arrivals if one.worker_class == "io"]
+    records = tuple(
+        TaskRecord(
+            id=one.id, task=one.task, queue=one.queue, phase=one.phase, publication=Publication.ACCEPTED,
+            state=FinalState.COMPLETED, death=None, first_attempt_at=EPOCH + one.due_seconds,
+            accepted_at=EPOCH + one.due_seconds + 0.002,
+            done_at=EPOCH + one.due_seconds + one.service_seconds + OVERHEAD_SECONDS,
+            refused_at=(), resolved_late=False, stored=False,
+        )
+        for one in mails
+    )  # fmt: skip
+    used = OWN_CPU_SECONDS * len(mails)
+    facts = RunFacts(
+        run_id="cal", scenario="calibration", runtime="local", started_at=EPOCH, duration_seconds=119.0,
+        command="harness calibrate", setup=setup_of([IO]),
+    )  # fmt: skip
+    deployment = IO.deployment
+    return result.build(
+        facts=facts,
+        ledger=Ledger(records=records, counts=Counts.of(records)),
+        objectives=scenario.objectives,
+        due_at={one.id: EPOCH + one.due_seconds for one in mails},
+        samples=[_sample(second, used) for second in range(-20, 120)],
+        scale_events=[ScaleEvent(EPOCH + ADDED_AT, deployment, 1, 2, "the queue is long")],
+        events=[
+            RuntimeEvent(EPOCH + CREATED_AT, "created", f"{deployment}-a-1"),
+            RuntimeEvent(EPOCH + CREATED_AT + 9, "ready", f"{deployment}-a-1"),
+            RuntimeEvent(EPOCH + ADDED_AT, "created", f"{deployment}-b-2"),
+            RuntimeEvent(EPOCH + ADDED_AT + 8, "ready", f"{deployment}-b-2"),
+            RuntimeEvent(EPOCH + ADDED_AT, "created", "celery-iota-worker-c-3"),
+            RuntimeEvent(EPOCH + ADDED_AT + 1, "ready", "celery-iota-worker-c-3"),
+        ],
+    )
+
+
+def _sample(second: int, used: float) -> dict[str, Any]:
+    """CPU shown a window late: the start's in the first window, the tasks' from 75 s to 90 s, idling all the time."""
+    pods = 1 if second < ADDED_AT else 2
+    cores = None if second < CREATED_AT + 15 else IDLE_CORES
+    if cores is not None and second < CREATED_AT + 30:
+        cores += START_CPU_SECONDS / 15
+    if cores is not None and second >= 75 + 15:
+        cores += IDLE_CORES
+        cores += (used + START_CPU_SECONDS) / 15 if second < 90 + 15 else 0.0
+    return {
+        "t": second,
+        "queues": {"io": {"ready": 0, "unacked": 0}},
+        "replicas": {IO.deployment: {"desired": pods, "running": pods, "ready": pods}},
+        "cpu_cores": {"io": cores},
+        "memory_bytes": {"io": 60e6 * pods + (12e6 if 60 <= second < 70 else 0)},
+    }
+
+
+def measured(**changes: Any) -> Figures:
+    arguments = {"working_at": {f"{IO.deployment}-b-2": ADDED_AT + 5.5}, "confirm_seconds": 0.0031, **changes}
+    return derive(calibration(), load_scenario("calibration"), topology(), **arguments)
+
+
+def test_every_figure_is_what_it_was() -> None:
+    found = measured()
+    io = found.pools["gevent"]
+    assert (io.start_seconds, io.ready_seconds) == (5.5, 8.0)
+    assert io.overhead_seconds == pytest.approx(OVERHEAD_SECONDS, abs=0.001)
+    assert io.idle_cores == pytest.approx(IDLE_CORES)
+    assert io.start_cpu_seconds == pytest.approx(START_CPU_SECONDS, rel=0.05)
+    assert io.host_cpu_seconds == pytest.approx(0.0021 - OWN_CPU_SECONDS, rel=0.1)
+    assert io.memory_bytes == 60_000_000
+    assert io.memory_bytes_per_task == 60_000
+    assert found.confirm_seconds == 0.0031
+    assert (found.source, found.runtime, found.measured_at) == ("cal", "local", EPOCH)
+    assert not found.is_assumed
+
+
+def test_what_the_run_does_not_show_stays_assumed_and_is_named() -> None:
+    found = measured(confirm_seconds=None)
+    assert found.assumed == ("confirm_seconds", "prefork", "threads")
+    assert found.pools["prefork"] == ASSUMED_POOLS["prefork"]
+
+
+def test_a_pod_without_a_log_takes_tasks_when_it_is_ready() -> None:
+    assert measured(working_at={}).pools["gevent"].start_seconds == 8.0
+
+
+def test_a_run_that_was_ended_early_measures_nothing() -> None:
+    with pytest.raises(InputError, match="did not come to its end"):
+        derive(
+            replace(calibration(), interrupted=True),
+            load_scenario("calibration"),
+            topology(),
+            working_at={},
+            confirm_seconds=None,
+        )
+
+
+def test_another_scenario_is_no_calibration() -> None:
+    with pytest.raises(InputError, match="no phase is named"):
+        derive(calibration(), load_scenario("email-campaign"), topology(), working_at={}, confirm_seconds=None)
+
+
+def test_workers_say_in_their_logs_when_they_take_tasks(tmp_path: Path) -> None:
+    log = tmp_path / "runtime" / "pods" / "celery-io-worker-b-2" / "log"
+    log.parent.mkdir(parents=True)
+    log.write_text(
+        " -------------- io@celery-io-worker-b-2 v5.7.0\n"
+        "[2026-11-26 10:00:01,250: INFO/MainProcess] io@celery-io-worker-b-2 ready.\n"
+    )
+    (tmp_path / "runtime" / "pods" / "celery-io-worker-c-3").mkdir()
+    (tmp_path / "runtime" / "pods" / "celery-io-worker-c-3" / "log").write_text("killed before it came up\n")
+    assert working_at(tmp_path, UTC) == {"celery-io-worker-b-2": 1795687201.25}
+
+
+def test_a_round_trip_is_that_of_first_attempts(tmp_path: Path) -> None:
+    journals = tmp_path / "journals"
+    journals.mkdir()
+    line = {"task": "t", "queue": "io", "phase": "p"}
+    events = [
+        (1.0, "a", "offered", 1), (1.002, "a", "accepted", 1), (2.0, "b", "offered", 1), (2.004, "b", "accepted", 1),
+        (3.0, "c", "offered", 1), (3.001, "c", "refused", 1), (9.0, "c", "accepted", 2),
+    ]  # fmt: skip
+    text = [json.dumps({"t": t, "id": i, "event": e, "attempt": n, **line}) for t, i, e, n in events]
+    (journals / "publisher-0.jsonl").write_text("\n".join(text) + "\n")
+    assert confirm_seconds(tmp_path) == pytest.approx(0.003)
+
+
+def test_figures_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert calibrations.load(None, runtime="local").is_assumed
+    path = calibrations.save(measured(), calibrations.default_path("local"))
+    assert path.is_relative_to(tmp_path)
+    assert calibrations.load(None, runtime="local") == measured()
+    assert calibrations.load(path, runtime="kind") == measured()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("{}", "no calibration of this version"),
+        (json.dumps({"version": 1, "pools": {}}), "missing or malformed"),
+        (json.dumps({**assumed("local").as_dict(), "pools": {"gevent": {}}}), "pools.gevent"),
+    ],
+)
+def test_a_file_that_is_no_calibration_is_named(text: str, wrong: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=wrong) as told:
+        calibrations.load(path, runtime="local")
+    assert "mine.json" in str(told.value)
+
+
+def test_a_calibration_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json"):
+        calibrations.load(tmp_path / "none.json", runtime="local")

@@ -6,8 +6,9 @@ import json
 import shlex
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import click
 from harness.cli.options import chosen, values_options
 from harness.cli.spike import EXIT_MISSED
 from harness.errors import InputError
-from harness.planning import calibrations, place, planner, words
+from harness.planning import arrival_files, calibrations, counts, place, planner, words
 from harness.planning.figures import Figures
-from harness.planning.planner import Asked, Plan
+from harness.planning.planner import Asked, Offer, Plan
 from harness.spike.report import FILE_NAME as PAGE_NAME
-from harness.spike.scenario import Scenario, load_scenario
+from harness.spike.scenario import load_scenario
 
 DEFAULT_SCENARIO = "email-campaign"
 DEFAULT_ENVIRONMENT = "prod,keda"
@@ -31,6 +32,21 @@ KIND_OVERLAY = "kind"
 @click.command()
 @click.argument("name", required=False, metavar="[SCENARIO]")
 @click.option("--scenario", "scenario_file", metavar="FILE", help="The scenario, as the argument: a name or a file.")
+@click.option(
+    "--arrivals",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What came on a real day in place of the scenario's phases: a CSV of counts a minute, a column a "
+    "task, or Prometheus' answer to a range query (.json).",
+)
+@click.option("--task", metavar="NAME", help="With --arrivals and no scenario: the task that was counted.")
+@click.option("--service-seconds", type=click.FloatRange(0, min_open=True), help="How long one --task takes.")
+@click.option(
+    "--cpu-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=0.002,
+    show_default=True,
+    help="What one --task costs in CPU time.",
+)
 @values_options
 @click.option(
     "--runtime",
@@ -59,6 +75,10 @@ KIND_OVERLAY = "kind"
 def command(
     name: str | None,
     scenario_file: str | None,
+    arrivals: Path | None,
+    task: str | None,
+    service_seconds: float | None,
+    cpu_seconds: float,
     runtime: str,
     calibration: Path | None,
     seed: int | None,
@@ -79,12 +99,14 @@ def command(
         raise InputError("the scenario is given twice: as an argument and with --scenario; leave one out")
     if compare and options["environments"]:
         raise InputError("--compare names the environments itself; leave --env out")
-    scenario = load_scenario(scenario_file or name or DEFAULT_SCENARIO)
+    offer = _offer(name or scenario_file, arrivals, task, service_seconds, cpu_seconds)
     asked = Asked(explain=not no_explain, seeds=seeds)
     figures = calibrations.load(calibration, runtime=runtime)
     environments = compare or (options.pop("environments") or DEFAULT_ENVIRONMENT,)
     plans = [
-        _plan(scenario, {**options, "environments": one}, runtime=runtime, figures=figures, seed=seed, asked=asked)
+        _plan(
+            partial(offer, seed=seed), {**options, "environments": one}, runtime=runtime, figures=figures, asked=asked
+        )
         for one in environments
     ]
     directory = planner.write(plans, reports, words.tables(plans))
@@ -94,29 +116,57 @@ def command(
     sys.exit(0 if all(plan.result.passed for plan in plans) else EXIT_MISSED)
 
 
+def _offer(
+    name: str | None, arrivals: Path | None, task: str | None, service_seconds: float | None, cpu_seconds: float
+) -> Callable[..., Offer]:
+    """Return what makes the offer, given a topology, a run id and a seed. Raises InputError for options that clash."""
+    if task is None and service_seconds is not None:
+        raise InputError("--service-seconds is for --task; name the task that was counted")
+    if task is not None and (arrivals is None or name is not None or service_seconds is None):
+        raise InputError("--task needs --arrivals and --service-seconds, and no scenario, which has tasks of its own")
+    if arrivals is None:
+        return partial(planner.of_scenario, load_scenario(name or DEFAULT_SCENARIO))
+    counted = arrival_files.read(arrivals)
+    if task is not None:
+        mix = counts.mix_of_one(task, service_seconds=service_seconds or 0.0, cpu_seconds=cpu_seconds)
+    elif name is not None:
+        mix = counts.mix_of(load_scenario(name))
+    else:
+        raise InputError(
+            "--arrivals says when, not what: add a scenario with the tasks, or --task and --service-seconds"
+        )
+    return partial(counts.offer_of, counted, mix, source=arrivals.name)
+
+
 def _plan(
-    scenario: Scenario, options: dict[str, Any], *, runtime: str, figures: Figures, seed: int | None, asked: Asked
+    offer_of: Callable[..., Offer], options: dict[str, Any], *, runtime: str, figures: Figures, asked: Asked
 ) -> Plan:
     from harness.planning.engine import simulate  # compiles, or loads what was compiled
 
-    asked = replace(asked, command=_command(scenario, options, runtime))
     names = options["environments"].split(",")
     if runtime == "kind" and KIND_OVERLAY not in names:
         options = {**options, "environments": ",".join([*names, KIND_OVERLAY])}
     values = planner.rendered(chosen(**options), environment=_called(options))
-    offer = planner.of_scenario(scenario, values.topology, run_id=planner.new_id(scenario.name), seed=seed)
-    return planner.make(offer, values, simulate, place=calibrations.place_of(runtime), figures=figures, asked=asked)
+    offer = offer_of(topology=values.topology, run_id=planner.new_id())
+    return planner.make(
+        offer,
+        values,
+        simulate,
+        place=calibrations.place_of(runtime),
+        figures=figures,
+        asked=replace(asked, command=_command(options)),
+    )
 
 
 def _called(options: dict[str, Any]) -> str:
     return " + ".join([*options["environments"].split(","), *(Path(one).stem for one in options["files"])])
 
 
-def _command(scenario: Scenario, options: dict[str, Any], runtime: str) -> str:
-    words_ = ["harness", "plan", scenario.name, "--env", options["environments"], "--runtime", runtime]
-    words_ += [word for path in options["files"] for word in ("-f", str(path))]
-    words_ += [word for one in options["assignments"] for word in ("--set", one)]
-    return shlex.join(words_)
+def _command(options: dict[str, Any]) -> str:
+    """Return the command as it was given, with the environments that it used."""
+    given = [word for word in sys.argv[1:] if word not in ("--open", "--json")]
+    named = any(word.startswith(("--env", "--compare")) for word in given)
+    return shlex.join(["harness", *given, *([] if named else ["--env", options["environments"]])])
 
 
 def _show(plans: Sequence[Plan], page: Path, *, as_json: bool) -> None:

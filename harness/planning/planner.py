@@ -248,9 +248,9 @@ def _spread(case: Case, simulate: Simulate, seeds: int) -> tuple[Draw, ...]:
     return tuple(found)
 
 
-def new_id(name: str) -> str:
+def new_id() -> str:
     """Return the name of a plan's folder."""
-    return f"plan-{time.strftime('%Y%m%d-%H%M%S')}-{name}-{uuid.uuid4().hex[:6]}"
+    return f"plan-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
 
 
 def write(plans: Sequence[Plan], reports: Path, tables: Sequence[Table]) -> Path:

@@ -15,7 +15,7 @@ E2E := $(BIN)/pytest -n 0 -vv --timeout=900 --cluster tests/cluster
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make spike takes SCENARIO= (email-campaign), ENV= (prod,keda: files of values/, in order), RUNTIME= (local, kind, cluster), OPEN=1"
+	@echo "  make spike and make plan take SCENARIO= (email-campaign), ENV= (prod,keda: files of values/, in order), RUNTIME= (local, kind, cluster), OPEN=1"
 
 .PHONY: venv
 venv:
@@ -28,6 +28,10 @@ setup: venv ## Install everything a run or the tests need, and say where it is
 .PHONY: spike
 spike: venv ## Run a spike test and print the verdict and the report's path
 	@$(BIN)/harness spike $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
+
+.PHONY: plan
+plan: venv ## Foretell a spike on the values of ENV without starting anything (OPEN=1 opens the page)
+	@$(BIN)/harness plan $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
 
 .PHONY: chaos
 chaos: venv ## Strike a running release with faults and account for every task (FAULTS=ci: the three that CI runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,8 @@ def parse_rate(text: str) -> Rate:
         raise InputError(
             f"--rate {text!r}: expected CLASS=PER_SECOND or CLASS=PER_SECOND:SECONDS, as io=100:2"
         ) from error
-    if not found.worker_class or found.per_second <= 0 or (found.service_seconds or 1) <= 0:
+    service_seconds = 1.0 if found.service_seconds is None else found.service_seconds
+    if not (found.worker_class and 0 < found.per_second < math.inf and 0 < service_seconds < math.inf):
         raise InputError(f"--rate {text!r}: class, rate and seconds must be given and above 0, as io=100:2")
     return found
 

@@ -30,9 +30,12 @@ KEDA:
     active, error = activity(scaled, activities)              # of the whole object, from each trigger's
     activate(scaled, current_replicas=0, active=active, error=error, last_active_seconds=None,
              created_seconds=0.0, now_seconds=now) -> Activation    # 0 <-> 1, once every scaled.polling_seconds
+
+`Autoscaler` is all of this for one target, with its memory; `choose_victims` says which pods go.
 """
 
 from harness.autoscaling.activation import Activation, activate, activity
+from harness.autoscaling.autoscaler import Autoscaler
 from harness.autoscaling.behavior import Recommendation, ScaleEvent, State
 from harness.autoscaling.hpa import Decision, decide
 from harness.autoscaling.keda import Fallback, ScaledObject, hpa_from_scaled_object, trigger_metrics
@@ -51,10 +54,13 @@ from harness.autoscaling.spec import (
     ScalingRules,
 )
 from harness.autoscaling.triggers import TriggerMetric
+from harness.autoscaling.victims import Candidate, choose_victims
 
 __all__ = [
     "Activation",
+    "Autoscaler",
     "Behavior",
+    "Candidate",
     "ControllerConfig",
     "Decision",
     "ExternalMetric",
@@ -75,6 +81,7 @@ __all__ = [
     "TriggerMetric",
     "activate",
     "activity",
+    "choose_victims",
     "decide",
     "fallback_milli",
     "format_milli",

@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.autoscaling import Candidate, choose_victims
 from harness.runtime.local.backoff import BackOff
-from harness.runtime.local.deployment import Candidate, choose_victims
 from harness.runtime.local.naming import generated_name, template_hash
 
 NOW = 10_000.0

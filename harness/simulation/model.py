@@ -154,7 +154,9 @@ class Clockwork:
     first_sync_seconds: float = 14.5
     metrics_resolution_seconds: float = 15.0
     statistics_seconds: float = 5.0
-    """How old queue statistics are when KEDA reads them: RabbitMQ's collection interval."""
+    """RabbitMQ's collection interval: when KEDA reads a queue's statistics they are half of it old."""
+    epoch_seconds: float = 0.0
+    """Unix time of the start of the load; only cron triggers look at it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +209,7 @@ class Trace:
     refused_at: NDArray[np.float64]  # every refused attempt's time, in order
     refused_task: NDArray[np.int64]  # and whose it was: index into the load
     attempts: int  # publish attempts, all together
+    refused_stored: int  # tasks that were refused for good and are in a dead-letter queue all the same
     repeated: int  # runs begun again because their pod went
     seconds: NDArray[np.float64]  # when the samples below were taken, once a second
     ready: Mapping[str, NDArray[np.int64]]  # queue -> messages waiting

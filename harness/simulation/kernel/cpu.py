@@ -1,0 +1,198 @@
+"""Who has a pod's CPU, and how much of the machine each pod gets.
+
+Inside a pod work is measured on the pod's own clock. Where tasks share the CPU (processes, threads) the clock is the
+work that each of them has had, and runs at cores / tasks, at most 1: exact processor sharing by virtual time. Where one
+task at a time has it (gevent, which switches only where a task waits), the clock is the work done for all of them. A
+task is finished when the clock reaches its tag.
+
+Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
+who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
+last division and what it has not got done.
+"""
+
+from __future__ import annotations
+
+from harness.simulation.kernel import events
+from harness.simulation.kernel.state import CPU_END, DRAINING, INFINITY, NONE, RUNNING, STARTING, Flow
+
+
+def rate(s: Flow, p: int) -> float:
+    """Return how fast a pod's clock runs."""
+    pod = s.pods[p]
+    working = s.classes[pod["worker_class"]]
+    cores = working["cores"]
+    if working["in_turn"] == 0 and pod["working"] > 1:
+        cores = cores / pod["working"]
+    return pod["speed"] * min(1.0, cores)
+
+
+def settle(s: Flow, p: int, now: float) -> None:
+    """Bring a pod's clock and what it has used up to now."""
+    pod = s.pods[p]
+    if pod["working"] > 0:
+        gone = (now - pod["settled"]) * rate(s, p)
+        pod["clock"] += gone
+        if s.classes[pod["worker_class"]]["in_turn"] == 0:
+            gone = gone * pod["working"]
+        pod["cpu_seconds"] += gone
+    pod["settled"] = now
+
+
+def enter(s: Flow, p: int, item: int, work: float, now: float) -> None:
+    """Give a pod's CPU a task to work on, or its own start."""
+    settle(s, p, now)
+    pod = s.pods[p]
+    in_turn = s.classes[pod["worker_class"]]["in_turn"] == 1
+    begin = pod["clock"]
+    if in_turn and pod["working"] > 0:
+        begin = pod["last_tag"]
+    tag = begin + work
+    pod["last_tag"] = tag
+    _push(s, pod["first_item"], pod["working"], tag, item)
+    pod["working"] += 1
+    if not in_turn or pod["working"] == 1:
+        plan_end(s, p, now)
+
+
+def leave(s: Flow, p: int, now: float) -> int:
+    """Take the finished task from a pod's CPU and return it."""
+    settle(s, p, now)
+    pod = s.pods[p]
+    first = pod["first_item"]
+    pod["clock"] = s.cpu_items[first]["tag"]  # what rounding has left over
+    item = s.cpu_items[first]["item"]
+    pod["working"] -= 1
+    _pop(s, first, pod["working"])
+    plan_end(s, p, now)
+    return item
+
+
+def plan_end(s: Flow, p: int, now: float) -> None:
+    """Plan when the pod's CPU has finished the next task."""
+    pod = s.pods[p]
+    if pod["working"] > 0:
+        left = s.cpu_items[pod["first_item"]]["tag"] - pod["clock"]
+        pod["cpu_event"] = events.plan(s, now + max(left, 0.0) / rate(s, p), CPU_END, p)
+
+
+def forget(s: Flow, p: int) -> None:
+    """Drop what a pod that ends was working on."""
+    s.pods[p]["working"] = 0
+    s.pods[p]["cpu_event"] = NONE
+
+
+def _push(s: Flow, first: int, hole: int, tag: float, item: int) -> None:
+    items = s.cpu_items
+    while hole > 0:
+        parent = (hole - 1) >> 1
+        if items[first + parent]["tag"] <= tag:
+            break
+        items[first + hole]["tag"] = items[first + parent]["tag"]
+        items[first + hole]["item"] = items[first + parent]["item"]
+        hole = parent
+    items[first + hole]["tag"] = tag
+    items[first + hole]["item"] = item
+
+
+def _pop(s: Flow, first: int, count: int) -> None:
+    """Remove the first of `count` + 1 items."""
+    items = s.cpu_items
+    tag, item = items[first + count]["tag"], items[first + count]["item"]
+    hole, child = 0, 1
+    while child < count:
+        if child + 1 < count and items[first + child + 1]["tag"] < items[first + child]["tag"]:
+            child += 1
+        if tag <= items[first + child]["tag"]:
+            break
+        items[first + hole]["tag"] = items[first + child]["tag"]
+        items[first + hole]["item"] = items[first + child]["item"]
+        hole, child = child, 2 * child + 1
+    items[first + hole]["tag"] = tag
+    items[first + hole]["item"] = item
+
+
+# --- the machine ---------------------------------------------------------------------------------------------------
+
+
+def share(s: Flow, now: float) -> None:
+    """Divide the machine's cores anew."""
+    run = s.run[0]
+    seconds = run["share_seconds"]
+    attempts = (run["attempts"] - run["shared_attempts"]) * run["attempt_cpu"] * run["slowness"] / seconds
+    hosted = (run["host_cpu"] - run["shared_host_cpu"]) / seconds
+    run["shared_attempts"] = run["attempts"]
+    run["shared_host_cpu"] = run["host_cpu"]
+    if run["shared"] == 0:
+        attempts, hosted = 0.0, 0.0
+    for p in range(run["pods"]):
+        settle(s, p, now)
+    level = _level(s, run["cores"] - run["background"] - hosted, attempts, seconds)
+    run["slowness"] = 1.0 if attempts <= level else attempts / level
+    for p in range(run["pods"]):
+        _give(s, p, level, now)
+
+
+def _wanted(s: Flow, p: int, seconds: float) -> float:
+    """Return how many cores a pod wants: for what it did and for what is left to do."""
+    pod = s.pods[p]
+    if pod["phase"] != STARTING and pod["phase"] != RUNNING and pod["phase"] != DRAINING:
+        return 0.0
+    working = s.classes[pod["worker_class"]]
+    left = 0.0
+    first = pod["first_item"]
+    if working["in_turn"] == 1 and pod["working"] > 0:
+        left = pod["last_tag"] - pod["clock"]
+    else:
+        for i in range(first, first + pod["working"]):
+            left += s.cpu_items[i]["tag"] - pod["clock"]
+    wanted = (pod["cpu_seconds"] - pod["shared_cpu"] + left) / seconds
+    return min(wanted, _most(s, p)) + working["idle_cores"]
+
+
+def _most(s: Flow, p: int) -> float:
+    """Return how many cores a pod can use: one for its start and where tasks take turns."""
+    working = s.classes[s.pods[p]["worker_class"]]
+    if working["in_turn"] == 1 or s.pods[p]["phase"] == STARTING:
+        return min(1.0, working["cores"])
+    return working["cores"]
+
+
+def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
+    """Return the water level: what each thread may use at most so that all together use the cores there are.
+
+    Found from below: each round gives those who want less than the level what they want, and the rest an equal part of
+    what that leaves. A tenth of a core is left to everybody whatever else happens, so that nothing stands still.
+    """
+    level = 0.0
+    for _ in range(s.run[0]["pods"] + 2):
+        left, threads = cores, 0.0
+        if attempts > level:
+            threads += 1.0
+        else:
+            left -= attempts
+        for p in range(s.run[0]["pods"]):
+            wanted, weight = _wanted(s, p, seconds), _weight(s, p)
+            if wanted > level * weight:
+                threads += weight
+            else:
+                left -= wanted
+        if threads == 0.0:
+            return INFINITY
+        raised = left / threads
+        if raised <= level:
+            break
+        level = raised
+    return max(level, 0.1)
+
+
+def _weight(s: Flow, p: int) -> float:
+    return max(1.0, _most(s, p)) if s.classes[s.pods[p]["worker_class"]]["threads"] > 1.0 else 1.0
+
+
+def _give(s: Flow, p: int, level: float, now: float) -> None:
+    pod = s.pods[p]
+    pod["shared_cpu"] = pod["cpu_seconds"]
+    speed = min(1.0, level * _weight(s, p) / _most(s, p))
+    if speed != pod["speed"]:
+        pod["speed"] = speed
+        plan_end(s, p, now)

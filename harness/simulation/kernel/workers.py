@@ -1,0 +1,211 @@
+"""A task's way through a pod, and a pod's own way from its creation to its end."""
+
+from __future__ import annotations
+
+import math
+
+from harness.simulation.kernel import broker, cpu, events
+from harness.simulation.kernel.state import (
+    ACCEPTED,
+    BOOT,
+    BOOT_WAITED,
+    DONE,
+    DRAINING,
+    FAILED,
+    GONE,
+    GRACE_END,
+    NONE,
+    OPEN,
+    PENDING,
+    READY,
+    RETRY_DUE,
+    RUNNING,
+    STARTING,
+    Flow,
+)
+
+
+def service_over(s: Flow, i: int, now: float) -> None:
+    """Go on from waiting for others to the CPU, or to the end."""
+    work = s.kinds[s.tasks[i]["kind"]]["cpu"]
+    if work > 0.0:
+        cpu.enter(s, s.tasks[i]["pod"], i, work, now)
+    else:
+        finish(s, i, now)
+
+
+def cpu_over(s: Flow, p: int, now: float) -> None:
+    """Go on after the CPU: a task ends, a pod that starts takes tasks."""
+    item = cpu.leave(s, p, now)
+    if item == BOOT:
+        take_tasks(s, p, now)
+    else:
+        finish(s, item, now)
+
+
+def finish(s: Flow, i: int, now: float) -> None:
+    """End a run of a task and give its slot to the next."""
+    task = s.tasks[i]
+    kind = s.kinds[task["kind"]]
+    p = task["pod"]
+    s.run[0]["host_cpu"] += kind["host_cpu"]
+    task["pod"] = NONE
+    if kind["failure_share"] > 0.0 and _fails(s, kind["failure_share"]):
+        _after_failure(s, i, now)
+    else:
+        task["done"] = now
+        s.queues[kind["queue"]]["unacked"] -= 1
+        broker.settle(s, i, DONE)
+    broker.use_slots(s, p, -1, now)
+    if s.pods[p]["phase"] == RUNNING:
+        broker.line_up(s, p)
+        broker.serve(s, s.pods[p]["worker_class"], now)
+    elif s.pods[p]["used"] == 0:
+        end(s, p, now)
+
+
+def _fails(s: Flow, share: float) -> bool:
+    chance = s.uniforms[s.run[0]["uniform"]]
+    s.run[0]["uniform"] += 1
+    return chance < share
+
+
+def _after_failure(s: Flow, i: int, now: float) -> None:
+    """Keep a failed task until it is tried again, or dead-letter it."""
+    task = s.tasks[i]
+    kind = s.kinds[task["kind"]]
+    task["runs_failed"] += 1
+    if task["runs_failed"] > kind["max_retries"]:
+        s.queues[kind["queue"]]["unacked"] -= 1
+        broker.settle(s, i, FAILED)
+    else:
+        task["event"] = events.plan(s, now + kind["retry_seconds"], RETRY_DUE, i)
+
+
+def try_again(s: Flow, i: int, now: float) -> None:
+    """Publish a failed task anew, once: where its queue is full it is dead-lettered."""
+    s.queues[s.kinds[s.tasks[i]["kind"]]["queue"]]["unacked"] -= 1
+    if broker.offer(s, i, now) != ACCEPTED:
+        broker.settle(s, i, FAILED)
+
+
+# --- pods ----------------------------------------------------------------------------------------------------------
+
+
+def open_pod(s: Flow, p: int, c: int, created: float, first_item: int) -> None:
+    """Make a row a new pod that has no place yet."""
+    pod = s.pods[p]
+    pod["worker_class"] = c
+    pod["phase"] = PENDING
+    pod["created"] = created
+    pod["ready"] = 0
+    pod["changed"] = created
+    pod["used"] = 0
+    pod["in_turn"] = 0
+    pod["settled"] = created
+    pod["clock"] = 0.0
+    pod["last_tag"] = 0.0
+    pod["working"] = 0
+    pod["first_item"] = first_item
+    pod["speed"] = 1.0
+    pod["cpu_seconds"] = 0.0
+    pod["shared_cpu"] = 0.0
+    pod["cpu_event"] = NONE
+    pod["life_event"] = NONE
+    pod["grace_event"] = NONE
+    pod["metric_at"] = math.nan
+    pod["scraped_at"] = math.nan
+    pod["scraped_cpu"] = 0.0
+
+
+def begin(s: Flow, p: int, wait: float, now: float) -> None:
+    """Start a pod's worker on its node, `wait` before it needs the CPU."""
+    s.pods[p]["phase"] = STARTING
+    s.pods[p]["settled"] = now
+    s.pods[p]["life_event"] = events.plan(s, now + wait, BOOT_WAITED, p)
+
+
+def waited(s: Flow, p: int, now: float) -> None:
+    """Go on with a pod's start: what is left needs the CPU."""
+    work = s.classes[s.pods[p]["worker_class"]]["start_cpu"]
+    if work > 0.0:
+        cpu.enter(s, p, BOOT, work, now)
+    else:
+        take_tasks(s, p, now)
+
+
+def take_tasks(s: Flow, p: int, now: float) -> None:
+    """Have a pod's worker consume; the probe notices `ready_after` later."""
+    pod = s.pods[p]
+    pod["phase"] = RUNNING
+    after = s.classes[pod["worker_class"]]["ready_after"]
+    pod["life_event"] = events.plan(s, now + after, READY, p)
+    broker.line_up(s, p)
+    broker.serve(s, pod["worker_class"], now)
+
+
+def make_ready(s: Flow, p: int, now: float) -> None:
+    """Note that a pod counts as ready."""
+    s.pods[p]["ready"] = 1
+    s.pods[p]["changed"] = now
+
+
+def stop(s: Flow, p: int, now: float) -> None:
+    """Tell a pod to go: it takes no more tasks and has its grace to finish those it has."""
+    pod = s.pods[p]
+    broker.step_out(s, p)
+    if pod["ready"] == 1:
+        pod["ready"] = 0
+        pod["changed"] = now
+    pod["life_event"] = NONE
+    if pod["used"] == 0:
+        end(s, p, now)
+        return
+    pod["phase"] = DRAINING
+    pod["grace_event"] = events.plan(s, now + s.classes[pod["worker_class"]]["grace"], GRACE_END, p)
+
+
+def kill(s: Flow, p: int, now: float) -> None:
+    """End a pod whose grace is over; what it worked on goes back to the front of its queue, in its old order."""
+    left = s.pods[p]["used"]
+    cpu.settle(s, p, now)
+    for i in range(len(s.tasks) - 1, -1, -1):
+        if s.tasks[i]["pod"] == p and s.tasks[i]["state"] == OPEN:
+            _redeliver(s, i)
+    broker.use_slots(s, p, -left, now)
+    c = s.pods[p]["worker_class"]
+    end(s, p, now)
+    broker.serve(s, c, now)
+
+
+def _redeliver(s: Flow, i: int) -> None:
+    task = s.tasks[i]
+    q = s.kinds[task["kind"]]["queue"]
+    task["event"] = NONE
+    task["pod"] = NONE
+    s.queues[q]["unacked"] -= 1
+    s.run[0]["repeated"] += 1
+    broker.put_back(s, q, i)
+
+
+def end(s: Flow, p: int, now: float) -> None:
+    """Free a pod's row."""
+    cpu.settle(s, p, now)
+    pod = s.pods[p]
+    working = s.classes[pod["worker_class"]]
+    working["cpu_seconds"] += pod["cpu_seconds"]
+    working["pod_seconds"] += now - max(pod["created"], 0.0)
+    cpu.forget(s, p)
+    pod["phase"] = GONE
+    pod["grace_event"] = NONE
+    pod["life_event"] = NONE
+
+
+def is_due(s: Flow, p: int, number: int, field: int) -> bool:
+    """Tell whether an event of a pod still counts; `field` is the event's kind."""
+    pod = s.pods[p]
+    if field == GRACE_END:
+        return pod["grace_event"] == number
+    if field in (BOOT_WAITED, READY):
+        return pod["life_event"] == number
+    return pod["cpu_event"] == number

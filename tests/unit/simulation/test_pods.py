@@ -1,0 +1,95 @@
+"""Pods that come and go, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.simulation import DONE, Clockwork, Nodes, Queue, Trace
+from tests.unit.simulation.plants import hpa_scaler, keda_scaler, load, plant, run, task, worker_class
+
+UP = {"scaleUp": {"policies": [{"type": "Pods", "value": 3, "periodSeconds": 60}]}}
+DOWN = {
+    "scaleDown": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
+}
+
+
+def steps(trace: Trace) -> list[tuple[float, int, int]]:
+    return [(step.t, step.before, step.after) for step in trace.steps]
+
+
+def test_the_first_sync_asks_for_what_the_queue_shows_and_the_policy_allows() -> None:
+    pod = worker_class(slots=10, scaler=keda_scaler(depth=10, behavior=UP))
+    trace = run(plant(pod), load([0.0] * 700, task(10)))
+    assert steps(trace) == [(14.5, 1, 4), (74.5, 4, 5)]
+    assert "limited by +3 pods/60 s" in trace.steps[0].reason
+    assert trace.pods_ready["w"][[14, 15, 76]].tolist() == [1, 4, 5]
+
+
+def test_a_new_pod_takes_tasks_after_its_start_and_counts_later() -> None:
+    pod = worker_class(scaler=keda_scaler(depth=1, maximum=2), start_seconds=3, ready_seconds=5)
+    trace = run(plant(pod), load([0.0] * 4, task(20)))
+    assert np.sort(trace.started).tolist() == pytest.approx([0, 17.5, 20, 37.5], abs=1e-6)
+    assert trace.pods_ready["w"][[19, 20]].tolist() == [1, 2]
+    assert trace.running["w"][[14, 15]].tolist() == [1, 2]
+
+
+def test_starts_share_the_machines_cores() -> None:
+    pod = worker_class(scaler=keda_scaler(depth=1, maximum=5), start_seconds=2, start_cpu_seconds=2)
+    trace = run(plant(pod, nodes=Nodes(cores=2)), load([0.0] * 5, task(60)))
+    # Three pods start on two cores: what takes 2 s alone takes 3 s, but for a first quarter of a second at full speed.
+    assert np.sort(trace.started)[1:4].tolist() == pytest.approx([17.375] * 3)
+
+
+def test_a_pod_waits_for_room() -> None:
+    scaler = keda_scaler(depth=1, maximum=3, behavior={**UP, **DOWN})
+    pod = worker_class(scaler=scaler, cpu_request_milli=400, grace_seconds=1000)
+    trace = run(plant(pod, nodes=Nodes(rooms=((1000, 10**9),))), load([0.0] * 3, task(30)))
+    assert trace.running["w"][16] == 3  # wanted, and one of them Pending
+    assert np.sort(trace.started).tolist() == pytest.approx([0, 14.5, 30], abs=1e-6)
+
+
+def test_a_node_without_the_image_pulls_it_once() -> None:
+    pod = worker_class(scaler=keda_scaler(depth=1, maximum=3), cpu_request_milli=400, image_seconds=8, start_seconds=1)
+    trace = run(plant(pod, nodes=Nodes(rooms=((800, 10**9), (800, 10**9)))), load([0.0] * 3, task(60)))
+    # The first goes to the empty node and pulls, the second beside the old one, where the image is.
+    assert np.sort(trace.started).tolist() == pytest.approx([0, 15.5, 23.5], abs=1e-6)
+
+
+def test_a_pod_that_goes_finishes_what_it_has() -> None:
+    pod = worker_class(slots=1, replicas=2, scaler=keda_scaler(depth=100, behavior=DOWN), grace_seconds=100)
+    trace = run(plant(pod), load([0.0, 0.0], task(40)))
+    assert steps(trace) == [(14.5, 2, 1)]
+    assert (trace.done.tolist(), trace.repeated) == (pytest.approx([40, 40]), 0)
+    assert trace.replica_seconds["w"] == pytest.approx(80)
+
+
+def test_what_is_left_after_the_grace_is_delivered_again() -> None:
+    pod = worker_class(slots=1, replicas=2, scaler=keda_scaler(depth=100, behavior=DOWN), grace_seconds=10)
+    trace = run(plant(pod), load([0.0, 0.0], task(40)))
+    assert trace.repeated == 1
+    assert np.sort(trace.done).tolist() == pytest.approx([40, 80])
+    assert trace.ready["q"][[24, 25]].tolist() == [0, 1]
+    assert (trace.state == DONE).all()
+
+
+def test_cpu_against_the_request_as_metrics_server_shows_it() -> None:
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
+    pod = worker_class(slots=10, cpu_request_milli=200, memory_request_milli=10**12, scaler=hpa_scaler(cpu))
+    arrivals = np.arange(0, 60, 0.1)
+    trace = run(plant(pod), load(arrivals, task(0.5, cpu_seconds=0.015)))
+    # 0.15 cores are 75 % of the request. The sample of 7 s has seen 6.5 s of it in 15 s: 32 %; that of 22 s all.
+    assert steps(trace)[0] == (29.5, 1, 2)
+    assert trace.cpu_cores["w"][30] == pytest.approx(0.15, abs=0.02)
+
+
+def test_keda_wakes_a_class_from_zero_at_its_own_polling() -> None:
+    pod = worker_class(replicas=0, scaler=keda_scaler(depth=1, minimum=0))
+    trace = run(plant(pod, clockwork=Clockwork(first_sync_seconds=3.0)), load([5.0], task(1)))
+    assert steps(trace)[0] == (18.0, 0, 1)
+    assert trace.done.tolist() == pytest.approx([19.0])
+
+
+def test_queues_without_a_class_keep_what_they_get() -> None:
+    trace = run(plant(queues=(Queue(name="q"), Queue(name="z"))), load([0.0], task(queue="z")), limit_seconds=5)
+    assert trace.ready["z"].tolist() == [1] * 6

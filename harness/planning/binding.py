@@ -21,6 +21,7 @@ LIFTED_REPLICAS_FACTOR = 10
 LIFTED_TARGET_SHARE = 0.05
 LIFTED_CORES = 64.0
 SOON_SECONDS = 0.1
+WATCHED_SECONDS = 1.0
 ENDLESS_RATE = 1e9
 
 
@@ -129,7 +130,7 @@ def _of_machine(plant: Plant) -> Iterator[Lift]:
         "",
         f"the autoscaler looks every {clock.controller.sync_seconds:g} s, first {seconds(clock.first_sync_seconds)} "
         "after the load began",
-        replace(plant, clockwork=replace(clock, first_sync_seconds=SOON_SECONDS)),
+        _watched(plant),
     )
     pace = plant.publisher
     yield Lift(
@@ -153,6 +154,20 @@ def _of_machine(plant: Plant) -> Iterator[Lift]:
 def _without_boot(plant: Plant, one: WorkerClass) -> Plant:
     none = {"start_seconds": 0.0, "ready_seconds": 0.0, "image_seconds": 0.0, "start_cpu_seconds": 0.0}
     return changed.with_class(plant, one.name, **none)
+
+
+def _watched(plant: Plant) -> Plant:
+    """Return the plant with an autoscaler that looks every second, at figures of that second."""
+    clock = plant.clockwork
+    return replace(
+        plant,
+        clockwork=replace(
+            clock,
+            controller=replace(clock.controller, sync_seconds=WATCHED_SECONDS),
+            first_sync_seconds=WATCHED_SECONDS,
+            statistics_seconds=WATCHED_SECONDS,
+        ),
+    )
 
 
 def _without_rooms(plant: Plant) -> Plant:

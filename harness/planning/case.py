@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from harness.errors import InputError
 from harness.planning.foretell import judged
 from harness.planning.offered import Offered
 from harness.simulation.model import Load, Plant, Trace
@@ -32,9 +33,15 @@ class Case:
     seed: int
 
     def simulated(self, simulate: Simulate) -> Trace:
-        """Return the run of this case; each simulation of it draws the same chances."""
+        """Return the run of this case; each simulation of it draws the same chances.
+
+        Raises InputError for values that make something that cannot be simulated.
+        """
         rng = np.random.default_rng(self.seed)
-        return simulate(self.plant, self.offered.load, rng=rng, limit_seconds=self.limit_seconds)
+        try:
+            return simulate(self.plant, self.offered.load, rng=rng, limit_seconds=self.limit_seconds)
+        except ValueError as error:
+            raise InputError(f"this cannot be foretold: {error}") from error
 
     def on(self, plant: Plant) -> Case:
         """Return the same question about other workers."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.simulation import simulate  # type: ignore[attr-defined]
+from harness.simulation import simulate
 
 __all__ = ["simulate"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.chart.values import ROOT
 from harness.planning.figures import assumed
-from tests.chart.test_cli_chart import harness
 
 SCENARIO = """\
 name: small
@@ -34,11 +35,20 @@ objectives:
 """
 
 
+pytestmark = pytest.mark.timeout(400)
+LIMIT_SECONDS = 300  # the first one here compiles the simulator
+
+
 @pytest.fixture
-def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No calibration of this machine's owner is used."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def reports(tmp_path: Path) -> Path:
+    """A folder for plans, and beside it figures of workers that no calibration of this machine's owner changes."""
+    (tmp_path / "figures.json").write_text(json.dumps(assumed("local").as_dict()))
     return tmp_path / "reports"
+
+
+def harness(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from harness.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=ROOT)
 
 
 def small(directory: Path, *, count: int = 600, drain: float = 30) -> Path:
@@ -48,7 +58,8 @@ def small(directory: Path, *, count: int = 600, drain: float = 30) -> Path:
 
 
 def plan(*arguments: str | Path, reports: Path) -> subprocess.CompletedProcess[str]:
-    return harness("plan", "--reports", reports, *arguments)
+    given = () if "--calibration" in arguments else ("--calibration", reports.parent / "figures.json")
+    return harness("plan", "--reports", reports, *given, *arguments)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -146,10 +157,13 @@ def test_bad_input_is_one_message(arguments: list[str], said: str, reports: Path
 
 
 def test_validate_foretells_a_scenario(tmp_path: Path, reports: Path) -> None:
-    good = harness("validate", "--env", "prod,keda", "--scenario", small(tmp_path))
+    figures = ("--calibration", reports.parent / "figures.json")
+    good = harness("validate", "--env", "prod,keda", "--scenario", small(tmp_path), *figures)
     assert good.returncode == 0
     assert "small foretold on local, figures of workers assumed" in good.stdout
-    bad = harness("validate", "--env", "prod,keda", "--scenario", small(tmp_path, count=2000, drain=12), "--json")
+    bad = harness(
+        "validate", "--env", "prod,keda", "--scenario", small(tmp_path, count=2000, drain=12), "--json", *figures
+    )
     assert bad.returncode == 1
     (check,) = [one for one in json.loads(bad.stdout)["checks"] if one["name"] == "capacity"]
     (problem,) = check["problems"]

@@ -65,6 +65,7 @@ def trace(plant: Plant, load: Load, done: Any, **changes: Any) -> Trace:
         "refused_at": np.zeros(0),
         "refused_task": np.zeros(0, dtype=np.int64),
         "attempts": count,
+        "refused_stored": 0,
         "repeated": 0,
         "seconds": seconds,
         "ready": {queue.name: nothing for queue in plant.queues},

@@ -233,7 +233,12 @@ def _trigger_text(one: WorkerClass, load: Load, trace: Trace) -> str:
     if len(resources) == len(one.scaler.hpa.metrics) and share is not None and percent is not None:
         full = f"a full pod uses {share:.0%} of its request, {percent} % is the target"
         return f"CPU trigger of {one.name} {'fires late' if fires else 'does not fire'}: {full}"
-    return f"targets of {one.name}" + ("" if fires else " are never reached")
+    return f"targets of {one.name}, {_first_up(one, trace)}"
+
+
+def _first_up(one: WorkerClass, trace: Trace) -> str:
+    ups = _ups(one, trace)
+    return f"first passed at {seconds(ups[0][0])}" if ups else "never passed"
 
 
 def full_share(one: WorkerClass, load: Load) -> float | None:

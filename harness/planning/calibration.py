@@ -1,7 +1,8 @@
 """From a calibration run to the figures of workers that a plan needs. Pure.
 
 The scenario `calibration` has phases with a meaning: `idle`, and `<class>-alone` with one kind of task each; later each
-class adds pods. Another scenario of that form will do.
+class in turn adds a pod, which then starts while nothing else wants much of the machine: a plan itself reckons how a
+start takes longer where many share the cores. Another scenario of that form will do.
 """
 
 from __future__ import annotations
@@ -83,6 +84,9 @@ def _figures(measured: _Measured) -> tuple[PoolFigures, list[str]]:
         "memory_bytes_per_task": measured.memory_bytes_per_task(),
     }
     times = {key: round(value, DIGITS) for key, value in found.items() if value is not None}
+    # Probes and what a worker does once it takes tasks are in its CPU time too: a start is no longer than it was.
+    if "start_cpu_seconds" in times and "start_seconds" in times:
+        times["start_cpu_seconds"] = min(times["start_cpu_seconds"], times["start_seconds"])
     sizes = {key: round(value) for key, value in memory.items() if value is not None}
     missing = [key for key, value in {**found, **memory}.items() if value is None]
     return PoolFigures(**{**asdict(default), **times, **sizes}), missing

@@ -48,7 +48,7 @@ def calibration() -> Result:
     )  # fmt: skip
     used = OWN_CPU_SECONDS * len(mails)
     facts = RunFacts(
-        run_id="cal", scenario="calibration", runtime="local", started_at=EPOCH, duration_seconds=119.0,
+        run_id="cal", scenario="calibration", runtime="local", started_at=EPOCH, duration_seconds=149.0,
         command="harness calibrate", setup=setup_of([IO]),
     )  # fmt: skip
     deployment = IO.deployment
@@ -57,7 +57,7 @@ def calibration() -> Result:
         ledger=Ledger(records=records, counts=Counts.of(records)),
         objectives=scenario.objectives,
         due_at={one.id: EPOCH + one.due_seconds for one in mails},
-        samples=[_sample(second, used) for second in range(-20, 120)],
+        samples=[_sample(second, used) for second in range(-20, 150)],
         scale_events=[ScaleEvent(EPOCH + ADDED_AT, deployment, 1, 2, "the queue is long")],
         events=[
             RuntimeEvent(EPOCH + CREATED_AT, "created", f"{deployment}-a-1"),

@@ -16,11 +16,9 @@ from harness.spike import run, sites
 from harness.spike.prepared import Request
 from harness.spike.progress import Progress, SilentProgress
 
-RUNTIMES = ("local", "kind")
-
 
 @click.command()
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="local", show_default=True, help="Where to measure.")
+@click.option("--runtime", type=click.Choice(sites.NAMES), default="local", show_default=True, help="Where to measure.")
 @click.option("--env", "environment", default="prod,keda", show_default=True, help="Files of values/, in this order.")
 @click.option(
     "--from",

@@ -34,6 +34,8 @@ from harness.spike.scenario import Publishing, Scenario
 
 FORMAT_VERSION = 1
 FILE_NAME = "plan.json"
+EXPLAINED_AT_MOST = 100_000
+"""Tasks up to which a plan is explained: each reason takes a simulation and an accounting of its own."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -178,6 +180,7 @@ def make(offer: Offer, values: Rendered, simulate: Simulate, *, place: Place, fi
     """Foretell what values make of an offer; explained, what holds it back and what would help. Raises InputError."""
     case = case_of(offer, values.manifests, values.topology, place=place, figures=figures)
     base = judge(case, simulate)
+    explain = asked.explain and len(offer.plan.arrivals) <= EXPLAINED_AT_MOST
     found = foretell.foretold(
         case.plant,
         case.offered,
@@ -192,8 +195,8 @@ def make(offer: Offer, values: Rendered, simulate: Simulate, *, place: Place, fi
         figures=figures,
         foretold=found,
         utilisation=foretell.utilisation(case.plant, base.trace),
-        binding=bindings.binding(case, simulate, base=base) if asked.explain else None,
-        changes=changing.changes(case, simulate) if asked.explain and not base.met else None,
+        binding=bindings.binding(case, simulate, base=base) if explain else None,
+        changes=changing.changes(case, simulate) if explain and not base.met else None,
         spread=_spread(case, simulate, asked.seeds),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.planning import plot
 from harness.planning.changes import Change
-from harness.planning.planner import Plan
+from harness.planning.planner import EXPLAINED_AT_MOST, Plan
 from harness.spike.forecast import peak_depths, steps
 from harness.spike.objectives import Outcome
 from harness.spike.report import Table, source_words
@@ -164,6 +164,8 @@ def _percent(share: float | None) -> str:
 
 
 def _reason_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    if plan.result.planned > EXPLAINED_AT_MOST:
+        yield "binds", f"not looked for: {plan.result.planned:,} tasks, {EXPLAINED_AT_MOST:,} are the most", ""
     if plan.binding is not None:
         looked_at = f"{plan.binding.objective}: {plan.binding.measured}"
         if not plan.binding.constraints:

@@ -93,7 +93,7 @@ def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | Non
             setup_pairs=_setup_pairs(result),
             setup_tables=setup_tables(result.setup),
             files=[
-                (results.FILE_NAME, results.FILE_NAME),
+                *([] if result.foretold else [(results.FILE_NAME, results.FILE_NAME)]),
                 *((label, quote(path)) for label, path in result.files.items()),
             ],
             palette=PALETTE,

@@ -24,7 +24,7 @@ _OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 @functools.cache
-def compiled(*names: str, entries: Collection[str]) -> Mapping[str, ModuleType]:
+def compiled(names: tuple[str, ...], *, entries: tuple[str, ...]) -> Mapping[str, ModuleType]:
     """Return module name -> compiled twin for a set of modules, each named after those of the set it uses.
 
     Only the functions named by `entries` can be called from Python. The first call of one compiles it, which takes

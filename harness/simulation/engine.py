@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
@@ -10,27 +9,32 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import compiling
 from harness.simulation.kernel import state
 from harness.simulation.kernel.state import Flow
 
 KERNEL = "harness.simulation.kernel"
-MODULES = ("events", "cpu", "broker", "publisher", "workers", "watch", "flow")
+MODULES = ("events", "cpu", "broker", "publisher", "workers", "watch", "flow", "plain")
 """Each after those it uses."""
+ENTRIES = ("advance", "first_attempts", "serve_equal_stays", "serve_stays")
+"""What is called from outside."""
 FIRST_PODS = 8
 INITIAL_AGE_SECONDS = 3600.0
 """How old pods are that are there at the start: old enough to count as settled."""
 
 
-@functools.cache
 def kernel(*, compiled: bool) -> Mapping[str, ModuleType]:
     """Return the kernel's modules by their short names."""
-    names = [f"{KERNEL}.{name}" for name in MODULES]
-    if compiled:
-        from harness import compiling  # brings numba only where it is wanted
+    names = tuple(f"{KERNEL}.{name}" for name in MODULES)
+    found = modules(names, entries=ENTRIES, compiled=compiled)
+    return {short: found[name] for short, name in zip(MODULES, names, strict=True)}
 
-        twins = compiling.compiled(*names, entries=("advance",))
-        return {short: twins[name] for short, name in zip(MODULES, names, strict=True)}
-    return {short: importlib.import_module(name) for short, name in zip(MODULES, names, strict=True)}
+
+def modules(names: tuple[str, ...], *, entries: tuple[str, ...], compiled: bool) -> Mapping[str, ModuleType]:
+    """Return modules as they stand, or compiled; `entries` are those of their functions that are called from here."""
+    if compiled:
+        return compiling.compiled(names, entries=entries)
+    return {name: importlib.import_module(name) for name in names}
 
 
 class Engine:
@@ -54,7 +58,7 @@ class Engine:
     def advance(self, until: float) -> int:
         """Let everything happen up to a time; return REACHED, SETTLED (no task is open) or POD_GONE."""
         while True:
-            reason = int(self._kernel["flow"].advance(self.flow, until))
+            reason = int(self._kernel["flow"].advance(self.flow, float(until)))
             if reason in (state.REACHED, state.SETTLED, state.POD_GONE):
                 return reason
             self._make_room(reason)

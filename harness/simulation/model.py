@@ -38,13 +38,20 @@ class Lognormal:
 
 
 @dataclass(frozen=True)
+class Exponential:
+    """A time without memory, as queueing theory likes it."""
+
+    mean_seconds: float
+
+
+@dataclass(frozen=True)
 class Empirical:
     """Measured times, each as likely as it was seen."""
 
     seconds: tuple[float, ...]
 
 
-Service = Fixed | Lognormal | Empirical
+Service = Fixed | Lognormal | Exponential | Empirical
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.simulation.model import Fixed, Load, Lognormal, Service
+from harness.simulation.model import Exponential, Fixed, Load, Lognormal, Service
 
 
 def draw(service: Service, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -18,6 +18,8 @@ def draw(service: Service, count: int, rng: np.random.Generator) -> NDArray[np.f
         # With variance s2 of the logarithm the coefficient of variation is sqrt(exp(s2) - 1), the mean exp(m + s2 / 2).
         spread = math.log1p(service.variation**2)
         return rng.lognormal(math.log(service.mean_seconds) - spread / 2, math.sqrt(spread), count)
+    if isinstance(service, Exponential):
+        return rng.exponential(service.mean_seconds, count)
     return rng.choice(np.asarray(service.seconds, dtype=np.float64), count)
 
 

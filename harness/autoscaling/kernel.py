@@ -26,6 +26,8 @@ SELECT_DISABLED = 2
 
 NO_POLICY = -1
 
+NEVER = -4611686018427387904  # a time before all others, far enough from the edge to add to
+
 # Without `behavior` one sync may at most double the replicas, or reach four.
 LEGACY_GROWTH_FACTOR = 2.0
 LEGACY_GROWTH_MINIMUM = 4.0
@@ -83,6 +85,27 @@ def within(usage_ratio: float, tolerance_down: float, tolerance_up: float) -> bo
 def utilization_percent(usage_milli: int, request_milli: int) -> int:
     """Return whole per cent of the request in use, cut (62.9 -> 62)."""
     return wrap32(divide(wrap64(wrap64(usage_milli) * 100), wrap64(request_milli)))
+
+
+def cpu_untrusted(
+    ready: bool,
+    started: int,
+    changed: int,
+    sampled: int,
+    window: int,
+    now: int,
+    initialization: int,
+    readiness_delay: int,
+) -> bool:
+    """Tell whether a pod's CPU sample does not count yet. All times in nanoseconds, NEVER for one that is not known.
+
+    `changed` is when its readiness changed last, `sampled` the end of its sample and `window` that one's length. A
+    young pod counts once a whole sample has been taken after it became ready; an older one that is not ready counts if
+    it was ready at some time.
+    """
+    if started + initialization > now:
+        return not ready or sampled < changed + window
+    return not ready and started + readiness_delay > changed
 
 
 def missing_pod_milli(request_milli: int, target_percent: int) -> int:

@@ -62,21 +62,20 @@ def classify(pod: PodSample, *, sampled: bool, is_cpu: bool, now: int, controlle
 def _cpu_untrusted(pod: PodSample, now: int, controller: ControllerConfig) -> bool:
     if pod.ready is None or pod.start_time_seconds is None:
         return True
-    start = nanoseconds(pod.start_time_seconds)
-    changed = None if pod.last_transition_seconds is None else nanoseconds(pod.last_transition_seconds)
-    if start + nanoseconds(controller.cpu_initialization_seconds) > now:
-        return not pod.ready or _sampled_before_change(pod, changed)
-    delay = nanoseconds(controller.initial_readiness_delay_seconds)
-    return not pod.ready and (changed is None or start + delay > changed)
+    return kernel.cpu_untrusted(
+        pod.ready,
+        nanoseconds(pod.start_time_seconds),
+        _known(pod.last_transition_seconds),
+        _known(pod.metric_timestamp_seconds),
+        nanoseconds(pod.metric_window_seconds),
+        now,
+        nanoseconds(controller.cpu_initialization_seconds),
+        nanoseconds(controller.initial_readiness_delay_seconds),
+    )
 
 
-def _sampled_before_change(pod: PodSample, changed: int | None) -> bool:
-    """Tell whether the sample began before the pod's last change of readiness."""
-    if pod.metric_timestamp_seconds is None:
-        return True
-    if changed is None:
-        return False
-    return nanoseconds(pod.metric_timestamp_seconds) < changed + nanoseconds(pod.metric_window_seconds)
+def _known(seconds: float | None) -> int:
+    return kernel.NEVER if seconds is None else nanoseconds(seconds)
 
 
 def propose(spec: HpaSpec, observation: Observation, *, now: int) -> tuple[Proposal, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import random
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from celery_workers.backoff import Backoff
 from harness.errors import InputError
 from harness.planning.planner import Offer
+from harness.simulation import shapes
 from harness.spike.arrivals import Arrival, LoadPlan, PhaseSpan, Topology, class_of, queue_of
 from harness.spike.objectives import Objective
 from harness.spike.scenario import ATTEMPT_CPU_SECONDS, ATTEMPTS_PER_SECOND, Publishing, Scenario, TaskMix
@@ -104,13 +105,11 @@ def offer_of(
     if total > MOST_TASKS:
         raise InputError(f"{source}: {total:,.0f} tasks, {MOST_TASKS:,} are the most that are planned task by task")
     chosen = mix.seed if seed is None else seed
-    rng = random.Random(chosen)
-    dues = [
-        (due, name)
-        for name, values in sorted(counts.by_task.items())
-        for due in _dues(values, counts.bucket_seconds, rng)
-    ]
-    arrivals = _arrivals(sorted(dues), mix, topology, rng, run_id)
+    rng = np.random.default_rng(chosen)
+    names = sorted(counts.by_task)
+    streams = [shapes.counts(counts.by_task[name], period_seconds=counts.bucket_seconds, rng=rng) for name in names]
+    dues, sources = shapes.merged(*streams)
+    arrivals = _arrivals(dues.tolist(), [names[index] for index in sources], mix, topology, rng, run_id)
     return Offer(
         name=mix.name,
         title=f"{mix.title}, as counted in {source}",
@@ -123,27 +122,22 @@ def offer_of(
     )
 
 
-def _dues(values: Sequence[float], bucket_seconds: float, rng: random.Random) -> list[float]:
-    """Spread each stretch's tasks by chance; fractions are carried on, so that the total is kept."""
-    found, owed = [], 0.0
-    for index, value in enumerate(values):
-        owed += value
-        number = math.floor(owed + 1e-9)
-        owed -= number
-        found += [(index + rng.random()) * bucket_seconds for _ in range(number)]
-    return found
-
-
 def _arrivals(
-    dues: Sequence[tuple[float, str]], mix: Mix, topology: Topology, rng: random.Random, run_id: str
+    dues: Sequence[float],
+    names: Sequence[str],
+    mix: Mix,
+    topology: Topology,
+    rng: np.random.Generator,
+    run_id: str,
 ) -> tuple[Arrival, ...]:
     tasks = {task.task: task for task in mix.tasks}
-    shares = [task.share for task in mix.tasks]
+    shares = np.array([task.share for task in mix.tasks])
+    any_task = rng.choice(len(mix.tasks), len(dues), p=shares / shares.sum())
     queues = {task.task: queue_of(task.task, topology) for task in mix.tasks}
     classes = {queue: class_of(queue, topology) for queue in queues.values()}
     found = []
-    for index, (due, name) in enumerate(dues):
-        task = tasks[name] if name != ALL_TASKS else rng.choices(mix.tasks, shares)[0]
+    for index, (due, name) in enumerate(zip(dues, names, strict=True)):
+        task = tasks[name] if name != ALL_TASKS else mix.tasks[any_task[index]]
         queue = queues[task.task]
         found.append(
             Arrival(

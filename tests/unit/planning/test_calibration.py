@@ -129,6 +129,17 @@ def test_a_run_that_was_ended_early_measures_nothing() -> None:
         )
 
 
+def test_a_busy_machine_measures_nothing() -> None:
+    with pytest.raises(InputError, match=r"19\.5 s late.*at rest"):
+        derive(
+            replace(calibration(), publisher_lag_seconds={"p50": 12.7, "max": 19.465}),
+            load_scenario("calibration"),
+            topology(),
+            working_at={},
+            confirm_seconds=None,
+        )
+
+
 def test_another_scenario_is_no_calibration() -> None:
     with pytest.raises(InputError, match="no phase is named"):
         derive(calibration(), load_scenario("email-campaign"), topology(), working_at={}, confirm_seconds=None)

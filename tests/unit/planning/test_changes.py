@@ -94,7 +94,7 @@ def test_constraints_are_told_by_what_the_trace_shows() -> None:
     found = texts(question, told)
     assert found["policy io"] == ("pod 5 of io only asked for at 74.5 s: policy +3 pods/60 s or +100 %/120 s")
     assert found["max-replicas io"] == "max 5 replicas of io, asked for at 74.5 s"
-    assert found["boot io"] == "boot 5 s of io: pods asked for at 14.5 s take tasks at 19.5 s"
+    assert found["boot io"] == "boot 2 s of io: pods asked for at 14.5 s take tasks at 16.5 s"
     assert found["queue-limit io"] == "limit 5,000 of queue io, 10,000 offered: 3,862 were refused at first"
     assert found["sync"].startswith("the autoscaler looks every 15 s, first 14.5 s")
     assert not [key for key in found if key.endswith((" cpu", " mixed"))], "they have no work"
@@ -109,7 +109,7 @@ def test_a_cpu_trigger_that_cannot_fire_is_told_with_its_share() -> None:
     assert text.endswith(" of its request, 50 % is the target")
     io = next(one for one in question.plant.classes if one.name == "io")
     share = full_share(io, question.offered.load)
-    assert share == pytest.approx(200 * 0.0013 / 8.02 / 0.2 + io.idle_cores / 0.2, rel=0.01)
+    assert share == pytest.approx(200 * 0.0013 / 8.03 / 0.2 + io.idle_cores / 0.2, rel=0.01)
 
 
 def replace_metrics(question: Case) -> Case:

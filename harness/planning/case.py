@@ -43,6 +43,10 @@ class Case:
         except ValueError as error:
             raise InputError(f"this cannot be foretold: {error}") from error
 
+    def looked_at(self, seconds: float) -> Case:
+        """Return the same question with another moment of the autoscaler's first look."""
+        return self.on(replace(self.plant, clockwork=replace(self.plant.clockwork, first_sync_seconds=seconds)))
+
     def on(self, plant: Plant) -> Case:
         """Return the same question about other workers."""
         return replace(self, plant=plant)

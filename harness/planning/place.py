@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.simulation.model import Clockwork, Nodes
 from harness.spike.arrivals import BACKGROUND_CORES
@@ -16,12 +16,17 @@ STATISTICS_SECONDS = 5.0  # RabbitMQ's collection interval
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A place to plan for. `limits_hold` says whether a pod's CPU limit is enforced: processes have none."""
+    """A place to plan for.
+
+    `limits_hold` says whether a pod's CPU limit is enforced: processes have none. `waits_for_sync` says whether a load
+    begins just after the autoscaler has looked; elsewhere that moment is not known, and half a period is taken.
+    """
 
     name: str
     nodes: Nodes
     clockwork: Clockwork
     limits_hold: bool
+    waits_for_sync: bool = False
 
 
 def local(cores: int) -> Place:
@@ -31,6 +36,7 @@ def local(cores: int) -> Place:
         nodes=Nodes(cores=float(cores), shared_with_load=True, background_cores=BACKGROUND_CORES),
         clockwork=_clockwork(SYNC_SECONDS - AFTER_SYNC_SECONDS),
         limits_hold=False,
+        waits_for_sync=True,
     )
 
 
@@ -52,11 +58,6 @@ def cluster() -> Place:
         clockwork=_clockwork(SYNC_SECONDS / 2),
         limits_hold=True,
     )
-
-
-def first_sync(place: Place, seconds: float) -> Place:
-    """Return the place with another moment of the first sync; a cluster's has a phase that nobody sees."""
-    return replace(place, clockwork=replace(place.clockwork, first_sync_seconds=seconds))
 
 
 def _clockwork(first_sync_seconds: float) -> Clockwork:

@@ -31,6 +31,7 @@ from harness.spike.panels import Beside
 from harness.spike.report import Table
 from harness.spike.result import Result, RunFacts
 from harness.spike.scenario import Publishing, Scenario
+from harness.spike.timeline import percentile
 
 FORMAT_VERSION = 1
 FILE_NAME = "plan.json"
@@ -197,7 +198,7 @@ def make(offer: Offer, values: Rendered, simulate: Simulate, *, place: Place, fi
         utilisation=foretell.utilisation(case.plant, base.trace),
         binding=bindings.binding(case, simulate, base=base) if explain else None,
         changes=changing.changes(case, simulate) if explain and not base.met else None,
-        spread=_spread(case, simulate, asked.seeds),
+        spread=_spread(case, simulate, asked.seeds, place),
     )
 
 
@@ -228,27 +229,31 @@ def run_facts(
     )
 
 
-def _spread(case: Case, simulate: Simulate, seeds: int) -> tuple[Draw, ...]:
-    """Repeat the case with other chances; one seed alone is the plan itself."""
+def _spread(case: Case, simulate: Simulate, seeds: int, place: Place) -> tuple[Draw, ...]:
+    """Repeat the case with other chances, of the autoscaler's phase too where it has one of its own."""
     if seeds <= 1:
         return ()
+    period = case.plant.clockwork.controller.sync_seconds
     found = []
-    for seed in range(case.seed, case.seed + seeds):
-        judged = judge(replace(case, seed=seed), simulate)
-        latencies = judged.trace.done - judged.trace.first_attempt
-        known = latencies[~np.isnan(latencies)]
-        drained = bool(np.isnan(judged.trace.done).sum() == 0 and len(known))
+    for index in range(seeds):
+        drawn = replace(case, seed=case.seed + index)
         found.append(
-            Draw(
-                seed,
-                judged.met,
-                round(float(np.nanmax(judged.trace.done) - case.offered.load.due_seconds.max()), 3)
-                if drained
-                else None,
-                round(float(np.percentile(known, 95, method="inverted_cdf")), 3) if len(known) else None,
-            )
+            _draw(drawn if place.waits_for_sync else drawn.looked_at(period * (index + 0.5) / seeds), simulate)
         )
     return tuple(found)
+
+
+def _draw(case: Case, simulate: Simulate) -> Draw:
+    judged = judge(case, simulate)
+    trace = judged.trace
+    latencies = trace.done - trace.first_attempt
+    known = latencies[~np.isnan(latencies)]
+    drained = len(known) == len(latencies) > 0
+    drain = float(trace.done.max() - case.offered.load.due_seconds.max()) if drained else None
+    p95 = percentile(known.tolist(), 95) if len(known) else None
+    return Draw(
+        case.seed, judged.met, None if drain is None else round(drain, 3), None if p95 is None else round(p95, 3)
+    )
 
 
 def new_id() -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
 from harness.errors import InputError
@@ -26,6 +25,8 @@ FRESH_SECONDS = 3.0
 LEAST_TASKS = 200
 """Below this the CPU time of tasks drowns in that of probes and heartbeats."""
 LARGEST_HOST_SHARE = 0.8
+LEAST_BUSY_SHARE = 0.3
+"""A worker's start is mostly importing, so mostly CPU time."""
 LATEST_SECONDS = 1.0
 """A load as light as a calibration's is never this late, unless something else has the machine."""
 DIGITS = 5
@@ -80,8 +81,9 @@ def _figures(measured: _Measured) -> tuple[PoolFigures, list[str]]:
     idle_cores = default.idle_cores if idle is None else idle
     start_cpu = measured.start_cpu_seconds(idle_cores)
     found: dict[str, float | None] = {
-        "start_seconds": median(start for start, _ in starts) if starts else None,
-        "ready_seconds": median(ready for _, ready in starts) if starts else None,
+        # Others who want the machine only ever lengthen a start: the shortest is nearest to one alone.
+        "start_seconds": min((start for start, _ in starts), default=None),
+        "ready_seconds": min((ready for _, ready in starts), default=None),
         "start_cpu_seconds": start_cpu,
         "overhead_seconds": measured.overhead_seconds(),
         "idle_cores": idle,
@@ -92,9 +94,9 @@ def _figures(measured: _Measured) -> tuple[PoolFigures, list[str]]:
         "memory_bytes_per_task": measured.memory_bytes_per_task(),
     }
     times = {key: round(value, DIGITS) for key, value in found.items() if value is not None}
-    # Probes and what a worker does once it takes tasks are in its CPU time too: a start is no longer than it was.
-    if "start_cpu_seconds" in times and "start_seconds" in times:
-        times["start_cpu_seconds"] = min(times["start_cpu_seconds"], times["start_seconds"])
+    if "start_seconds" in times:  # probes are in the CPU time too: a start has no more of it than it lasted
+        of_start = times.get("start_cpu_seconds", default.start_cpu_seconds)
+        times["start_cpu_seconds"] = min(of_start, times["start_seconds"])
     sizes = {key: round(value) for key, value in memory.items() if value is not None}
     missing = [key for key, value in {**found, **memory}.items() if value is None]
     return PoolFigures(**{**asdict(default), **times, **sizes}), missing
@@ -112,12 +114,12 @@ class _Measured:
     working_at: Mapping[str, float]
 
     def boots(self) -> list[tuple[float, float]]:
-        """Return, of each pod added during the load, the time from creation until it took tasks and until ready."""
+        """Return, of each pod, the time from creation until it took tasks and until it was ready."""
         created, ready = self._first("created"), self._first("ready")
         return [
             (min(self.working_at.get(pod, ready[pod]), ready[pod]) - at, ready[pod] - at)
             for pod, at in created.items()
-            if at >= 0 and pod in ready
+            if pod in ready
         ]
 
     def overhead_seconds(self) -> float | None:
@@ -134,14 +136,19 @@ class _Measured:
         return None if end < 2 * METRICS_WINDOW_SECONDS or not pods or cores is None else cores / pods
 
     def start_cpu_seconds(self, idle_cores: float) -> float | None:
-        """Return the CPU time of one pod's start: all used up to the idle phase, less idling."""
+        """Return the CPU time of one pod's start: all used up to the idle phase, less idling.
+
+        Metrics begin with a container's first sample and leave out what was before, if that came early: a start that
+        used little of its time was not seen.
+        """
         first = [at for at in self._first("created").values() if at < 0]
         end = self._idle_end()
         if not first or not end:
             return None
         used = sum(self._between(self._cores(), min(first), end)) / len(first)
         found = used - idle_cores * (end - METRICS_WINDOW_SECONDS - min(first))
-        return found if found > 0 else None
+        start = min((start for start, _ in self.boots()), default=0.0)
+        return found if found >= LEAST_BUSY_SHARE * start else None
 
     def host_cpu_seconds(self, idle_cores: float, start_cpu_seconds: float) -> float | None:
         """Return the part of a task's stated CPU time that the workers did not use."""
@@ -151,9 +158,13 @@ class _Measured:
             return None
         used = sum(self._between(self._cores(), begin, end))
         pod_seconds = sum(self._between(self._running(), begin - METRICS_WINDOW_SECONDS, end - METRICS_WINDOW_SECONDS))
-        own = (used - idle_cores * pod_seconds - start_cpu_seconds * len(self.boots())) / done
+        own = (used - idle_cores * pod_seconds - start_cpu_seconds * self._added()) / done
         stated = self.tasks[0].cpu_seconds
         return min(max(stated - own, 0.0), LARGEST_HOST_SHARE * stated)
+
+    def _added(self) -> int:
+        """Return how many pods were added during the load."""
+        return sum(at >= 0 for at in self._first("created").values())
 
     def memory_bytes(self) -> float | None:
         """Return one pod's memory at rest."""

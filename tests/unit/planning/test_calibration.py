@@ -89,7 +89,11 @@ def _sample(second: int, used: float) -> dict[str, Any]:
 
 
 def measured(**changes: Any) -> Figures:
-    arguments = {"working_at": {f"{IO.deployment}-b-2": ADDED_AT + 5.5}, "confirm_seconds": 0.0031, **changes}
+    arguments = {
+        "working_at": {f"{IO.deployment}-b-2": ADDED_AT + 5.5, f"{IO.deployment}-a-1": CREATED_AT + 7.5},
+        "confirm_seconds": 0.0031,
+        **changes,
+    }
     return derive(calibration(), load_scenario("calibration"), topology(), **arguments)
 
 
@@ -112,6 +116,18 @@ def test_what_the_run_does_not_show_stays_assumed_and_is_named() -> None:
     found = measured(confirm_seconds=None)
     assert found.assumed == ("confirm_seconds", "prefork", "threads")
     assert found.pools["prefork"] == ASSUMED_POOLS["prefork"]
+
+
+def test_the_shortest_start_counts_as_others_only_lengthen_one() -> None:
+    began = {f"{IO.deployment}-b-2": ADDED_AT + 5.5, f"{IO.deployment}-a-1": CREATED_AT + 3.0}
+    assert measured(working_at=began).pools["gevent"].start_seconds == 3.0
+
+
+def test_a_start_that_metrics_came_too_late_for_is_not_taken_for_a_cheap_one() -> None:
+    began = {f"{IO.deployment}-b-2": ADDED_AT + 7.5, f"{IO.deployment}-a-1": CREATED_AT + 7.5}
+    found = measured(working_at=began)
+    assert "gevent.start_cpu_seconds" in found.assumed
+    assert found.pools["gevent"].start_cpu_seconds == ASSUMED_POOLS["gevent"].start_cpu_seconds
 
 
 def test_a_pod_without_a_log_takes_tasks_when_it_is_ready() -> None:

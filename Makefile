@@ -33,6 +33,10 @@ spike: venv ## Run a spike test and print the verdict and the report's path
 plan: venv ## Foretell a spike on the values of ENV without starting anything (OPEN=1 opens the page)
 	@$(BIN)/harness plan $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
 
+.PHONY: tune
+tune: venv ## Find the cheapest values that meet a scenario's objectives: values/tuned.yaml (OPEN=1 opens the page)
+	@$(BIN)/harness tune $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
+
 .PHONY: chaos
 chaos: venv ## Strike a running release with faults and account for every task (FAULTS=ci: the three that CI runs)
 	@$(BIN)/harness setup --for chaos
@@ -89,6 +93,7 @@ bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/python -m benchmarks.drain
 	@$(BIN)/python -m benchmarks.render
 	@$(BIN)/python -m benchmarks.bulk
+	@$(BIN)/python -m benchmarks.fluid
 
 .PHONY: conformance
 conformance: venv ## Compare the autoscaler's arithmetic with Kubernetes' own controller on random hours (HOURS=4000, SEED=1)

@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": "harness.cli.plan",
     "calibrate": "harness.cli.calibrate",
     "spike": "harness.cli.spike",
+    "tune": "harness.cli.tune",
     "chaos": "harness.cli.chaos",
     "soak": "harness.cli.soak",
     "report": "harness.cli.report",

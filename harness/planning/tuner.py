@@ -1,0 +1,196 @@
+"""The cheapest settings that meet every objective: searched with the coarse model, verified task by task.
+
+Classes share nothing but the publisher's pace, so each is searched alone, over a grid of its settings, and asked to
+meet every objective on its own tasks, which is enough for all together. The cheapest of each class are then simulated
+together, with several seeds. Where that misses, the class that is worst off takes its next candidate; where it is met,
+cheaper candidates and then each changed figure by itself are tried back, and what rejects them is the reason that is
+written beside the figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.planning.candidates import Asked, Candidate, ClassSearch, search_class, tunable
+from harness.planning.case import Case, Simulate
+from harness.planning.settings import Setting
+from harness.planning.verifying import Check, Verified
+from harness.simulation.cost import Pod
+from harness.simulation.fluid_model import Model
+
+MAX_VERIFICATIONS = 16
+"""Combinations that are simulated in search of one that meets everything."""
+MAX_STEPS = 60
+"""Single changes that are simulated where the coarse model's own order led to nothing."""
+MAX_CHEAPER = 3
+"""Cheaper candidates of a class that are simulated once one is found."""
+STRONGER = 0.95
+"""A candidate is tried after another that missed when the coarse model gives it at most this share of its time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why a figure is what it is: what happened with another one."""
+
+    worker_class: str
+    figure: str
+    tried: Setting
+    verified: Verified
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """What a search found. `choice` is None where nothing within the bounds meets the objectives."""
+
+    searches: tuple[ClassSearch, ...]
+    choice: Mapping[str, Candidate] | None
+    reasons: tuple[Reason, ...]
+    verified: tuple[Verified, ...]
+    coarse_runs: int
+
+    @property
+    def cost(self) -> float:
+        """Money a month of the choice."""
+        return math.fsum(one.cost for one in (self.choice or {}).values())
+
+
+def tune(cases: Mapping[str, Case], *, model: Model, simulate: Simulate, asked: Asked) -> Tuned:
+    """Search; `cases` are the scenarios by name, all on the same values. Raises InputError where nothing is scaled."""
+    first = next(iter(cases.values()))
+    searches = tuple(search_class(cases, worker, model, asked) for worker in tunable(first.plant))
+    runs = sum(len(search.candidates) for search in searches)
+    if not all(search.feasible for search in searches):
+        return Tuned(searches=searches, choice=None, reasons=(), verified=(), coarse_runs=runs)
+    check = Check(cases, simulate, asked.seeds)
+    choice = _first_that_holds(searches, check, asked.room)
+    if choice is None:
+        return Tuned(searches=searches, choice=None, reasons=(), verified=tuple(check.done), coarse_runs=runs)
+    reasons: list[Reason] = []
+    choice = _cheaper(searches, choice, check, reasons)
+    choice = _fewer_changes(searches, choice, check, reasons)
+    return Tuned(searches=searches, choice=choice, reasons=tuple(reasons), verified=tuple(check.done), coarse_runs=runs)
+
+
+def latency_percent(cases: Mapping[str, Case]) -> float:
+    """Return which percentile the objectives speak of: the strictest share of tasks in time, else 95 %."""
+    shares = [
+        100.0 * one.parameters["min_share"]
+        for case in cases.values()
+        for one in case.objectives
+        if one.name == "completed_within"
+    ]
+    return max(shares, default=95.0)
+
+
+def _first_that_holds(searches: Sequence[ClassSearch], check: Check, room: Pod | None) -> dict[str, Candidate] | None:
+    """Begin with each class's cheapest; each miss moves the class that is worst off to a stronger candidate."""
+    left = {search.name: list(search.feasible) for search in searches}
+    best: tuple[float, dict[str, Candidate]] | None = None
+    for _ in range(MAX_VERIFICATIONS):
+        choice = {name: candidates[0] for name, candidates in left.items()}
+        if room is not None and not fits(searches, choice, room):
+            break
+        found = check(_settings(choice))
+        if found.met:
+            return choice
+        if best is None or found.strain < best[0]:
+            best = (found.strain, choice)
+        blamed = left[found.blamed]
+        wanted = STRONGER * blamed[0].latency_seconds
+        stronger = [one for one in blamed[1:] if one.latency_seconds <= wanted]
+        if not stronger:
+            break
+        left[found.blamed] = stronger
+    return None if best is None else _climb(searches, best[1], best[0], check, room)
+
+
+def _climb(
+    searches: Sequence[ClassSearch], choice: dict[str, Candidate], strain: float, check: Check, room: Pod | None
+) -> dict[str, Candidate] | None:
+    """Change one figure at a time for as long as that brings the simulation nearer to the limit.
+
+    For what the coarse model leaves out: above all pods that take each other's cores while they start.
+    """
+    tried, improved = 0, True
+    while improved:
+        improved = False
+        for search in searches:
+            for neighbour in _neighbours(search, choice[search.name]):
+                other = {**choice, search.name: neighbour}
+                if room is not None and not fits(searches, other, room):
+                    continue
+                tried += 1
+                if tried > MAX_STEPS:
+                    return None
+                found = check(_settings(other))
+                if found.met:
+                    return other
+                if found.strain < strain:
+                    choice, strain, improved = other, found.strain, True
+                    break
+    return None
+
+
+def _neighbours(search: ClassSearch, one: Candidate) -> list[Candidate]:
+    """Return the candidates that differ in one figure, a maximum by at most two; cheapest first."""
+    return [
+        other
+        for other in search.candidates
+        if len(other.setting.changes(one.setting)) == 1
+        and other.setting.minimum == one.setting.minimum
+        and abs(other.setting.maximum - one.setting.maximum) <= 2
+    ]
+
+
+def _settings(choice: Mapping[str, Candidate]) -> dict[str, Setting]:
+    return {name: one.setting for name, one in choice.items()}
+
+
+def fits(searches: Sequence[ClassSearch], choice: Mapping[str, Candidate], room: Pod) -> bool:
+    """Return whether all pods, at their maxima, request no more than there is."""
+    cores = math.fsum(search.pod.cores * choice[search.name].setting.maximum for search in searches)
+    memory = math.fsum(search.pod.memory_gib * choice[search.name].setting.maximum for search in searches)
+    return cores <= room.cores and memory <= room.memory_gib
+
+
+def _cheaper(
+    searches: Sequence[ClassSearch], choice: dict[str, Candidate], check: Check, reasons: list[Reason]
+) -> dict[str, Candidate]:
+    """Try what the coarse model thought too weak: for each class the dearest below its choice, which is the nearest."""
+    for search in searches:
+        for _ in range(MAX_CHEAPER):
+            now = choice[search.name]
+            below = [one for one in search.candidates if one.cost < now.cost - 1e-6]
+            if not below:
+                break
+            best = min(below, key=lambda one: (one.worst.strain, *one.order))
+            tried = {**choice, search.name: best}
+            found = check(_settings(tried))
+            if not found.met:
+                reasons.append(Reason(worker_class=search.name, figure="cheaper", tried=best.setting, verified=found))
+                break
+            choice = tried
+    return choice
+
+
+def _fewer_changes(
+    searches: Sequence[ClassSearch], choice: dict[str, Candidate], check: Check, reasons: list[Reason]
+) -> dict[str, Candidate]:
+    """Put each changed figure back by itself: what still holds and costs no more stays as it was given."""
+    for search in searches:
+        known = {one.setting: one for one in search.candidates}
+        for figure in choice[search.name].changes:
+            now = choice[search.name]
+            back = now.setting.reverted(figure, search.given)
+            other = known.get(back)
+            if back == now.setting:
+                continue
+            settings = _settings(choice) | {search.name: back}
+            found = check(settings)
+            if found.met and other is not None and other.cost <= now.cost + 1e-6:
+                choice = {**choice, search.name: other}
+            else:
+                reasons.append(Reason(worker_class=search.name, figure=figure, tried=back, verified=found))
+    return choice

@@ -37,6 +37,10 @@ plan: venv ## Foretell a spike on the values of ENV without starting anything (O
 tune: venv ## Find the cheapest values that meet a scenario's objectives: values/tuned.yaml (OPEN=1 opens the page)
 	@$(BIN)/harness tune $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
 
+.PHONY: cost
+cost: venv ## What the values of ENV cost a month, beside the old way's (example prices; PRICES= a file of yours)
+	@$(BIN)/harness cost --compare baseline $(ENV) $(if $(PRICES),--prices $(PRICES))
+
 .PHONY: chaos
 chaos: venv ## Strike a running release with faults and account for every task (FAULTS=ci: the three that CI runs)
 	@$(BIN)/harness setup --for chaos

@@ -20,6 +20,7 @@ COMMANDS = {
     "calibrate": "harness.cli.calibrate",
     "spike": "harness.cli.spike",
     "tune": "harness.cli.tune",
+    "cost": "harness.cli.cost",
     "chaos": "harness.cli.chaos",
     "soak": "harness.cli.soak",
     "report": "harness.cli.report",

@@ -82,7 +82,10 @@ class ControlPlane:
         keda = each.autoscaler.keda
         each.polls_at += keda.polling_seconds if keda else float("inf")
         outcome = each.autoscaler.poll(
-            desired=each.deployment.wanted, queues=self._queues(), now_seconds=self._epoch + now
+            desired=each.deployment.wanted,
+            ready=each.deployment.ready,
+            queues=self._queues(),
+            now_seconds=self._epoch + now,
         )
         if outcome.replicas is not None:
             self._scale(each.deployment, outcome.replicas, f"KEDA: {outcome.reason}", now)

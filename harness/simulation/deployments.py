@@ -61,6 +61,12 @@ class Deployment:
             if image is not None:
                 self._engine.begin(row, wait=image + max(each.start_seconds - each.start_cpu_seconds, 0.0))
 
+    @property
+    def ready(self) -> int:
+        """How many pods that are to stay are ready."""
+        pods = [self._pod(row) for row in self._uids]
+        return sum(bool(pod["ready"]) and pod["phase"] != DRAINING for pod in pods)
+
     def samples(self, *, epoch_seconds: float) -> list[PodSample]:
         """Return the pods as the autoscaler sees them, on its axis of time."""
         return [self._sample(row, epoch_seconds) for row in self._uids]

@@ -24,22 +24,23 @@ _OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 @functools.cache
-def compiled(names: tuple[str, ...], *, entries: tuple[str, ...]) -> Mapping[str, ModuleType]:
+def compiled(names: tuple[str, ...], *, entries: tuple[str, ...], inline: bool = False) -> Mapping[str, ModuleType]:
     """Return module name -> compiled twin for a set of modules, each named after those of the set it uses.
 
     Only the functions named by `entries` can be called from Python. The first call of one compiles it, which takes
-    seconds, unless an earlier process has left the result in the cache.
+    seconds, unless an earlier process has left the result in the cache. `inline` puts each function into its callers:
+    for small ones that take many arrays, each of which is handed over as seven numbers.
     """
     import numba  # half a second, and only here
 
     modules = [importlib.import_module(name) for name in names]
     sources = "\n".join(inspect.getsource(module) for module in modules)
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_directory(sources))
+    numba.config.CACHE_DIR = str(cache_directory(f"{sources}\n{inline}"))
     try:
         twins: dict[str, ModuleType] = {}
         for module in modules:
-            twins[module.__name__] = _twin(module, twins, functools.partial(_compile, numba.njit, entries))
+            twins[module.__name__] = _twin(module, twins, functools.partial(_compile, numba.njit, entries, inline))
         return twins
     finally:
         numba.config.CACHE_DIR = before
@@ -56,9 +57,9 @@ def cache_directory(sources: str) -> Path:
     return base / hashlib.sha256(sources.encode()).hexdigest()[:16]
 
 
-def _compile(njit: Any, entries: Collection[str], function: FunctionType) -> Any:
+def _compile(njit: Any, entries: Collection[str], inline: bool, function: FunctionType) -> Any:
     entry = function.__name__ in entries
-    return njit(cache=entry, no_cpython_wrapper=not entry, **_OPTIONS)(function)
+    return njit(cache=entry, no_cpython_wrapper=not entry, forceinline=inline, **_OPTIONS)(function)
 
 
 def _twin(module: ModuleType, twins: Mapping[str, ModuleType], compile_: Callable[[FunctionType], Any]) -> ModuleType:

@@ -46,5 +46,5 @@ REFERENCE = Model(fluid.run, fluid_waits.wait_shares)
 @cache
 def compiled() -> Model:
     """Return the compiled form; the first run of a version on a machine compiles it, which takes a while."""
-    twins = compiling.compiled(*MODULES, entries=ENTRIES)
+    twins = compiling.compiled(tuple(MODULES), entries=tuple(ENTRIES), inline=True)
     return Model(twins[fluid.__name__].run, twins[fluid_waits.__name__].wait_shares)

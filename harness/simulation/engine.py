@@ -16,7 +16,7 @@ from harness.simulation.kernel.state import Flow
 KERNEL = "harness.simulation.kernel"
 MODULES = ("events", "cpu", "broker", "publisher", "workers", "watch", "flow", "plain")
 """Each after those it uses."""
-ENTRIES = ("advance", "first_attempts", "serve_equal_stays", "serve_stays")
+ENTRIES = ("advance", "first_attempts", "serve_equal_stays", "serve_stays", "count_by_second")
 """What is called from outside."""
 FIRST_PODS = 8
 INITIAL_AGE_SECONDS = 3600.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from harness.simulation.model import DONE, OPEN, Fixed, Load, Plant, Trace, Work
 from harness.simulation.service import draw_all
 
 Times = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 def is_plain(plant: Plant, load: Load) -> bool:
@@ -41,20 +43,28 @@ def simulate_plain(
     service = draw_all(load, rng)
     attempt, started, done = (np.full(count, np.nan) for _ in range(3))
     kernel.first_attempts(load.due_seconds, plant.publisher.publishers / plant.publisher.attempts_per_second, attempt)
-    of_class = _classes_of(plant, load)
-    for c, each in enumerate(plant.classes):
-        chosen: Any = slice(None) if len(plant.queues) == len(plant.classes) == 1 else np.flatnonzero(of_class == c)
+    for each in plant.classes:
+        chosen = _tasks_to(load, each.queues)
         started[chosen], done[chosen] = _serve(each, load, kernel, attempt[chosen], service[chosen])
     for times in (attempt, started, done):
-        times[times > limit_seconds] = np.nan
-    open_left = bool(np.isnan(done).any())
-    end = limit_seconds if open_left or to_the_limit else float(done.max(initial=0.0))
-    return _trace(plant, load, of_class, attempt, started, done, end=end, limit=limit_seconds)
+        if count and not times.max() <= limit_seconds:  # some come later, or never
+            times[times > limit_seconds] = np.nan
+    unfinished = bool(np.isnan(done).any())
+    end = limit_seconds if unfinished or to_the_limit else float(done.max(initial=0.0))
+    rows = math.floor(end if end >= limit_seconds else math.ceil(end)) + 1
+    counted = {
+        queue.name: _Counted.of(
+            kernel, rows, *(each[_tasks_to(load, (queue.name,))] for each in (attempt, started, done))
+        )
+        for queue in plant.queues
+    }
+    return _trace(plant, counted, attempt, started, done, host=_host(plant, load, kernel, rows, counted, done), end=end)
 
 
-def _classes_of(plant: Plant, load: Load) -> NDArray[np.int64]:
-    owners = {name: c for c, each in enumerate(plant.classes) for name in each.queues}
-    return np.array([owners.get(task.queue, -1) for task in load.tasks], dtype=np.int64)[load.task]
+def _tasks_to(load: Load, queues: Sequence[str]) -> Any:
+    """Return an index of the tasks that go to some queues."""
+    chosen = np.array([task.queue in queues for task in load.tasks], dtype=bool)
+    return slice(None) if chosen.all() else np.flatnonzero(chosen[load.task])
 
 
 def _serve(each: WorkerClass, load: Load, kernel: ModuleType, attempt: Times, service: Times) -> tuple[Times, Times]:
@@ -69,108 +79,95 @@ def _serve(each: WorkerClass, load: Load, kernel: ModuleType, attempt: Times, se
     return started, done
 
 
-class _Seconds:
-    """Counts by second: what happened until each of the trace's samples. A time that never came counts nowhere."""
+def _count(kernel: ModuleType, rows: int, times: Times) -> tuple[Counts, Times]:
+    """Return how many came until each of the trace's samples, and in the second before how long before it in all."""
+    counts, parts = np.zeros(rows, np.int64), np.zeros(rows)
+    kernel.count_by_second(times, counts, parts)
+    return np.cumsum(counts), parts
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
 
-    def _bins(self, times: Times) -> tuple[Times, NDArray[np.int64]]:
-        came = times[times <= self.rows - 1]
-        return came, np.ceil(came).astype(np.int64)
+@dataclass(frozen=True)
+class _Counted:
+    """What has happened in a queue until each sample; `busy` is the mean number in work in the second before."""
 
-    def counts(self, times: Times) -> NDArray[np.int64]:
-        """How many until each sample."""
-        return np.cumsum(np.bincount(self._bins(times)[1], minlength=self.rows))
+    offered: Counts
+    begun: Counts
+    done: Counts
+    busy: Times
 
-    def held(self, started: Times, done: Times) -> Times:
-        """Mean number between start and end in the second before each sample."""
-        level = self.counts(started) - self.counts(done)
-        before = np.concatenate([[0], level[:-1]])
-        return before + self._part(started) - self._part(done)
+    @classmethod
+    def of(cls, kernel: ModuleType, rows: int, attempt: Times, started: Times, done: Times) -> Self:
+        offered, _ = _count(kernel, rows, attempt)
+        begun, begun_part = _count(kernel, rows, started)
+        ended, ended_part = _count(kernel, rows, done)
+        before = np.concatenate([[0], (begun - ended)[:-1]])
+        return cls(offered, begun, ended, before + begun_part - ended_part)
 
-    def _part(self, times: Times) -> Times:
-        came, bins = self._bins(times)
-        return np.bincount(bins, weights=bins - came, minlength=self.rows).astype(np.float64)
 
-    def sums(self, times: Times, amounts: Times) -> Times:
-        """What was spent at these times in the second before each sample."""
-        came = times <= self.rows - 1
-        bins = np.ceil(times[came]).astype(np.int64)
-        return np.bincount(bins, weights=amounts[came], minlength=self.rows).astype(np.float64)
+def _host(
+    plant: Plant, load: Load, kernel: ModuleType, rows: int, counted: Mapping[str, _Counted], done: Times
+) -> Times:
+    """Return what the machine is asked for besides the pods, in cores."""
+    host = np.full(rows, plant.nodes.background_cores)
+    if plant.nodes.shared_with_load:
+        for each in counted.values():
+            host += np.diff(each.offered, prepend=0) * plant.publisher.cpu_seconds
+        for index, task in enumerate(load.tasks):
+            if task.host_cpu_seconds:
+                host += np.diff(_count(kernel, rows, done[load.task == index])[0], prepend=0) * task.host_cpu_seconds
+    return host
 
 
 def _trace(
     plant: Plant,
-    load: Load,
-    of_class: NDArray[np.int64],
+    counted: Mapping[str, _Counted],
     attempt: Times,
     started: Times,
     done: Times,
     *,
+    host: Times,
     end: float,
-    limit: float,
 ) -> Trace:
-    rows = math.floor(end if end >= limit else math.ceil(end)) + 1
-    seconds, count = _Seconds(rows), len(attempt)
-    queues = {queue.name: _of_queue(load, queue.name, attempt, started, done, seconds) for queue in plant.queues}
-    classes = {each.name: _select(of_class == c, started, done) for c, each in enumerate(plant.classes)}
-    held = {name: seconds.counts(times[0]) - seconds.counts(times[1]) for name, times in classes.items()}
-    always = {each.name: np.full(rows, each.replicas) for each in plant.classes}
-    replicas = {each.deployment: always[each.name].copy() for each in plant.classes}
+    rows, count = len(host), len(attempt)
+    none = np.zeros(rows, np.int64)
+    nothing = _Counted(none, none, none, np.zeros(rows))
+    of_class = {each.name: counted[each.queues[0]] if each.queues else nothing for each in plant.classes}
     idle = {each.name: np.full(rows, each.idle_cores * each.replicas) for each in plant.classes}
+    state = np.full(count, DONE, np.int8)
+    state[np.isnan(done)] = OPEN
+
+    def replicas() -> dict[str, Counts]:
+        return {each.deployment: np.full(rows, each.replicas) for each in plant.classes}
+
     return Trace(
         first_attempt=attempt,
         accepted=attempt + plant.publisher.confirm_seconds,
         started=started,
         done=done,
-        state=np.where(np.isnan(done), OPEN, DONE).astype(np.int8),
+        state=state,
         refusals=np.zeros(count, np.int32),
         refused_at=np.zeros(0),
         refused_task=np.zeros(0, np.int64),
-        attempts=int(np.count_nonzero(~np.isnan(attempt))),
+        attempts=count - int(np.isnan(attempt).sum()),
         refused_stored=0,
         repeated=0,
         seconds=np.arange(rows, dtype=np.float64),
-        ready={name: counts[0] for name, counts in queues.items()},
-        unacked={name: counts[1] for name, counts in queues.items()},
-        desired=replicas,
-        running={name: values.copy() for name, values in replicas.items()},
-        pods_ready={name: values.copy() for name, values in replicas.items()},
+        ready={name: each.offered - each.begun for name, each in counted.items()},
+        unacked={name: each.begun - each.done for name, each in counted.items()},
+        desired=replicas(),
+        running=replicas(),
+        pods_ready=replicas(),
         cpu_cores=idle,
-        memory_bytes={
-            each.name: each.memory_bytes * always[each.name] + float(each.memory_bytes_per_task) * held[each.name]
-            for each in plant.classes
-        },
-        host_cores=_host(plant, load, attempt, done, seconds) + sum(idle.values(), start=np.zeros(rows)),
-        busy_slots={name: seconds.held(*times) for name, times in classes.items()},
+        memory_bytes={each.name: _memory(each, of_class[each.name]) for each in plant.classes},
+        host_cores=host + sum(idle.values(), start=np.zeros(rows)),
+        busy_slots={name: each.busy for name, each in of_class.items()},
         replica_seconds={each.name: each.replicas * end for each in plant.classes},
         steps=(),
         end_seconds=end,
-        limit_reached=bool(np.isnan(done).any()),
+        limit_reached=bool((state == OPEN).any()),
     )
 
 
-def _select(chosen: NDArray[np.bool_], *times: Times) -> tuple[Times, ...]:
-    return times if chosen.all() else tuple(each[chosen] for each in times)
-
-
-def _of_queue(
-    load: Load, name: str, attempt: Times, started: Times, done: Times, seconds: _Seconds
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the messages that wait and those in work."""
-    to_queue = np.array([task.queue == name for task in load.tasks], dtype=bool)
-    chosen = np.ones(len(attempt), dtype=bool) if to_queue.all() else to_queue[load.task]
-    came, began, ended = (seconds.counts(times) for times in _select(chosen, attempt, started, done))
-    return came - began, began - ended
-
-
-def _host(plant: Plant, load: Load, attempt: Times, done: Times, seconds: _Seconds) -> Times:
-    host = np.full(seconds.rows, plant.nodes.background_cores)
-    if not plant.nodes.shared_with_load:
-        return host
-    host += np.diff(seconds.counts(attempt), prepend=0) * plant.publisher.cpu_seconds
-    costs: Mapping[int, float] = {k: task.host_cpu_seconds for k, task in enumerate(load.tasks)}
-    if any(costs.values()):
-        host += seconds.sums(done, np.array(list(costs.values()))[load.task])
-    return host
+def _memory(each: WorkerClass, counted: _Counted) -> Times:
+    in_work = (counted.begun - counted.done).astype(np.float64)
+    return each.memory_bytes * each.replicas + each.memory_bytes_per_task * in_work

@@ -25,6 +25,8 @@ def draw(service: Service, count: int, rng: np.random.Generator) -> NDArray[np.f
 
 def draw_all(load: Load, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw each offered task's time. A task that runs again takes as long again: its time is its own."""
+    if len(load.tasks) == 1:
+        return draw(load.tasks[0].service, len(load.task), rng)
     seconds = np.empty(len(load.task))
     for index, task in enumerate(load.tasks):
         chosen = load.task == index

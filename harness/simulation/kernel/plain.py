@@ -5,6 +5,7 @@ The same arithmetic in the same order as in `publisher`, `broker` and `workers`,
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from harness.simulation.kernel import publisher
@@ -50,3 +51,16 @@ def _replace_first(free: Any, at: float) -> None:
         free[hole] = free[child]
         hole, child = child, 2 * child + 1
     free[hole] = at
+
+
+def count_by_second(times: Any, counts: Any, parts: Any) -> None:
+    """Count times by the whole second at or after each, and add up how long before it they were.
+
+    What is later than the last second, and a time that never came, counts nowhere.
+    """
+    last = len(counts) - 1
+    for i in range(len(times)):
+        if times[i] <= last:
+            second = math.ceil(times[i])
+            counts[second] += 1
+            parts[second] += second - times[i]

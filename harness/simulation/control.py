@@ -52,6 +52,7 @@ class ControlPlane:
 
     def act(self, now: float) -> None:
         """Do what is due."""
+        self._clear()
         if self._syncs_at <= now:
             self._syncs_at += self._plant.clockwork.controller.sync_seconds
             queues = self._queues()
@@ -70,7 +71,6 @@ class ControlPlane:
         if each.autoscaler.paused:
             return
         at, deployment = self._epoch + now, each.deployment
-        deployment.clear()
         seen = each.autoscaler.observe(
             deployment.samples(epoch_seconds=self._epoch), desired=deployment.wanted, queues=queues, now_seconds=at
         )
@@ -96,9 +96,12 @@ class ControlPlane:
             self.steps.append(Step(t=now, deployment=name, before=before, after=replicas, reason=reason))
             deployment.scale(replicas)
 
-    def _after_pods(self) -> None:
+    def _clear(self) -> None:
         for deployment in self._deployments:
             deployment.clear()
+
+    def _after_pods(self) -> None:
+        self._clear()
         for deployment in self._deployments:
             deployment.place()
         waiting = any(deployment.pending for deployment in self._deployments)

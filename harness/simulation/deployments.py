@@ -46,9 +46,10 @@ class Deployment:
             self._new(created=self._engine.now)
         for row in self._victims(active, len(active) - replicas):
             self._engine.stop(row)
+        self.clear()
 
     def clear(self) -> None:
-        """Free the room of pods that are gone."""
+        """Forget pods that are gone; it must be done before anybody makes a new one, which may take their row."""
         for row in [row for row in self._uids if self._pod(row)["phase"] == GONE]:
             del self._uids[row]
             self._rooms.free(row)

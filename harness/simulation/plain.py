@@ -42,7 +42,8 @@ def simulate_plain(
     count = len(load.due_seconds)
     service = draw_all(load, rng)
     attempt, started, done = (np.full(count, np.nan) for _ in range(3))
-    kernel.first_attempts(load.due_seconds, plant.publisher.publishers / plant.publisher.attempts_per_second, attempt)
+    due = np.array(load.due_seconds, dtype=np.float64)  # its own: the kernel is compiled for one kind of array
+    kernel.first_attempts(due, plant.publisher.publishers / plant.publisher.attempts_per_second, attempt)
     for each in plant.classes:
         chosen = _tasks_to(load, each.queues)
         started[chosen], done[chosen] = _serve(each, load, kernel, attempt[chosen], service[chosen])

@@ -73,7 +73,8 @@ def test_no_limit_is_passed(case: tuple[Plant, Load], seed: int) -> None:
         most = max(trace.desired[each.deployment].max(), each.replicas)
         drains = any(step.after < step.before for step in trace.steps)
         assert drains or trace.busy_slots[each.name].max() <= most * each.slots + 1e-9
-        assert (trace.pods_ready[each.deployment] >= 0).all()
+        assert (trace.running[each.deployment] == trace.desired[each.deployment]).all()
+        assert (trace.pods_ready[each.deployment] <= trace.running[each.deployment]).all()
 
 
 @EXAMPLES

@@ -93,3 +93,14 @@ def test_keda_wakes_a_class_from_zero_at_its_own_polling() -> None:
 def test_queues_without_a_class_keep_what_they_get() -> None:
     trace = run(plant(queues=(Queue(name="q"), Queue(name="z"))), load([0.0], task(queue="z")), limit_seconds=5)
     assert trace.ready["z"].tolist() == [1] * 6
+
+
+def test_pods_of_two_classes_that_come_and_go_at_once_are_kept_apart() -> None:
+    shrinks = worker_class(replicas=2, scaler=keda_scaler(depth=1, maximum=3, behavior=DOWN))
+    grows = worker_class(name="v", deployment="v", queues=("z",), scaler=keda_scaler(queue="z", depth=1, maximum=2))
+    late, early = task(60), task(60, name="z", queue="z")
+    what = plant(shrinks, grows, queues=(Queue(name="q"), Queue(name="z")))
+    trace = run(what, load([0, 0, 20, 20, 20], late, early, kinds=[1, 1, 0, 0, 0]))
+    assert steps(trace)[:3] == [(14.5, 2, 1), (14.5, 1, 2), (29.5, 1, 3)]
+    assert trace.running["w"][[15, 30]].tolist() == [1, 3]
+    assert trace.running["v"][[15, 30]].tolist() == [2, 2]

@@ -17,6 +17,8 @@ from tests.cluster.results import Note
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 420
+# values/prod.yaml lets io grow by three pods in a minute; the controller looks every 15 s.
+PERIOD_SECONDS, SYNC_SECONDS = 60, 15
 
 
 @pytest.mark.timeout(RUN_SECONDS + 60)
@@ -31,7 +33,8 @@ def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path, rec
     assert (result["lost"], result["in_flight"], result["dead_lettered"], result["duplicated"]) == (0, 0, 0, 0)
     assert result["refusals"] > 0, "a burst of 10,000 did not fill a queue of 5,000"
     assert [rule for rule in result["rules"] if not rule["pass"]] == []
-    assert _io_replicas(result)[:2] == [1, 4], result["scale_events"]
+    # The load begins at any moment between two of the controller's looks: the first may see a part of it only.
+    assert _most_in_the_first_period(result) == 4, result["scale_events"]
     assert "values/kind.yaml" in result["setup"]["values_files"]
     assert (tmp_path / "latest" / "report.html").stat().st_size > 100_000
     assert _namespaces(place) == before
@@ -75,9 +78,13 @@ def _run(
     )
 
 
-def _io_replicas(result: dict[str, Any]) -> list[int]:
+def _most_in_the_first_period(result: dict[str, Any]) -> int:
+    """Return the most io pods wanted before the policy's period, counted from the first change, is over."""
     changes = [one for one in result["scale_events"] if one["deployment"] == "celery-io-worker"]
-    return [changes[0]["before"], *(one["after"] for one in changes)] if changes else []
+    assert changes, "the io class was not scaled"
+    assert changes[0]["before"] == 1
+    period = [one["after"] for one in changes if one["t"] - changes[0]["t"] < PERIOD_SECONDS - SYNC_SECONDS / 2]
+    return int(max(period))
 
 
 def _namespaces(place: Place) -> set[str]:

@@ -23,7 +23,6 @@ class SilentProxy:
         self._peers: dict[socket.socket, socket.socket] = {}
         self._silent: set[socket.socket] = set()
         self._answered_at_most: int | None = None
-        self._last_words: bytes | None = None
         self._lock = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ)
@@ -50,24 +49,10 @@ class SilentProxy:
     def go_silent(self) -> None:
         """From now on nothing passes on the connections there are; their ends stay open and acknowledge."""
         with self._lock:
-            self._silence()
-
-    def go_silent_before(self, words: bytes) -> None:
-        """Go silent, once, at the moment when a connection would pass on these words, which then do not pass."""
-        with self._lock:
-            self._last_words = words
-
-    @property
-    def waits_for_words(self) -> bool:
-        """Whether the words of `go_silent_before` have not come yet."""
-        with self._lock:
-            return self._last_words is not None
-
-    def _silence(self) -> None:
-        for one in self._peers:
-            if one not in self._silent:
-                self._selector.unregister(one)
-                self._silent.add(one)
+            for one in self._peers:
+                if one not in self._silent:
+                    self._selector.unregister(one)
+                    self._silent.add(one)
 
     def answer(self, *, at_most: int | None) -> None:
         """Let that many connections work, counting those there are, and have others find silence; None: no limit."""
@@ -105,10 +90,6 @@ class SilentProxy:
         peer = self._peers[source]
         try:
             data = source.recv(65536)
-            if self._last_words is not None and self._last_words in data:
-                self._last_words = None
-                self._silence()
-                return
             if data:
                 peer.sendall(data)
         except OSError:

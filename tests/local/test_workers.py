@@ -173,24 +173,6 @@ def test_silence_while_connecting_does_not_last(vhost_broker: Broker, tmp_path: 
             assert eventually(lambda: bool(release.effects(task)), seconds=45)
 
 
-def test_silence_while_the_remote_control_is_set_up_does_not_last(vhost_broker: Broker, tmp_path: Path) -> None:
-    """Its greenlet then waits for the broker for ever, and the end of the lost connection waits for the greenlet."""
-    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
-    _shorten(release.config / "celeryconfig.py", "HEARTBEAT_SECONDS = 30", "HEARTBEAT_SECONDS = 2")
-    _shorten(release.config / "celery_workers_shim.py", "CLOSE_SECONDS = 5.0", "CLOSE_SECONDS = 0.5")
-    with SilentProxy.to(vhost_broker.amqp_url) as proxy:
-        proxy.go_silent_before(b"work@pod-0.celery.pidbox")  # the queue's declaration
-        with release.worker("work", amqp_url=proxy.url) as worker:
-            assert eventually(lambda: not proxy.waits_for_words)
-            task = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
-            assert eventually(lambda: bool(release.effects(task)), seconds=45)
-            assert worker.process.poll() is None
-            assert "Connection to broker lost" in worker.log.read_text()
-            assert eventually(
-                lambda: bool(release.publisher().control.inspect(timeout=1).ping())
-            )  # and it listens again
-
-
 def _shorten(path: Path, figure: str, shorter: str) -> None:
     text = path.read_text()
     assert figure in text

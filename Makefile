@@ -98,6 +98,7 @@ bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/python -m benchmarks.render
 	@$(BIN)/python -m benchmarks.bulk
 	@$(BIN)/python -m benchmarks.fluid
+	@$(BIN)/python -m benchmarks.simulation
 
 .PHONY: conformance
 conformance: venv ## Compare the autoscaler's arithmetic with Kubernetes' own controller on random hours (HOURS=4000, SEED=1)
@@ -106,6 +107,10 @@ conformance: venv ## Compare the autoscaler's arithmetic with Kubernetes' own co
 .PHONY: conformance-keda
 conformance-keda: venv ## Compare what the harness makes of ScaledObjects with KEDA itself on random stories (OBJECTS=1000, SEED=1)
 	@$(BIN)/python -m tests.conformance.keda $(if $(OBJECTS),--objects $(OBJECTS)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: theory
+theory: venv ## Compare the simulator with queueing theory
+	@$(BIN)/python -m tests.theory
 
 .PHONY: mutation
 mutation: venv ## Change every property of the values schema, and count what nobody notices

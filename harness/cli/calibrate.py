@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import click
 
 from harness.cli.progress import TerminalProgress
-from harness.cli.spike import ENDINGS, interrupt
+from harness.cli.spike import interrupt_on_endings
 from harness.planning import calibrate, calibrations
 from harness.planning.figures import Figures
 from harness.spike import run, sites
@@ -53,9 +52,7 @@ def command(
 
 
 def _run(runtime: str, environment: str, reports: Path, progress: Progress) -> Path:
-    for ending in ENDINGS:
-        if signal.getsignal(ending) != signal.SIG_IGN:
-            signal.signal(ending, interrupt)
+    interrupt_on_endings()
     request = Request(scenario=calibrate.SCENARIO, environment=environment, reports=reports, runtime=runtime)
     try:
         return run.run(request, site=sites.find(runtime, broker_port=None), progress=progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from rich.table import Table
 from harness.chaos import faults, run
 from harness.chaos.verdict import Verdict
 from harness.cli.progress import TerminalProgress
-from harness.cli.spike import ENDINGS, EXIT_MISSED, interrupt
+from harness.cli.spike import EXIT_MISSED, interrupt_on_endings
 from harness.spike.progress import Progress, SilentProgress
 
 WIDTH = 110  # where nobody says how wide the terminal is
@@ -49,9 +48,7 @@ def command(
     if list_only:
         _list(as_json=as_json)
         return
-    for ending in ENDINGS:
-        if signal.getsignal(ending) != signal.SIG_IGN:
-            signal.signal(ending, interrupt)
+    interrupt_on_endings()
     chosen = faults.choose(faults.IN_CI if for_ci else names)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
     request = run.ChaosRequest(faults=chosen, seed=seed, reports=reports, environment=environment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from harness.cli.chaos import WIDTH
 from harness.cli.progress import TerminalProgress
-from harness.cli.spike import ENDINGS, EXIT_MISSED, interrupt
+from harness.cli.spike import EXIT_MISSED, interrupt_on_endings
 from harness.errors import InputError
 from harness.soak import report, run, state, strikes
 from harness.soak.verdict import Verdict
@@ -69,9 +68,7 @@ def command(
     90 % short HTTP calls and rows, 9 % mail, 1 % documents. It can be ended or killed at any moment: --resume goes on.
     Exit code 1 when a task was lost, an effect happened again that must not, or it was too slow.
     """
-    for ending in ENDINGS:
-        if signal.getsignal(ending) != signal.SIG_IGN:
-            signal.signal(ending, interrupt)
+    interrupt_on_endings()
     if resume is not None:
         found = state.unfinished(reports, None if resume == NEWEST else resume)
     else:

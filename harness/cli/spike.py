@@ -72,9 +72,7 @@ def command(
     if list_only:
         _list(as_json=as_json)
         return
-    for ending in ENDINGS:
-        if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
-            signal.signal(ending, interrupt)
+    interrupt_on_endings()
     request = Request(scenario=name, environment=environment, reports=reports, runtime=runtime, values=values)
     site = sites.find(runtime, broker_port=broker_port)
     foretell = None if no_forecast else _foretelling(runtime, calibration)
@@ -105,6 +103,13 @@ def _list(*, as_json: bool) -> None:
         return
     for name, title in titles.items():
         click.echo(f"{name:16} {title}")
+
+
+def interrupt_on_endings() -> None:
+    """Have each signal that asks the command to end interrupt it, where its caller does not ignore it."""
+    for ending in ENDINGS:
+        if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
+            signal.signal(ending, interrupt)
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> None:

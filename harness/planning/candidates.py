@@ -144,10 +144,5 @@ def curve(searches: Sequence[ClassSearch]) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def _cheapest_within(search: ClassSearch, seconds: float) -> float:
-    costs = (one.cost for one in search.candidates if _priced(one) and one.latency_seconds <= seconds)
-    return min(costs, default=math.inf)
-
-
 def _priced(candidate: Candidate) -> bool:
     return math.isfinite(candidate.latency_seconds) and candidate.worst.strain <= CURVE_STRAIN

@@ -10,7 +10,6 @@ from harness.simulation.cost import NodeType, Prices
 from harness.spike.sections import Section
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "loadtests" / "prices" / "example.yaml"
-EXAMPLE_NAME = "example"
 
 
 def load_prices(path: Path | None = None) -> Prices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any, cast
 
 from harness.autoscaling import ControllerConfig, HpaSpec, ScaledObject, hpa_from_scaled_object
@@ -90,18 +91,21 @@ def _replicas(deployment: look.Manifest, scaler: Scaler | None) -> int:
 def _cores(pool: str, slots: int, pod: Mapping[str, Any], *, limited: bool) -> float:
     """Return what one pod can use: its limit at most, one core where all tasks share an interpreter."""
     most = float(slots) if pool == "prefork" else 1.0
-    limits = [look.quantity(look.get(one, "resources", "limits", "cpu")) for one in look.containers(pod, init=False)]
-    known = [limit for limit in limits if limit is not None]
-    return min(most, float(sum(known))) if limited and known and len(known) == len(limits) else most
+    limit = _together(pod, "limits", "cpu") if limited else None
+    return most if limit is None else min(most, float(limit))
 
 
 def _requested(pod: Mapping[str, Any], resource: str) -> int | None:
     """Return what the pod's containers request together, in thousandths; None where one requests nothing."""
-    asked = [
-        look.quantity(look.get(one, "resources", "requests", resource)) for one in look.containers(pod, init=False)
-    ]
-    known = [one for one in asked if one is not None]
-    return int(sum(known) * 1000) if known and len(known) == len(asked) else None
+    asked = _together(pod, "requests", resource)
+    return None if asked is None else int(asked * 1000)
+
+
+def _together(pod: Mapping[str, Any], kind: str, resource: str) -> Fraction | None:
+    """Return the sum over the pod's containers; None where one states nothing."""
+    amounts = [look.quantity(look.get(one, "resources", kind, resource)) for one in look.containers(pod, init=False)]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Fraction()) if known and len(known) == len(amounts) else None
 
 
 def _queue(name: str, queue: Mapping[str, Any]) -> Queue:

@@ -67,7 +67,19 @@ class ChaosSite(LocalSite):
             running = stack.enter_context(server.own_node(directory / "broker"))
             proxies = stack.enter_context(proxy.run(directory / "proxy"))
             proxied = through(running.amqp_url, proxies)
-            world = self._world(stack, prepared, directory, running, proxies, proxied)
+            world = start_world(
+                stack,
+                prepared.manifests,
+                prepared.topology,
+                running=running,
+                proxies=proxies,
+                database=own_postgresql(directory / "postgresql"),
+                profile=prepared.scenario.services,
+                directory=directory,
+                runtime_directory=directory / "runtime",
+                rng=random.Random(self._chaos.seed),
+                publish=self._publisher(prepared, directory, proxied),
+            )
             noted = Notes(directory / JOURNAL, world.management, SharedRedis(world.redis_url), progress)
             director = Director(self._chaos.injections, injectors.make(world, clock=time.time), record=noted)
             world.runtime.add_controller(lambda: director.tick(time.time()))
@@ -92,40 +104,6 @@ class ChaosSite(LocalSite):
                 silence_seconds=SILENCE_SECONDS,
             )
 
-    def _world(
-        self,
-        stack: ExitStack,
-        prepared: Prepared,
-        directory: Path,
-        running: server.Broker,
-        proxies: proxy.Proxies,
-        proxied: str,
-    ) -> World:
-        """Start the databases and the services; return all that faults act on. It ends with the stack."""
-        database, database_url = stack.enter_context(own_postgresql(directory / "postgresql"))
-        memory, memory_url = stack.enter_context(own_redis(directory / "redis"))
-        services = stack.enter_context(stand_ins(directory / "services", prepared.scenario.services))
-        runtime = LocalRuntime(directory=directory / "runtime", queue_source=dict, sync_seconds=SYNC_SECONDS)
-        stack.callback(runtime.uninstall)
-        classes = facts.classes_of(prepared.manifests, prepared.topology)
-        return World(
-            runtime=runtime,
-            deployments={name: one["deployment"] for name, one in classes.items()},
-            topology=prepared.topology,
-            broker=control_of(running),
-            management=stack.enter_context(Management(running.management_url)),
-            proxies=proxies,
-            proxied=(BROKER,),
-            database=database,
-            redis=memory,
-            redis_url=memory_url,
-            services=replace(services, database_url=database_url),
-            profile=prepared.scenario.services,
-            app=publisher_app(prepared.topology, broker_url=running.amqp_url),
-            rng=random.Random(self._chaos.seed),
-            publish=self._publisher(prepared, directory, proxied),
-        )
-
     def _publisher(self, prepared: Prepared, directory: Path, broker_url: str) -> Callable[[str], bulk.OwnPublisher]:
         def publish(phase: str) -> bulk.OwnPublisher:
             return bulk.start(
@@ -138,6 +116,48 @@ class ChaosSite(LocalSite):
             )
 
         return publish
+
+
+def start_world(
+    stack: ExitStack,
+    manifests: Sequence[Mapping[str, Any]],
+    topology: Mapping[str, Any],
+    *,
+    running: server.Broker,
+    proxies: proxy.Proxies,
+    database: AbstractContextManager[tuple[Restartable, str]],
+    profile: Mapping[str, Any],
+    directory: Path,
+    runtime_directory: Path,
+    rng: random.Random,
+    publish: Callable[[str], Any],
+) -> World:
+    """Start the databases and the services; return all that faults act on. It ends with the stack.
+
+    `profile` is how the services behave; Redis and they write below `directory`.
+    """
+    served, database_url = stack.enter_context(database)
+    memory, memory_url = stack.enter_context(own_redis(directory / "redis"))
+    services = stack.enter_context(stand_ins(directory / "services", profile))
+    runtime = LocalRuntime(directory=runtime_directory, queue_source=dict, sync_seconds=SYNC_SECONDS)
+    stack.callback(runtime.uninstall)
+    return World(
+        runtime=runtime,
+        deployments={name: one["deployment"] for name, one in facts.classes_of(manifests, topology).items()},
+        topology=topology,
+        broker=control_of(running),
+        management=stack.enter_context(Management(running.management_url)),
+        proxies=proxies,
+        proxied=(BROKER,),
+        database=served,
+        redis=memory,
+        redis_url=memory_url,
+        services=replace(services, database_url=database_url),
+        profile=profile,
+        app=publisher_app(topology, broker_url=running.amqp_url),
+        rng=rng,
+        publish=publish,
+    )
 
 
 class Notes:
@@ -185,9 +205,16 @@ class Notes:
 
 @contextmanager
 def own_postgresql(directory: Path) -> Iterator[tuple[Restartable, str]]:
-    """Yield a PostgreSQL of ours and its URL, which stays when it is started again."""
+    """Yield a PostgreSQL of ours and its URL, which stays when it is started again; its data goes with the block."""
+    with postgresql.home(directory) as home, postgresql_on(home) as running:
+        yield running
+
+
+@contextmanager
+def postgresql_on(home: postgresql.Home) -> Iterator[tuple[Restartable, str]]:
+    """Yield a PostgreSQL on data that is there, and its URL, which stays when it is started again in this block."""
     port = processes.free_port()
-    with postgresql.home(directory) as home, Restartable(lambda: postgresql.serve(home, port=port)) as running:
+    with Restartable(lambda: postgresql.serve(home, port=port)) as running:
         yield running, running.url.replace("postgresql:", "postgresql+psycopg:", 1)
 
 

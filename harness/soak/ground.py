@@ -16,25 +16,18 @@ from typing import Any
 
 from harness import processes
 from harness.broker import server
-from harness.broker.management import Management
 from harness.chaos import injectors, proxy
-from harness.chaos.servers import Restartable
-from harness.chaos.site import BROKER, control_of, own_redis, through
+from harness.chaos.site import postgresql_on, start_world, through
 from harness.chaos.world import World
 from harness.errors import HarnessError
 from harness.logs import tail
 from harness.runtime.base import Release
-from harness.runtime.local import LocalRuntime
 from harness.services import postgresql
 from harness.soak.mix import SERVICES
 from harness.soak.state import DATA, Run
-from harness.spike import facts
 from harness.spike.load import INHERITED
 from harness.spike.local_ground import LocalGround
 from harness.spike.progress import Progress
-from harness.spike.publisher_app import publisher_app
-from harness.spike.services import stand_ins
-from harness.spike.start import SYNC_SECONDS
 
 RELEASE = "celery"
 TOPOLOGY = "topology.json"
@@ -129,7 +122,19 @@ def soak_ground(run: Run, rendered: Rendered, *, part: int, progress: Progress) 
         running = stack.enter_context(server.own_node(data / "broker", keep=True))
         proxies = stack.enter_context(proxy.run(data / "proxy"))
         proxied = through(running.amqp_url, proxies)
-        world = _world(stack, run, rendered, running=running, proxies=proxies, part=part)
+        world = start_world(
+            stack,
+            rendered.manifests,
+            rendered.topology,
+            running=running,
+            proxies=proxies,
+            database=postgresql_on(postgresql.kept_home(data / "postgresql")),
+            profile=SERVICES,
+            directory=data,
+            runtime_directory=run.directory / f"runtime-{part}",
+            rng=random.Random(f"{run.wanted.seed}/{part}"),
+            publish=_nothing_of_its_own,
+        )
         by_the_proxy = LocalGround(replace(running, amqp_url=proxied), world.redis_url, world.services, world.runtime)
         log = run.directory / "publisher.log"
         publisher = PublisherProcess(run, topology, broker_url=proxied, log=log)
@@ -137,42 +142,5 @@ def soak_ground(run: Run, rendered: Rendered, *, part: int, progress: Progress) 
         yield SoakGround(running, world, by_the_proxy.install_of(RELEASE, rendered.manifests), publisher)
 
 
-def _world(
-    stack: ExitStack, run: Run, rendered: Rendered, *, running: server.Broker, proxies: proxy.Proxies, part: int
-) -> World:
-    data = run.directory / DATA
-    database, database_url = stack.enter_context(kept_postgresql(data / "postgresql"))
-    memory, memory_url = stack.enter_context(own_redis(data / "redis"))
-    services = stack.enter_context(stand_ins(data / "services", SERVICES))
-    runtime = LocalRuntime(directory=run.directory / f"runtime-{part}", queue_source=dict, sync_seconds=SYNC_SECONDS)
-    stack.callback(runtime.uninstall)
-    classes = facts.classes_of(rendered.manifests, rendered.topology)
-    return World(
-        runtime=runtime,
-        deployments={name: one["deployment"] for name, one in classes.items()},
-        topology=rendered.topology,
-        broker=control_of(running),
-        management=stack.enter_context(Management(running.management_url)),
-        proxies=proxies,
-        proxied=(BROKER,),
-        database=database,
-        redis=memory,
-        redis_url=memory_url,
-        services=replace(services, database_url=database_url),
-        profile=SERVICES,
-        app=publisher_app(rendered.topology, broker_url=running.amqp_url),
-        rng=random.Random(f"{run.wanted.seed}/{part}"),
-        publish=_nothing_of_its_own,
-    )
-
-
 def _nothing_of_its_own(fault: str) -> Any:
     raise HarnessError(f"{fault} publishes tasks of its own, which a soak has none of")
-
-
-@contextmanager
-def kept_postgresql(directory: Path) -> Iterator[tuple[Restartable, str]]:
-    """Yield a PostgreSQL on data that stays, and its URL, which stays when it is started again in this block."""
-    port, home = processes.free_port(), postgresql.kept_home(directory)
-    with Restartable(lambda: postgresql.serve(home, port=port)) as running:
-        yield running, running.url.replace("postgresql:", "postgresql+psycopg:", 1)

@@ -148,7 +148,7 @@ def test_killed_workers_tasks_run_elsewhere(pool: str, vhost_broker: Broker, tmp
 def test_silently_dead_connection_is_noticed(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     _shorten(release.config / "celeryconfig.py", "HEARTBEAT_SECONDS = 30", "HEARTBEAT_SECONDS = 2")
-    _shorten(release.config / "celery_workers_shim.py", "CLOSE_SECONDS = 5.0", "CLOSE_SECONDS = 0.5")
+    _shorten(release.config / "celery_workers_connections.py", "CLOSE_SECONDS = 5.0", "CLOSE_SECONDS = 0.5")
     with SilentProxy.to(vhost_broker.amqp_url) as proxy, release.worker("work", amqp_url=proxy.url) as worker:
         proxy.go_silent()
         task = release.publisher().send_task("tests.local.user_apps.plain.send_mail").id
@@ -161,8 +161,8 @@ def test_silence_while_connecting_does_not_last(vhost_broker: Broker, tmp_path: 
     """A gevent worker's third connection, for remote control, meets silence; then the others do too."""
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
     _shorten(release.config / "celeryconfig.py", "HEARTBEAT_SECONDS = 30", "HEARTBEAT_SECONDS = 2")
-    _shorten(release.config / "celery_workers_shim.py", "CLOSE_SECONDS = 5.0", "CLOSE_SECONDS = 0.5")
-    _shorten(release.config / "celery_workers_shim.py", "CONNECT_SECONDS = 10.0", "CONNECT_SECONDS = 1.0")
+    _shorten(release.config / "celery_workers_connections.py", "CLOSE_SECONDS = 5.0", "CLOSE_SECONDS = 0.5")
+    _shorten(release.config / "celery_workers_connections.py", "CONNECT_SECONDS = 10.0", "CONNECT_SECONDS = 1.0")
     with SilentProxy.to(vhost_broker.amqp_url) as proxy:
         proxy.answer(at_most=2)
         with release.worker("work", amqp_url=proxy.url):

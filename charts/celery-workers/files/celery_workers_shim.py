@@ -9,7 +9,6 @@ consumer's loop, and `ready`, present while it consumes. What it gives up it sto
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,12 @@ from celery.app.task import Task
 from celery.app.utils import find_app
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.utils.imports import symbol_by_name
-from celery.utils.threads import bound_open_broker_sockets
 from celery.worker import pidbox, request, state
+from celery_workers_connections import BoundedConnection, BoundedControl, SafeConnections
 from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLetters, Letter, PoisonGuard
 from celery_workers_ops import FollowsOrders, OrderWatch
 from celery_workers_redis import make_shared
 from celery_workers_sending import Sending
-from kombu import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,60 +35,8 @@ if TYPE_CHECKING:
     from celery.worker.consumer import Consumer
 
 TOUCH_SECONDS = 5.0
-CONNECT_SECONDS = 10.0
-CLOSE_SECONDS = 5.0  # as long as Celery gives its main connection
 FLUSH_SECONDS = 0.5  # how late an event may be; it carries the time at which it happened
-READ_EVERY_SECONDS = 1.0  # often enough for heartbeats that come every few seconds
-READ_SECONDS = 0.001  # not 0: py-amqp answers "nothing there" on a socket that does not wait by trying again for ever
 TASK_SETTINGS = ("task_acks_", "task_reject_", "task_retry_")
-
-
-class BoundedConnection(Connection):
-    """A broker connection whose end does not wait for ever for the farewell of a broker that hangs."""
-
-    def release(self) -> None:
-        """Close, with a limit for the broker's answer."""
-        bound_open_broker_sockets(self, CLOSE_SECONDS)
-        super().release()
-
-    close = release
-
-
-class SafeConnections:
-    """Consumer mixin: the connection for events must not hold up the one for tasks.
-
-    Celery 5.7 makes both alike. With publisher confirms the worker's loop then waits for the broker at each event, so
-    while a broker hangs the loop hangs too and cannot notice the missing heartbeats. And the loop of green pools reads
-    the event connection for up to 0.1 s at every turn, to take in heartbeats: some ten tasks a second, whatever the
-    concurrency, and sooner or later it takes the confirm for which another greenlet waits.
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Have a limit for connecting on gevent too, where Celery removes it because of a gevent of long ago."""
-        super().__init__(*arguments, **options)
-        self.app.conf.broker_connection_timeout = CONNECT_SECONDS
-
-    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Connection:
-        """Connect for events: without confirms, and read now and then what has come in."""
-        connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
-        connection.transport_options = {**connection.transport_options, "confirm_publish": False}
-        connection.drain_events = OccasionalRead(connection)
-        return self.ensure_connected(connection)
-
-
-class BoundedControl(pidbox.gPidbox):
-    """The remote control of green pools, whose end does not hold up the worker's reconnect for ever.
-
-    Its greenlet has a connection of its own and may wait there for a broker that fell silent while it was being set up.
-    """
-
-    def on_stop(self) -> None:
-        """Tell the greenlet to end; one that does not is left to its connection, and a new connection has a new one."""
-        if self._node_stopped:
-            self._node_shutdown.set()
-            if not self._node_stopped.wait(CLOSE_SECONDS):
-                self.consumer = self.node.channel = None  # closing them would wait for the same broker
-            self._node_stopped = self._node_shutdown = None
 
 
 class KeepsHandedOver:
@@ -114,22 +60,6 @@ def handed_over(pool: Any) -> list[Any]:
     writing = getattr(processes, "_active_writers", ())
     jobs = getattr(processes, "_cache", {}).values()
     return [job for job in jobs if job._write_to is not None and job._writer() not in writing]
-
-
-class OccasionalRead:
-    """Stands in for a connection's `drain_events` where the caller asks at every turn of a busy loop."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Read `connection`, at once the first time."""
-        self.connection = connection
-        self.next_at = 0.0
-
-    def __call__(self, timeout: float | None = None) -> None:
-        """Take in what is there, unless it was done a moment ago; never wait for more."""
-        now = time.monotonic()
-        if now >= self.next_at:
-            self.next_at = now + READ_EVERY_SECONDS
-            Connection.drain_events(self.connection, timeout=READ_SECONDS)
 
 
 class Request(request.Request):

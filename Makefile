@@ -9,7 +9,7 @@ RUNTIME ?= local
 RELEASE ?= celery
 # Where the caller forbids bytecode, each of the hundreds of Pythons of a run would compile the checkout's own code.
 unexport PYTHONDONTWRITEBYTECODE
-E2E := $(BIN)/pytest -n 0 -vv --timeout=900 --cluster tests/cluster
+E2E := $(BIN)/pytest -vv --timeout=900 --cluster tests/cluster
 
 .PHONY: help
 help: ## List the targets
@@ -85,11 +85,11 @@ cluster-delete: venv ## Remove that cluster, and nothing else
 
 .PHONY: e2e
 e2e: setup ## The tests on a real cluster that CI runs: the one of KUBECONFIG, else kind
-	@$(E2E) -m "not full"
+	@$(E2E) -n 2 -m "not full"  # two tests at a time, which mostly wait for pods of their own
 
 .PHONY: e2e-full
 e2e-full: setup ## All tests on a real cluster, those of minutes too
-	@$(E2E)
+	@$(E2E) -n 0  # some take nodes away from all
 
 .PHONY: bench
 bench: venv ## Benchmarks: ratios measured in one run

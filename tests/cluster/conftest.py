@@ -19,7 +19,7 @@ from harness.cluster import way
 from harness.errors import HarnessError
 from tests.cluster import results
 from tests.cluster.place import Place
-from tests.cluster.results import RESULTS, Results
+from tests.cluster.results import RESULTS, Note, Results
 from tests.cluster.space import Space
 
 FAILED = pytest.StashKey[bool]()
@@ -43,8 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes minutes; part of `make e2e-full`, not of what CI runs")
-    if config.getoption("--cluster", default=False):
+    if config.getoption("--cluster", default=False) and not hasattr(config, "workerinput"):
         config.stash[RESULTS] = Results()
+        config.pluginmanager.register(_Table(config.stash[RESULTS]))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -53,11 +54,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if inside and not config.getoption("--cluster", default=False) else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one process make the release that tests share, and run all of these."""
+    for item in items:
+        if "release" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("release"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """Count the phase; where it failed, tell what is to be seen in the namespaces."""
+    """Where a phase failed, tell what is to be seen in the namespaces."""
     report = yield
-    item.config.stash[RESULTS].add(report)
+    if PLACE in item.config.stash:
+        report.user_properties.append(results.values_files(item.config.stash[PLACE].values_files))
     if report.failed:
         item.stash[FAILED] = True
         place = getattr(item, "funcargs", {}).get("place")
@@ -66,26 +76,42 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    found = config.stash.get(RESULTS, None)
-    if found is None or not found.rows:
-        return
-    if PLACE in config.stash:
-        found.facts["values_files"] = sorted(config.stash[PLACE].values_files)
-    terminalreporter.section("end to end")
-    for line in found.text():
-        terminalreporter.write_line(line)
-    results.FILE.parent.mkdir(exist_ok=True)
-    tools.write_atomically(results.FILE, json.dumps(found.document(), indent=2) + "\n")
-    terminalreporter.write_line(f"also in {results.FILE.relative_to(config.rootpath)}")
+class _Table:
+    """Makes the table, in the process that hears of all tests."""
+
+    def __init__(self, found: Results) -> None:
+        self.found = found
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.found.add(report)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+        if not self.found.rows:
+            return
+        terminalreporter.section("end to end")
+        for line in self.found.text():
+            terminalreporter.write_line(line)
+        results.FILE.parent.mkdir(exist_ok=True)
+        tools.write_atomically(results.FILE, json.dumps(self.found.document(), indent=2) + "\n")
+        terminalreporter.write_line(f"also in {results.FILE.relative_to(config.rootpath)}")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have the cluster before the processes that test on it start."""
+    config = session.config
+    if RESULTS in config.stash and config.getoption("numprocesses", default=None) and not config.option.collectonly:
+        _have_cluster(config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Have the cluster before the first test: no test's limit is for building Kubernetes."""
     config = session.config
     here = [item for item in session.items if item.path.is_relative_to(Path(__file__).parent)]
-    if not here or config.option.collectonly:
-        return
+    if here and not config.option.collectonly:
+        _have_cluster(config)
+
+
+def _have_cluster(config: pytest.Config) -> None:
     started = time.monotonic()
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():  # it says what it waits for
@@ -95,8 +121,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         except HarnessError as error:
             pytest.exit(f"NO CLUSTER CAN BE HAD HERE, no end-to-end test ran: {error}", returncode=1)
     config.stash[PLACE] = place
-    config.stash[RESULTS].facts |= facts
-    config.stash[RESULTS].note_before("the cluster", time.monotonic() - started)
+    if RESULTS in config.stash:
+        config.stash[RESULTS].facts |= facts
+        config.stash[RESULTS].note_before("the cluster", time.monotonic() - started)
 
 
 @pytest.fixture(scope="session")
@@ -168,10 +195,9 @@ class Standing:
     place: Place
     removals: Removals
     directory: Path
-    note: Callable[[str, float], None]
     space: Space | None = None
 
-    def get(self) -> Space:
+    def get(self, note: Note) -> Space:
         """Return the release, made where there is none or the last test left it unsound."""
         if self.space is not None and not self._is_sound(self.space):
             self.discard()
@@ -181,7 +207,7 @@ class Standing:
             self.space.create()
             self.space.fixtures()
             self.space.install(STANDING, values=STANDING_VALUES)
-            self.note("the release tests share", time.monotonic() - started)
+            note(*results.shared("the release tests share", time.monotonic() - started))
         return self.space
 
     def discard(self) -> None:
@@ -201,19 +227,17 @@ class Standing:
 
 
 @pytest.fixture(scope="session")
-def standing(
-    place: Place, removals: Removals, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Standing]:
+def standing(place: Place, removals: Removals, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     """What `release` hands out."""
     directory = tmp_path_factory.mktemp("standing")
-    found = Standing(place, removals, directory, request.config.stash[RESULTS].note_shared)
+    found = Standing(place, removals, directory)
     yield found
     found.discard()
 
 
 @pytest.fixture
-def release(standing: Standing, request: pytest.FixtureRequest) -> Iterator[Space]:
+def release(standing: Standing, record_property: Note, request: pytest.FixtureRequest) -> Iterator[Space]:
     """The release tests share; after a test that failed the next one gets another."""
-    yield standing.get()
+    yield standing.get(record_property)
     if request.node.stash.get(FAILED, False):
         standing.discard()

@@ -1,12 +1,13 @@
 """The table of an end-to-end run: each test with its seconds, its outcome and what it counted.
 
-On the terminal and in reports/e2e.json. A test counts by pytest's `record_property`.
+On the terminal and in reports/e2e.json. A test counts by pytest's `record_property`. What is not of one test alone
+comes on its report as well, under names of its own: the tests may run in several processes, the table is made in one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,18 @@ import pytest
 FILE = Path(__file__).parents[2] / "reports" / "e2e.json"
 Note = Callable[[str, object], None]  # what the fixture `record_property` is
 _WORSE = ("passed", "skipped", "failed")
+_SHARED = "shared: "
+_VALUES_FILES = "values files"
+
+
+def shared(name: str, seconds: float) -> tuple[str, object]:
+    """Return the property of a test in whose set-up something was made for more than this test."""
+    return _SHARED + name, seconds
+
+
+def values_files(names: Iterable[str]) -> tuple[str, object]:
+    """Return the property that names what releases were installed with so far."""
+    return _VALUES_FILES, sorted(names)
 
 
 @dataclass
@@ -28,6 +41,7 @@ class Row:
     outcome: str = "passed"
     reason: str = ""
     counted: dict[str, Any] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -38,26 +52,30 @@ class Results:
     shared: list[Row] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
-    _not_the_tests: float = 0.0
 
     def note_before(self, name: str, seconds: float) -> None:
         """Count time that was spent before the first test."""
         self.shared.append(Row(name, seconds))
 
-    def note_shared(self, name: str, seconds: float) -> None:
-        """Count time that was spent while a test was set up, but for more than this test."""
-        self.note_before(name, seconds)
-        self._not_the_tests += seconds
-
     def add(self, report: pytest.TestReport) -> None:
         """Add one phase of a test."""
         row = self.rows.setdefault(report.nodeid, Row(report.nodeid.removeprefix("tests/cluster/")))
-        row.seconds += report.duration - self._not_the_tests
-        self._not_the_tests = 0.0
-        row.counted |= dict(report.user_properties)
+        row.seconds += report.duration
+        for name, value in report.user_properties:
+            self._add_property(row, name, value)
         if _WORSE.index(report.outcome) > _WORSE.index(row.outcome):
             row.outcome = report.outcome
             row.reason = _reason(report)
+
+    def _add_property(self, row: Row, name: str, value: Any) -> None:
+        if name == _VALUES_FILES:
+            self.facts["values_files"] = sorted({*self.facts.get("values_files", ()), *value})
+        elif not name.startswith(_SHARED):
+            row.counted[name] = value
+        elif name not in row.shared:  # each phase's report has the properties of those before
+            row.shared.add(name)
+            row.seconds -= value
+            self.note_before(name.removeprefix(_SHARED), value)
 
     def document(self) -> dict[str, Any]:
         """Return everything, for reports/e2e.json."""

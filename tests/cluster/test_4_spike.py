@@ -20,6 +20,9 @@ RUN_SECONDS = 420
 # values/prod.yaml lets io grow by three pods in a minute; the controller looks every 15 s.
 PERIOD_SECONDS, SYNC_SECONDS = 60, 15
 
+# Both look at what the harness' runs leave.
+pytestmark = pytest.mark.xdist_group("spike")
+
 
 @pytest.mark.timeout(RUN_SECONDS + 60)
 def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path, record_property: Note) -> None:

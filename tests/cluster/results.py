@@ -59,7 +59,7 @@ class Results:
 
     def add(self, report: pytest.TestReport) -> None:
         """Add one phase of a test."""
-        row = self.rows.setdefault(report.nodeid, Row(report.nodeid.removeprefix("tests/cluster/")))
+        row = self.rows.setdefault(report.nodeid, Row(report.nodeid.removeprefix("tests/cluster/").partition("@")[0]))
         row.seconds += report.duration
         for name, value in report.user_properties:
             self._add_property(row, name, value)

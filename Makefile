@@ -60,7 +60,11 @@ validate: venv ## Check the chart with the values of ENV
 	@$(BIN)/harness validate --env $(ENV)
 
 .PHONY: test
-test: setup lint ## Everything that needs no cluster
+test: setup lint ## What needs no cluster, as CI runs it
+	@$(BIN)/pytest -m "not full"
+
+.PHONY: test-full
+test-full: setup lint ## Everything that needs no cluster, the long tests too
 	@$(BIN)/pytest
 
 .PHONY: lint

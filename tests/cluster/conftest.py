@@ -45,7 +45,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alone: measures; no other test runs on the cluster meanwhile")
-    config.addinivalue_line("markers", "full: takes minutes; part of `make e2e-full`, not of what CI runs")
     if config.getoption("--cluster", default=False) and not hasattr(config, "workerinput"):
         config.stash[RESULTS] = Results()
         config.pluginmanager.register(_Table(config.stash[RESULTS]))

@@ -89,7 +89,7 @@ cluster-delete: venv ## Remove that cluster, and nothing else
 
 .PHONY: e2e
 e2e: setup ## The tests on a real cluster that CI runs: the one of KUBECONFIG, else kind
-	@$(E2E) -n 2 -m "not full"  # two tests at a time, which mostly wait for pods of their own
+	@$(E2E) -n 2 --no-loadscope-reorder -m "not full"  # two tests at a time, which mostly wait for pods of their own
 
 .PHONY: e2e-full
 e2e-full: setup ## All tests on a real cluster, those of minutes too

@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": "harness.cli.validate",
     "users": "harness.cli.users",
     "check-gevent": "harness.cli.check_gevent",
+    "checklist": "harness.cli.checklist",
     "plan": "harness.cli.plan",
     "calibrate": "harness.cli.calibrate",
     "spike": "harness.cli.spike",

@@ -12,8 +12,6 @@ OK = "ok"
 BLOCKS = "blocks"
 FAILED = "failed"
 HANGS = "hangs"
-COMPUTING_SHARE = 0.5
-"""A block that spent so much of its time on the CPU computes; any other waits for something gevent cannot see."""
 _LIBRARIES = ("/site-packages/", "/dist-packages/", "/lib/python")
 
 
@@ -94,19 +92,30 @@ def _finding(call: Call, events: Sequence[Mapping[str, Any]], threshold_seconds:
         own, innermost = _frames(held[-1]["stack"] if held else [])
         return Finding(task=call.task, verdict=HANGS, task_frame=own, call=innermost)
     last = done[-1]
-    blocked = float(last["blocked_seconds"])
+    blocked, computed = held_seconds(last, threshold_seconds), float(last["computed_seconds"])
     blocks = blocked >= threshold_seconds
     own, innermost = _frames(last["stack"] if blocks else [])
     return Finding(
         task=call.task,
         verdict=BLOCKS if blocks else FAILED if last["error"] else OK,
         blocked_seconds=blocked,
-        first_blocked_seconds=float(done[0]["blocked_seconds"]),
-        computes=last["computed_seconds"] >= COMPUTING_SHARE * blocked if blocks else None,
+        first_blocked_seconds=held_seconds(done[0], threshold_seconds),
+        computes=computed >= threshold_seconds if blocks else None,
         task_frame=own,
         call=innermost,
         error=last["error"],
     )
+
+
+def held_seconds(done: Mapping[str, Any], threshold_seconds: float) -> float:
+    """Return how long a call held the loop.
+
+    A long time in which it neither computed nor was seen to hold on is that of a machine which had no time for either
+    of the process' threads; what it computed then is all that is known.
+    """
+    blocked, computed = float(done["blocked_seconds"]), float(done["computed_seconds"])
+    believed = blocked < threshold_seconds or computed >= threshold_seconds or done["seen"]
+    return blocked if believed else computed
 
 
 def _frames(stack: Sequence[Sequence[Any]]) -> tuple[Frame | None, Frame | None]:

@@ -4,13 +4,15 @@ A program of its own: it runs in the interpreter that has the application, so it
 library only. `probe.py JOB EVENTS`: JOB is what harness.geventcheck.run wrote, EVENTS gets one JSON object a line.
 
 A greenlet that wants to run every few milliseconds measures the longest time in which it could not. Meanwhile gevent's
-monitoring thread looks at the loop's stack. Time that the machine gave to other processes is taken off (Linux says it).
+monitoring thread looks at the loop's stack; so does a timer of CPU time, since that thread gets no turn on a machine
+that is very busy. Time that the machine gave to other processes is taken off (Linux says it).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -53,22 +55,27 @@ class Watch:
         self.longest_seconds = self.computed_seconds = 0.0
         self._stacks: Counter[Stack] = Counter()
         self._events = events
+        self.greenlet: Any = None
         self._call: int | None = None
-        self._told = False
+        self._seen = False
 
     def begin(self, call: int) -> None:
         """Forget what was, and count for this call from now on."""
         self._stacks.clear()
         self.longest_seconds = self.computed_seconds = 0.0
-        self._call, self._told = call, False
+        self._call, self._seen = call, False
 
     def end(self) -> dict[str, Any]:
-        """Return what the call did: the longest block, how much of it was computing, and the stack seen most often."""
+        """Return what the call did: the longest block, how much of it was computing, and the stack seen most often.
+
+        `seen`: gevent's monitor found the loop held.
+        """
         self._call = None
         common = self._stacks.most_common(1)
         return {
             "blocked_seconds": self.longest_seconds,
             "computed_seconds": self.computed_seconds,
+            "seen": self._seen,
             "stack": [list(frame) for frame in common[0][0]] if common else [],
         }
 
@@ -92,11 +99,22 @@ class Watch:
 
         if self._call is None or not isinstance(event, EventLoopBlocked):
             return
-        frame = sys._current_frames().get(event.hub.thread_ident)
+        self._seen = True
+        self._note(sys._current_frames().get(event.hub.thread_ident))
+
+    def computes(self, _signal: int, frame: FrameType | None) -> None:
+        """Take a signal of the timer of CPU time, where a call's own greenlet uses it."""
+        import gevent
+
+        if self._call is not None and gevent.getcurrent() is self.greenlet:
+            self._note(frame)
+
+    def _note(self, frame: FrameType | None) -> None:
+        """Keep a stack; write down the 1st, 2nd, 4th, 8th... of a call, in case it never gives the loop back."""
         stack = stack_of(frame)
         self._stacks[stack] += 1
-        if not self._told:  # in case it never gives the loop back
-            self._told = True
+        total = self._stacks.total()
+        if total & (total - 1) == 0:
             self._events.write("held", call=self._call, stack=[list(one) for one in stack])
 
 
@@ -183,6 +201,8 @@ def main(job_file: str, events_file: str) -> int:
     gevent.config.print_blocking_reports = False
     gevent.events.subscribers.append(watch.seen)
     gevent.get_hub().start_periodic_monitoring_thread()
+    signal.signal(signal.SIGPROF, watch.computes)
+    signal.setitimer(signal.ITIMER_PROF, *[watch.threshold_seconds / LOOKS_A_BLOCK] * 2)
     gevent.spawn(watch.beat)
     for number, call in enumerate(job["calls"]):
         for turn in ("first", "second"):

@@ -23,7 +23,7 @@ def done(turn: str, blocked: float, *, computed: float = 0.0, error: str = "", c
     return [
         {"event": "begins", "call": call, "turn": turn},
         {"event": "done", "call": call, "turn": turn, "blocked_seconds": blocked, "computed_seconds": computed,
-         "stack": STACK if blocked > 0.1 else [], "error": error},
+         "seen": blocked >= 0.1, "stack": STACK if blocked >= 0.1 else [], "error": error},
     ]  # fmt: skip
 
 
@@ -46,6 +46,20 @@ def test_a_block_names_the_applications_line_and_the_innermost() -> None:
 
 def test_a_block_that_uses_no_cpu_waits() -> None:
     assert only([*done("first", 0.2), *done("second", 0.3, computed=0.001)]).computes is False
+
+
+def test_a_wait_that_nobody_saw_is_the_machines() -> None:
+    events = [*done("first", 0.0), *done("second", 0.6, computed=0.01)]
+    events[-1]["seen"] = False
+    found = only(events)
+    assert (found.verdict, found.blocked_seconds) == (findings.OK, 0.01)
+
+
+def test_computing_needs_no_witness() -> None:
+    events = [*done("first", 0.0), *done("second", 0.6, computed=0.2)]
+    events[-1] |= {"seen": False, "stack": []}
+    found = only(events)
+    assert (found.verdict, found.computes, found.task_frame) == (findings.BLOCKS, True, None)
 
 
 @pytest.mark.parametrize(("blocked", "verdict"), [(0.0999, findings.OK), (0.1, findings.BLOCKS)])

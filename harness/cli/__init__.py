@@ -26,6 +26,7 @@ COMMANDS = {
     "chaos": "harness.cli.chaos",
     "soak": "harness.cli.soak",
     "report": "harness.cli.report",
+    "claims": "harness.cli.claims",
     "hpa": "harness.cli.hpa",
     "local": "harness.cli.local",
     "ops": "harness.cli.ops",

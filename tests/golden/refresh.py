@@ -26,7 +26,14 @@ from tests.golden import chart_yaml
 FOLDER = Path(__file__).resolve().parent
 FEATURES = FOLDER / "values"
 # What an overlay is laid over, where that is not prod.
-BASES = {"local": "dev"}
+BASES = {
+    "local": "dev",
+    "phase-1": "baseline",
+    "phase-1-back": "baseline,phase-1",
+    "phase-2": "baseline,phase-1",
+    "phase-2-back": "baseline,phase-1,phase-2",
+    "phase-3": "prod,keda",
+}
 ENVIRONMENTS = ("dev", "staging", "uat", "prod", "baseline")
 HEADER = "# Written by `make golden`; a change here is a change of what users install.\n"
 

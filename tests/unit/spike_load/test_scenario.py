@@ -21,6 +21,7 @@ ISSUE = {
     "email-slow",
     "email-5min",
     "ai-questions",
+    "before-after",
     "mixed-surge",
     "spike-10x",
     "io-alone",

@@ -27,6 +27,9 @@ DEFAULT_HELM_MAJOR = 4
 BUILD_TIMEOUT_SECONDS = 1800.0  # Kubernetes takes four minutes on two idle cores, ten on busy ones
 PROGRESS_SECONDS = 15.0
 ANSWER_TIMEOUT_SECONDS = 20.0
+# The same for all tools, so that packages they share are compiled once. The linker drops debug information anyway.
+_BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
+_ROOMY_BYTES = 4 * 1024**3  # for each core; the limit below is half of it
 
 Version = tuple[int, int, int]
 
@@ -281,15 +284,29 @@ def _compile(tool: Tool, binary: Path) -> None:
     with _temporary_directory(binary.parent) as directory:
         target = directory / binary.name if isinstance(tool, GoTest) else f"{directory}/"  # a directory takes several
         _run(
-            [go, *command, "-trimpath", "-buildvcs=false", _link_flags(tool, module), "-o", target, *packages],
+            [go, *command, *_BUILD_FLAGS, _link_flags(tool, module), "-o", target, *packages],
             doing=f"building {tool.name} {version} with Go",
             directory=ROOT / "tools" / tool.name,
             # No C compiler, this Go only, and nothing left in /tmp when it is ended.
-            environment={"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOTMPDIR": str(directory)},
+            environment={
+                "CGO_ENABLED": "0",
+                "GOTOOLCHAIN": "local",
+                "GOWORK": "off",
+                "GOTMPDIR": str(directory),
+                **_compiler_memory(),
+            },
         )
         for package in reversed(packages):  # the first one last: where it is, all are
             name = program_name(package)
             (directory / name).replace(binary.with_name(name))
+
+
+def _compiler_memory() -> dict[str, str]:
+    """Return settings that spare the compiler most of its garbage collection, where there is memory for that."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if memory < (os.cpu_count() or 1) * _ROOMY_BYTES:  # Go runs one compiler for each core
+        return {}
+    return {"GOGC": "off", "GOMEMLIMIT": "2GiB"}
 
 
 def _packages(tool: Tool) -> list[str]:

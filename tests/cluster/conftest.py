@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -24,6 +25,7 @@ from tests.cluster.space import Space
 
 FAILED = pytest.StashKey[bool]()
 PLACE = pytest.StashKey[Place]()
+TURNS = tools.cache_home() / "e2e"
 REMOVAL_SECONDS = 240.0
 STANDING = "prod,keda,kind"
 # Two pods of io, so that one may be away while the other works; and only queues move pods: of requests divided by four
@@ -42,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: measures; no other test runs on the cluster meanwhile")
     config.addinivalue_line("markers", "full: takes minutes; part of `make e2e-full`, not of what CI runs")
     if config.getoption("--cluster", default=False) and not hasattr(config, "workerinput"):
         config.stash[RESULTS] = Results()
@@ -60,6 +63,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "release" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("release"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest-timeout: a test's limit is not for waiting
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run tests of several processes side by side, but for those that are marked `alone`."""
+    with _turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _turn(*, alone: bool) -> Iterator[None]:
+    TURNS.mkdir(parents=True, exist_ok=True)
+    with (TURNS / "turn.lock").open("w") as turn, (TURNS / "next.lock").open("w") as following:
+        fcntl.flock(following, fcntl.LOCK_EX)  # nobody begins while one waits to be alone
+        fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(following, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,6 +24,7 @@ PERIOD_SECONDS, SYNC_SECONDS = 60, 15
 pytestmark = pytest.mark.xdist_group("spike")
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(RUN_SECONDS + 60)
 def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path, record_property: Note) -> None:
     runtime = _runtime(place)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from tests.cluster.space import RELEASE, Space
+from tests.cluster.space import RELEASE, Space, eventually
 
 EXCHANGE = "celery"
+STATISTICS_SECONDS = 20.0  # RabbitMQ makes them every 5 s; a queue that is new is not in them
 POLICY_PRIORITY = 100  # above a cluster's own catch-all policies
 
 
@@ -22,7 +23,11 @@ def require_as_rendered(space: Space) -> None:
     """Fail where RabbitMQ has something else than the release's topology.json says."""
     topology = rendered(space)
     with space.management() as api:
-        queues = {queue["name"]: queue for queue in api.queue_documents()}
+        queues = eventually(
+            lambda: _with_policies(topology["queues"], api.queue_documents()),
+            seconds=STATISTICS_SECONDS,
+            what="the policy of each queue in RabbitMQ's statistics",
+        )
         policies, bindings, exchanges = api.policies(), api.bindings(), api.exchanges()
     dead = topology["dead_letter_exchange"]
     for name in (EXCHANGE, dead):
@@ -51,6 +56,12 @@ def _definition(topology: Mapping[str, Any], queue: Mapping[str, Any]) -> dict[s
         "dead-letter-routing-key": queue["dead_letter_queue"],
         "consumer-timeout": queue["consumer_timeout_seconds"] * 1000,
     }
+
+
+def _with_policies(names: Collection[str], documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]] | None:
+    """Return all queues by name; None while one of `names` shows no policy."""
+    queues = {queue["name"]: queue for queue in documents}
+    return queues if all(queues.get(name, {}).get("policy") for name in names) else None
 
 
 def _routed(bindings: list[dict[str, Any]], exchange: str) -> set[tuple[str, str]]:

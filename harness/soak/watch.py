@@ -24,10 +24,22 @@ TICK_SECONDS = 0.25
 SAMPLE_SECONDS = 2.0
 CPU_EVERY = 5  # samples
 STALL_SECONDS = 300.0
+BACK_SECONDS = 120.0
+"""So long after the last task an end waits for pods that a fault has taken; those still away then never came back."""
 QUIET_SAMPLES = 2
 """So many looks at empty queues, after the last task was accepted, are the end."""
 RATE_SAMPLES = 15
 ANSWER_SECONDS = 2
+
+
+def nothing_left(*, waiting: int | None, pods: Mapping[str, tuple[int, int]], still_seconds: float) -> bool:
+    """Return whether a run whose tasks have all been offered can end, now that nothing has moved for some time.
+
+    `waiting` tasks are in the queues or in work (None: unknown); `pods` are those ready and wanted of each class. A
+    fault may strike the last tasks: without a look at the pods that come back the verdict would miss the recovery.
+    """
+    back = all(ready >= desired for ready, desired in pods.values())
+    return waiting == 0 and (back or still_seconds > BACK_SECONDS)
 
 
 class DoneCounter:
@@ -114,16 +126,18 @@ class Watch:
             line["cpu"] = self._meter.sample()
         self._run.note(state.SAMPLES, line)
         self._show(line)
-        self._judge(accepted, done)
+        self._judge(accepted, done, line["pods"])
 
-    def _judge(self, accepted: int, done: int) -> None:
+    def _judge(self, accepted: int, done: int, pods: Mapping[str, tuple[int, int]]) -> None:
         """See whether this is the end, or whether nothing moves any more."""
         if (accepted, done) != self._stood:
             self._moved_at = time.monotonic()
         self._stood = accepted, done
-        if time.monotonic() - self._moved_at > STALL_SECONDS:
+        still_seconds = time.monotonic() - self._moved_at
+        if still_seconds > STALL_SECONDS:
             raise HarnessError(f"nothing has moved for {STALL_SECONDS:.0f} s: {accepted:,} accepted, {done:,} done")
-        over = self._ground.publisher.finished() and not self._striker.fault and self._waiting() == 0
+        offered = self._ground.publisher.finished() and not self._striker.fault
+        over = offered and nothing_left(waiting=self._waiting(), pods=pods, still_seconds=still_seconds)
         self._quiet = self._quiet + 1 if over else 0
 
     def _waiting(self) -> int | None:

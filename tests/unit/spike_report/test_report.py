@@ -19,6 +19,9 @@ from harness.spike.panels import marks, panels
 from harness.spike.result import Result
 from tests.unit.spike_report import scenes
 
+# In one process: each would simulate the campaign of its own.
+pytestmark = pytest.mark.xdist_group("report page")
+
 
 class Page(HTMLParser):
     """The elements, attributes and texts a browser would see."""

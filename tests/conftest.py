@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from _pytest.nodeid import NodeId
 from hypothesis import settings
 
 # Most of their time the tests wait: for brokers, workers and probes to come up, and for what must not happen.
@@ -35,21 +34,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return TESTS_A_CORE * (os.cpu_count() or 1)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Name each test's group in its id, by which the processes of a run share the tests, and put the long ones first.
-
-    pytest-xdist 3.8 does the first itself, but in a field that pytest 9.2 no longer reads: groups were torn apart.
-    """
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests first."""
     ranks = {item: _rank(item) for item in items}
     items.sort(key=ranks.__getitem__)
-    if not config.getoption("loadgroup", False):  # set in the processes that run tests, where there are several
-        return
-    for item in items:
-        group = item.get_closest_marker("xdist_group")
-        if group is not None and "@" not in item.nodeid.rpartition("]")[2]:
-            path, *names = f"{item.nodeid}@{group.args[0]}".split("::")
-            item._id = NodeId(path=path, names=tuple(names))
 
 
 def _rank(item: pytest.Item) -> int:

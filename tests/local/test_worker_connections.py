@@ -9,9 +9,11 @@ import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
+from celery.worker.consumer.events import Events
 from kombu import Connection
 
 from harness.broker.server import Broker
@@ -27,6 +29,37 @@ def test_who_sends_events_to_a_silent_broker_does_not_hold_up_a_reconnect(vhost_
     command = [sys.executable, "-m", "tests.local.silent_events", vhost_broker.amqp_url]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_who_sends_events_while_the_broker_is_away_tries_once(vhost_broker: Broker) -> None:
+    """Retries would hold the dispatcher's lock, for which a worker waits before it is unready."""
+    connections = load_file(CONNECTIONS)
+    worker_type = type("Worker", (connections.SafeConnections, _Stock), {})
+    with SilentProxy.to(vhost_broker.amqp_url) as proxy:
+        worker = worker_type(Celery(broker=proxy.url, set_as_current=False))
+        events = Events(worker)
+        events.start(worker)
+        worker.event_dispatcher.send("worker-online")
+    worker.event_dispatcher.connection.collect()  # as who was told that it is lost
+    sender = spawn(worker.event_dispatcher.send, "worker-heartbeat")
+    sender.join(8)  # Celery tries for 10 s and more
+    assert not sender.is_alive()
+    assert len(worker.event_dispatcher._outbound_buffer) == 1
+
+
+class _Stock:
+    """What the mixin and Celery's step for events need of a consumer."""
+
+    hostname = "work@pod"
+    hub = None
+    amqheartbeat = 0
+    event_dispatcher: Any = None
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+
+    def ensure_connected(self, connection: Connection) -> Connection:
+        return connection.ensure_connection()
 
 
 def test_a_remote_control_that_waits_for_a_silent_broker_does_not_hold_up_a_reconnect(

@@ -44,9 +44,13 @@ class SafeConnections:
         self.app.conf.broker_connection_timeout = CONNECT_SECONDS
 
     def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Connection:
-        """Connect for events: without confirms, and read now and then what has come in."""
+        """Connect for events: without confirms, and read now and then what has come in.
+
+        Who sends an event while the broker is away tries once and leaves it in the dispatcher's buffer: whoever tries
+        on holds the dispatcher's lock, for which the worker waits before it is unready and connects again.
+        """
         connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
-        connection.transport_options = {**connection.transport_options, "confirm_publish": False}
+        connection.transport_options = {**connection.transport_options, "confirm_publish": False, "max_retries": 0}
         connection.drain_events = OccasionalRead(connection)
         connection.close = EventsEnd(self, connection)
         return self.ensure_connected(connection)

@@ -204,9 +204,10 @@ class EventBuffer(bootsteps.StartStopStep):
             consumer.timer.call_repeatedly(FLUSH_SECONDS, self.flush, (consumer,))
 
     def flush(self, consumer: Consumer) -> None:
-        """Send what has gathered. While the connection is away the dispatcher keeps it."""
-        if consumer.event_dispatcher is not None:
-            consumer.event_dispatcher.flush()
+        """Send what has gathered, unless somebody is at it. While the connection is away the dispatcher keeps it."""
+        dispatcher = consumer.event_dispatcher
+        if dispatcher is not None and not dispatcher.mutex.locked():
+            dispatcher.flush()
 
     def stop(self, consumer: Consumer) -> None:
         """Go on: the last tasks' events are still to come."""

@@ -20,6 +20,7 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     monkeypatch.setattr(programs, "find_kubectl", lambda: Path("kubectl"))
     monkeypatch.setattr(addons, "keda_definitions", lambda kubectl: "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CELERY_WORKERS_CLUSTER", raising=False)
     return CliRunner()
 
 

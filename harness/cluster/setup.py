@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,17 +173,23 @@ class Prepared:
 def _prepare(timings: Timings, say: shell.Say) -> Prepared:
     pinned = versions()
     podman = timings.measure("container engine", lambda: engine.packaged_podman(say=say))
-    timings.measure("programs", lambda: [tools.build(tool) for tool in programs.ALL])
     builder = images.Builder(podman, pinned, say)
-    node = timings.measure("node image", lambda: _node_image(builder, pinned))
-    return Prepared(
-        engine=podman,
-        kind=programs.find_kind(pinned.kind),
-        node=node,
-        addons=timings.measure("add-on images", lambda: builder.archives(recipes.addons(pinned))),
-        rabbitmq=timings.measure("RabbitMQ image", lambda: builder.archive(recipes.rabbitmq(pinned))),
-        worker=timings.measure("worker image", lambda: builder.archive(worker_recipe(pinned))),
-        load=timings.measure("load generator image", lambda: builder.archive(load_recipe(pinned))),
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # They need no program that is built here, and mostly wait for packages.
+        applications = beside.submit(_application_images, builder, pinned, timings)
+        timings.measure("programs", lambda: [tools.build(tool) for tool in programs.ALL])
+        node = timings.measure("node image", lambda: _node_image(builder, pinned))
+        on_top = timings.measure("add-on images", lambda: builder.archives(recipes.addons(pinned)))
+        rabbitmq, worker, load = applications.result()
+    return Prepared(podman, programs.find_kind(pinned.kind), node, on_top, rabbitmq, worker, load)
+
+
+def _application_images(builder: images.Builder, pinned: Versions, timings: Timings) -> tuple[Path, Path, Path]:
+    """Return the archives of RabbitMQ, the reference application and the load generator."""
+    return (
+        timings.measure("RabbitMQ image", lambda: builder.archive(recipes.rabbitmq(pinned))),
+        timings.measure("worker image", lambda: builder.archive(worker_recipe(pinned))),
+        timings.measure("load generator image", lambda: builder.archive(load_recipe(pinned))),
     )
 
 

@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kombu import pools
 
+from benchmarks import workers
 from benchmarks.exporting import Exporter, run_exporter
+from celery_workers.breaker import CircuitBreaker, set_override
+from celery_workers.shared import SharedRedis
 from harness.broker.management import Management, dead_letters
 from harness.broker.server import Broker
+from harness.services.redis import Redis
+from tests.local.keeper import ALONE
 from tests.local.test_workers import POOLS, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
@@ -81,7 +87,7 @@ def letters(exporter: Exporter, reason: str, queue: str = "main") -> float | Non
 
 
 def test_dead_letters_are_counted_and_stay(vhost_broker: Broker, tmp_path: Path) -> None:
-    """Those that workers store, with their reason, and those that RabbitMQ moves; an exporter that was away counts too."""
+    """Workers' own, with their reason, and those that RabbitMQ moves; an exporter that was away counts them too."""
     topology = make_topology("prefork", hard_time_limit_seconds=2)
     topology["queues"]["side"]["message_ttl_seconds"] = 1
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
@@ -153,13 +159,25 @@ def test_a_worker_that_is_killed_leaves_no_series(vhost_broker: Broker, tmp_path
 
 def test_events_that_are_off_show(vhost_broker: Broker, tmp_path: Path) -> None:
     """Heartbeats go on: tasks are begun that nobody says the end of."""
-    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
-    app = release.publisher()
-    with exporting(release) as exporter, release.worker("work") as worker:
+    topology = make_topology("prefork")
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
+    arguments = workers.worker_arguments("work", topology["classes"]["work"], "quiet")
+    arguments.remove("--task-events")
+    quiet = workers.run_worker(
+        release.config,
+        vhost_broker.amqp_url,
+        tmp_path,
+        worker_class="work",
+        pod="quiet",
+        python_path=(workers.ROOT,),
+        environment={"EFFECTS_FILE": str(release.effects_file)},
+        arguments=arguments,
+        grace_seconds=0.0,
+    )
+    with exporting(release) as exporter, quiet as worker:
+        worker.wait_ready()
         assert eventually(lambda: exporter.value("celery_workers_workers") == 1)
-        app.control.broadcast("disable_events")
-        assert eventually(lambda: "Events of group {task} disabled" in worker.log.read_text())
-        app.send_task(f"{TASKS}.send_mail")
+        release.publisher().send_task(f"{TASKS}.send_mail")
         assert eventually(lambda: exporter.value("celery_workers_processed_total", **{"class": "work"}) == 1)
         assert exporter.value("celery_workers_tasks_total") is None
 
@@ -174,3 +192,47 @@ def test_publishers_that_send_events_make_latency_exact(vhost_broker: Broker, tm
         latency = exporter.value("celery_workers_task_latency_seconds_sum")
         assert latency is not None
         assert 1.0 <= latency < 3.0  # the delay that was asked for is none of it
+
+
+@ALONE
+def test_a_broker_that_restarts(own_broker: Broker, tmp_path: Path) -> None:
+    """While it is away nothing is said of workers; counts go on afterwards."""
+    control = own_broker.control
+    if control is None:
+        pytest.skip("the broker is not ours to stop")
+    release = ReleaseUnderTest.install(own_broker, tmp_path, make_topology("threads"))
+    with exporting(release) as exporter, release.worker("work"):
+        release.publisher().send_task(f"{TASKS}.send_mail")
+        assert eventually(lambda: ended(exporter, "succeeded", "send_mail") == 1)
+        assert eventually(lambda: exporter.value("celery_workers_workers") == 1)
+        control.signal(signal.SIGKILL)
+        assert eventually(lambda: exporter.value("celery_workers_exporter_up") == 0)
+        assert exporter.value("celery_workers_workers") is exporter.value("celery_workers_tasks_active") is None
+        assert ended(exporter, "succeeded", "send_mail") == 1
+        assert eventually(lambda: not control.runs)
+        control.start()
+        assert eventually(control.answers, seconds=60)
+        assert eventually(lambda: exporter.value("celery_workers_exporter_up") == 1, seconds=40)
+        assert eventually(lambda: exporter.value("celery_workers_workers") == 1, seconds=40)
+        pools.reset()
+        release.publisher().send_task(f"{TASKS}.send_mail")
+        release.publisher().send_task(f"{TASKS}.fail")
+        assert eventually(lambda: ended(exporter, "succeeded", "send_mail") == 2)
+        assert eventually(lambda: letters(exporter, "failed") == 1)
+
+
+def test_breakers_that_are_open(vhost_broker: Broker, redis: Redis, redis_prefix: str, tmp_path: Path) -> None:
+    topology = {**make_topology("prefork"), "redis_key_prefix": redis_prefix}
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
+    shared = SharedRedis(redis.url, prefix=redis_prefix)
+    orders = CircuitBreaker("orders", redis=shared, failure_threshold=1, reset_seconds=60)
+    students = CircuitBreaker("students", redis=shared, reset_seconds=60)
+    with exporting(release, environment={"CELERY_WORKERS_REDIS_URL": redis.url}) as exporter:
+        assert students.is_open() is orders.is_open() is False
+        orders.record_failure()
+        assert eventually(lambda: exporter.value("celery_workers_breaker_open", breaker="orders") == 1)
+        assert exporter.value("celery_workers_breaker_open", breaker="students") == 0
+        set_override(shared, "students", mode="open")
+        set_override(shared, "orders", mode="closed")
+        assert eventually(lambda: exporter.value("celery_workers_breaker_open", breaker="students") == 1)
+        assert exporter.value("celery_workers_breaker_open", breaker="orders") == 0

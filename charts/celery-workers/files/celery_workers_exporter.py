@@ -299,6 +299,8 @@ def queue_gauges(
     limits, ttls, infos, oldest, missing = {}, {}, {}, {}, {}
     for name, queue in topology["queues"].items():
         labels, known = (queue["class"], name), (facts or {}).get(name)
+        if known is not None and not known.is_told:
+            known = None
         limit = known.limit_messages if known else queue.get("max_length_messages")
         ttl = known.ttl_seconds if known else queue.get("message_ttl_seconds")
         if limit is not None:

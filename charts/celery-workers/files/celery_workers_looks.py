@@ -25,13 +25,17 @@ KEYS_THAT_MATTER = ("max-length", "overflow", "message-ttl", "dead-letter-exchan
 
 @dataclass(frozen=True)
 class QueueFacts:
-    """A queue as the broker has it. `oldest_at` is when its first message was published, in epoch seconds."""
+    """A queue as the broker has it. `oldest_at` is when its first message was published, in epoch seconds.
+
+    `is_told` is False for one so young that RabbitMQ has no figures of it yet: its policy is not known then.
+    """
 
     limit_messages: float | None
     ttl_seconds: float | None
     oldest_at: float | None
     ready: int
     policy_missing: bool
+    is_told: bool = True
 
 
 class QueueLooks:
@@ -71,6 +75,8 @@ def facts_of(wanted: Mapping[str, Any], document: Mapping[str, Any] | None) -> Q
     """Return one queue's facts. A policy that limits otherwise than the release says is there all the same."""
     if document is None:
         return QueueFacts(None, None, None, 0, policy_missing=True)
+    if "effective_policy_definition" not in document:
+        return QueueFacts(None, None, None, 0, policy_missing=False, is_told=False)
     # RabbitMQ gives an empty list where there is no policy.
     policy: Mapping[str, Any] = document.get("effective_policy_definition") or {}
     ready = int(document.get("messages_ready") or 0)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -37,6 +38,12 @@ class Target:
     path: str
     params: Mapping[str, Sequence[str]] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where it is read."""
+        query = urlencode([(name, value) for name, values in self.params.items() for value in values])
+        return f"http://{self.address}{self.path}" + (f"?{query}" if query else "")
 
 
 class LocalMetrics:

@@ -81,6 +81,9 @@ def test_targets() -> None:
         ("celery-exporter", "127.0.0.1:1", "/exporter"),
         ("rabbitmq", "127.0.0.1:2", "/metrics/detailed"),
     ]
+    assert found[2].url == (
+        "http://127.0.0.1:2/metrics/detailed?family=queue_coarse_metrics&family=queue_consumer_count&vhost=exams"
+    )
     assert found[1].labels == {"namespace": "local", "release": "celery"}
     assert found[2].params["vhost"] == ("exams",)
     assert [one.job for one in targets("a:1", release="r", exporter=False, rabbitmq_url=None, vhost="/")] == [

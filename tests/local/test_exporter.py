@@ -127,6 +127,9 @@ def test_queues_as_the_broker_has_them(vhost_broker: Broker, tmp_path: Path) -> 
         assert exporter.value("celery_workers_queue_oldest_seconds", queue="main") == 0
         release.publisher().send_task(f"{TASKS}.send_mail")
         assert eventually(lambda: (exporter.value("celery_workers_queue_oldest_seconds", queue="main") or 0) >= 2)
+        assert eventually(
+            lambda: exporter.value("celery_workers_queue_messages_total", queue="main", event="published") == 1
+        )
         with Management(vhost_broker.management_url) as api:
             (name,) = (one for one, policy in api.policies().items() if policy["pattern"] == "^main$")
             definition = api.policies()[name]["definition"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = "name,messages_ready,head_message_timestamp,effective_policy_definition"
+# What RabbitMQ has counted of a queue since it started, by our name for it.
+COUNTS = {
+    "published": "publish",
+    "delivered": "deliver_get",
+    "acknowledged": "ack",
+    "redelivered": "redeliver",
+}
+COLUMNS = ",".join(
+    (
+        "name",
+        "messages_ready",
+        "head_message_timestamp",
+        "effective_policy_definition",
+        *(f"message_stats.{name}" for name in COUNTS.values()),
+    )
+)
 MOST_BREAKERS = 100
 # What of a policy keeps tasks and is reckoned with; a later RabbitMQ may spell the rest otherwise.
 KEYS_THAT_MATTER = ("max-length", "overflow", "message-ttl", "dead-letter-exchange")
@@ -36,6 +51,7 @@ class QueueFacts:
     ready: int
     policy_missing: bool
     is_told: bool = True
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 class QueueLooks:
@@ -87,7 +103,13 @@ def facts_of(wanted: Mapping[str, Any], document: Mapping[str, Any] | None) -> Q
         oldest_at=float(stamp) if ready and isinstance(stamp, int | float) and stamp > 0 else None,
         ready=ready,
         policy_missing=any(key in wanted and key not in policy for key in KEYS_THAT_MATTER),
+        counts=counts_of(document.get("message_stats") or {}),
     )
+
+
+def counts_of(stats: Mapping[str, Any]) -> dict[str, float]:
+    """Return a queue's counts; RabbitMQ leaves out what has not happened yet."""
+    return {name: float(stats.get(theirs) or 0) for name, theirs in COUNTS.items()}
 
 
 def open_breakers(shared: Shared) -> dict[str, bool] | None:

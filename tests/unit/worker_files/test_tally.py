@@ -139,6 +139,8 @@ def test_a_queues_facts(files: dict[str, ModuleType]) -> None:
     policy = {"max-length": 7, "dead-letter-exchange": "dlx", "message-ttl": 2500}
     found = facts_of(wanted, {"effective_policy_definition": policy, "messages_ready": 1, "head_message_timestamp": 90})
     assert (found.limit_messages, found.ttl_seconds, found.oldest_at, found.policy_missing) == (7, 2.5, 90, False)
+    young = {"effective_policy_definition": {}, "message_stats": {"publish": 3}}
+    assert facts_of({}, young).counts == {"published": 3, "delivered": 0, "acknowledged": 0, "redelivered": 0}
     assert facts_of(wanted, {"effective_policy_definition": []}).policy_missing
     assert facts_of(wanted, None).policy_missing
     assert not facts_of(wanted, {"name": "io"}).is_told

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Target:
-    """Something to scrape. `labels` go onto each of its series, and win over those it gives itself."""
+    """Something to scrape. `labels` go onto each of its series that does not have them itself."""
 
     job: str
     url: str  # with path and query, as RabbitMQ's detailed metrics need it
@@ -46,6 +46,7 @@ def _scrape(target: Target) -> dict[str, Any]:
     made: dict[str, Any] = {
         "job_name": target.job,
         "scheme": parts.scheme,
+        "honor_labels": True,  # what speaks of others, as kube-state-metrics does, says itself whose a series is
         "metrics_path": parts.path or "/metrics",
         "static_configs": [{"targets": [parts.netloc.rpartition("@")[2]], "labels": dict(target.labels)}],
     }

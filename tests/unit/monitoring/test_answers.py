@@ -39,6 +39,7 @@ def test_a_target_with_path_and_parameters() -> None:
         {
             "job_name": "rabbitmq",
             "scheme": "http",
+            "honor_labels": True,
             "metrics_path": "/metrics/detailed",
             "params": {"family": ["a", "b"]},
             "static_configs": [{"targets": ["127.0.0.1:15692"], "labels": {"namespace": "local"}}],

@@ -24,6 +24,7 @@ COMMANDS = {
     "chaos": "harness.cli.chaos",
     "soak": "harness.cli.soak",
     "report": "harness.cli.report",
+    "watch": "harness.cli.watch",
     "dashboards": "harness.cli.dashboards",
     "hpa": "harness.cli.hpa",
     "local": "harness.cli.local",

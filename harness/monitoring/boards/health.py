@@ -35,7 +35,7 @@ MEMORY_LIMIT = of_pods("kube_pod_container_resource_limits", 'resource="memory"'
 
 def of_queues(metric: str) -> str:
     """Return one of RabbitMQ's own series for the queues of this release."""
-    return f"sum by (queue) ({metric}) and on (queue) {own('celery_workers_queue_info')}"
+    return f"max by (queue) ({metric}) and on (queue) {own('celery_workers_queue_info')}"
 
 
 GLANCE = Row(

@@ -56,9 +56,10 @@ FLOW = Row(
         Panel(
             title="From publication to completion, by queue",
             unit=SECONDS,
-            help="The 95th percentile of the last 5 minutes, and what is normal. Above twice the normal warns.",
+            help="Mean and 95th percentile of the last 5 minutes, and the normal mean. Twice the normal warns.",
             queries=[
-                Query(f"max by (queue) ({own('celery_workers:latency_seconds:p95_5m')})", "{{queue}}"),
+                Query(f"max by (queue) ({own('celery_workers:latency_seconds:avg_5m')})", "{{queue}} mean"),
+                Query(f"max by (queue) ({own('celery_workers:latency_seconds:p95_5m')})", "{{queue}} 95 %"),
                 Query(
                     f"max by (queue) ({own('celery_workers:latency_normal:seconds')})", "{{queue}} normal", limit=True
                 ),

@@ -44,6 +44,7 @@ def gauges(share: float) -> Iterator[tuple[str, Labels, float]]:
             ("celery_workers:queue_fill:ratio", 0.2 * share),
             ("celery_workers:throughput:per_second", 7),
             ("celery_workers:task_failures:ratio5m", 0),
+            ("celery_workers:latency_seconds:avg_5m", 2),
             ("celery_workers:latency_seconds:p95_5m", 3),
             ("celery_workers:latency_normal:seconds", 2),
         ):

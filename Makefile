@@ -95,6 +95,7 @@ e2e-full: setup ## All tests on a real cluster, those of minutes too
 bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/harness setup --for bench
 	@$(BIN)/python -m benchmarks.drain
+	@$(BIN)/python -m benchmarks.monitoring
 	@$(BIN)/python -m benchmarks.render
 	@$(BIN)/python -m benchmarks.bulk
 	@$(BIN)/python -m benchmarks.fluid

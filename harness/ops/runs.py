@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Run:
     management_url: str
     redis_url: str | None
     topology: Mapping[str, Any] = field(repr=False)
+    # What Prometheus reads of it: job, address, path, params, labels.
+    targets: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     @property
     def alive(self) -> bool:
@@ -62,6 +64,7 @@ def announced(
     management_url: str,
     redis_url: str | None,
     topology: Mapping[str, Any],
+    targets: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Run]:
     """Let commands find a run of this process for the block's time."""
     run = Run(
@@ -74,6 +77,7 @@ def announced(
         management_url=management_url,
         redis_url=redis_url,
         topology=topology,
+        targets=targets,
     )
     home().mkdir(parents=True, exist_ok=True)
     path = file_of(name)

@@ -55,6 +55,11 @@ soak: venv ## A million tasks with faults now and then, every one accounted for 
 report: venv ## Show the newest report's verdict (OPEN=1 opens the page)
 	@$(BIN)/harness report $(if $(OPEN),--open)
 
+.PHONY: monitor
+monitor: venv ## Run a Prometheus beside a local run, with the release's alerts, and say where its page is (RUN=, PORT=)
+	@$(BIN)/harness setup --for monitor
+	@$(BIN)/harness monitor $(if $(RUN),--run $(RUN)) $(if $(PORT),--port $(PORT))
+
 .PHONY: validate
 validate: venv ## Check the chart with the values of ENV
 	@$(BIN)/harness validate --env $(ENV)

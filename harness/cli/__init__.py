@@ -25,6 +25,7 @@ COMMANDS = {
     "soak": "harness.cli.soak",
     "report": "harness.cli.report",
     "watch": "harness.cli.watch",
+    "monitor": "harness.cli.monitor",
     "dashboards": "harness.cli.dashboards",
     "hpa": "harness.cli.hpa",
     "local": "harness.cli.local",

@@ -11,7 +11,10 @@ from pathlib import Path
 import psutil
 
 from harness import tools
+from harness.monitoring import rules
+from harness.monitoring.local_series import NAMESPACE
 from harness.ops.local_api import write_whole
+from harness.ops.runs import Run
 
 
 def home() -> Path:
@@ -43,3 +46,19 @@ def find(run_name: str) -> str | None:
         path.unlink(missing_ok=True)
         return None
     return str(document["url"])
+
+
+def write_rules(run: Run, path: Path) -> Path:
+    """Write the rules of a local run's release, of the values it was made of, and return the path.
+
+    Raises HarnessError where the values give none any more.
+    """
+    found = rules.of_values(
+        [Path(name) for name in run.values],
+        release=run.release,
+        namespace=NAMESPACE,
+        set_values=run.set_values,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(rules.text(found))
+    return path

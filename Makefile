@@ -26,8 +26,8 @@ setup: venv ## Install everything a run or the tests need, and say where it is
 	@$(BIN)/harness setup --for test
 
 .PHONY: spike
-spike: venv ## Run a spike test and print the verdict and the report's path
-	@$(BIN)/harness spike $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
+spike: venv ## Run a spike test and print the verdict and the report's path (MONITOR=1: with the alerts that fired)
+	@$(BIN)/harness spike $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(MONITOR),--monitor) $(if $(OPEN),--open)
 
 .PHONY: plan
 plan: venv ## Foretell a spike on the values of ENV without starting anything (OPEN=1 opens the page)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from rich.text import Text
 
 from harness.chart.render import CHART
 from harness.errors import InputError
-from harness.monitoring import board_check
+from harness.monitoring import board_check, prometheus
 from harness.monitoring.answers import Curve, Sample
 from harness.monitoring.board_check import Asked, Shown
 from harness.monitoring.prometheus import Client
 from harness.ops.amounts import parse_duration
+from harness.spike import alerts, report
 
 EXIT_EMPTY = 1
+REPORTS = Path("reports")
+SINCE_SECONDS = 1800.0
 STEPS = 120  # in the window; a panel of usual width has some hundreds
 RATE_SECONDS = 60.0  # four times the usual scrape interval of 15 s, as Grafana's $__rate_interval is
 NAMED_BY = "celery_workers_exporter_up"
@@ -35,16 +39,22 @@ def command() -> None:
 
 @command.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--prometheus", "url", required=True, help="Its address, as http://127.0.0.1:9090.")
-@click.option("--since", default="30m", show_default=True, help="How long before --at the window begins.")
-@click.option("--at", type=float, help="The end of the window, seconds since the epoch. Default: now.")
+@click.option("--prometheus", "url", help="Its address, as http://127.0.0.1:9090.")
+@click.option(
+    "--run", "run_name", help="In its place: what `harness spike --monitor` kept of this run (latest: the newest)."
+)
+@click.option("--since", help="How long before --at the window begins. Default: 30m; of a run its load.")
+@click.option(
+    "--at", type=float, help="The end of the window, seconds since the epoch. Default: now; of a run its end."
+)
 @click.option("--namespace", help="Default: the only one in which there is an exporter.")
 @click.option("--release", help="Default: the only one there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check(
     files: tuple[Path, ...],
-    url: str,
-    since: str,
+    url: str | None,
+    run_name: str | None,
+    since: str | None,
     at: float | None,
     namespace: str | None,
     release: str | None,
@@ -55,9 +65,11 @@ def check(
     Exit code 1 where a query returns nothing in the window, or a panel has no unit.
     """
     panels = [panel for path in files or shipped() for panel in board_check.asked(_read(path))]
-    window = parse_duration(since, option="--since")
-    end = time.time() if at is None else at
-    with Client(url) as client:
+    if (url is None) == (run_name is None):
+        raise InputError("name one of --prometheus URL and --run NAME")
+    with _asked(url, run_name) as (client, newest, length):
+        window = length if since is None else parse_duration(since, option="--since")
+        end = newest if at is None else at
         namespace, release = _chosen(client, namespace, release, at=end, window=window)
         shown = _evaluate(client, panels, end=end, window=window, namespace=namespace, release=release)
     if as_json:
@@ -66,6 +78,22 @@ def check(
     else:
         _tell(shown)
     sys.exit(EXIT_EMPTY if board_check.empty(shown) else 0)
+
+
+@contextlib.contextmanager
+def _asked(url: str | None, run_name: str | None) -> Iterator[tuple[Client, float, float]]:
+    """Yield what to ask, the newest moment it knows (seconds since the epoch) and how long before that it is of use."""
+    if url is not None:
+        with Client(url) as client:
+            yield client, time.time(), SINCE_SECONDS
+        return
+    run = report.find(REPORTS, run_name)
+    kept = run.directory / alerts.DIRECTORY
+    if not (kept / "data").is_dir():
+        raise InputError(f"{kept}: nothing was kept there; `harness spike --monitor` keeps it")
+    with prometheus.run(kept, []) as server:
+        result = run.result
+        yield server.client, result.started_at + result.duration_seconds, max(result.duration_seconds, 60.0)
 
 
 def shipped() -> list[Path]:

@@ -116,7 +116,8 @@ def _next_steps(release: LocalRelease) -> str:
   logs        {ground.runtime.logs("POD")}
 
 Next steps, in another terminal:
-  harness ops status --watch
+  harness watch
+  make monitor
   CELERY_BROKER_URL='{amqp_url}' PYTHONPATH={release.configuration} \\
     celery -A examx call check_db_connections
 """

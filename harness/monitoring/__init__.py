@@ -1,1 +1,1 @@
-"""What a release is watched with: series, rules, dashboards, and a Prometheus beside a local run."""
+"""What a person and an alert see of a release: series, rules, dashboards, and a Prometheus to try them on."""

@@ -34,6 +34,9 @@ class Run:
     topology: Mapping[str, Any] = field(repr=False)
     # What Prometheus reads of it: job, address, path, params, labels.
     targets: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    # What its rules are made of, as its own manifests were: values files in order, and single values over them.
+    values: Sequence[str] = ()
+    set_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -65,6 +68,8 @@ def announced(
     redis_url: str | None,
     topology: Mapping[str, Any],
     targets: Sequence[Mapping[str, Any]] = (),
+    values: Sequence[Path] = (),
+    set_values: Mapping[str, Any] | None = None,
 ) -> Iterator[Run]:
     """Let commands find a run of this process for the block's time."""
     run = Run(
@@ -78,6 +83,8 @@ def announced(
         redis_url=redis_url,
         topology=topology,
         targets=targets,
+        values=[str(path.absolute()) for path in values],
+        set_values=set_values or {},
     )
     home().mkdir(parents=True, exist_ok=True)
     path = file_of(name)

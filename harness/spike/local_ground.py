@@ -62,8 +62,12 @@ def local_ground(
     directory: Path,
     progress: Progress,
     broker_port: int | None = None,
+    values: Sequence[Path] = (),
+    set_values: Mapping[str, Any] | None = None,
 ) -> Iterator[LocalGround]:
     """Start all that a render needs; it ends with the block. `profile` is the stand-ins' behaviour.
+
+    `values` and `set_values` are what the manifests were rendered from, for those who make rules of it.
 
     Raises as `server.acquire`, `redis.run` and `stand_ins` do.
     """
@@ -102,6 +106,8 @@ def local_ground(
                 redis_url=redis_url,
                 topology=render.topology(manifests),
                 targets=[asdict(target) for target in targets],
+                values=values,
+                set_values=set_values,
             )
         )
         yield LocalGround(broker, redis_url, services, runtime, targets)

@@ -121,6 +121,7 @@ def test_queues_as_the_broker_has_them(vhost_broker: Broker, tmp_path: Path) -> 
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
     with exporting(release) as exporter:
         assert exporter.value("celery_workers_queue_limit_messages", queue="main") == 5000
+        assert exporter.value("celery_workers_worker_concurrency", **{"class": "work"}) == POOLS["prefork"]
         (labels,) = exporter.series("celery_workers_queue_info", queue="main")
         assert dict(labels) == {"class": "work", "dead_letter_queue": "main.dead", "max_priority": "9"}
         assert eventually(lambda: exporter.value("celery_workers_queue_policy_missing") == 0)

@@ -78,6 +78,7 @@ def test_a_release_under_kubernetes_names(vhost_broker: Broker, tmp_path: Path) 
                     runtime,
                     lambda: exporter.text() != "" and exporter.value("celery_workers_workers", **{"class": "io"}) == 1,
                 )
+                assert exporter.value("celery_workers_worker_concurrency", **{"class": "io"}) == 10
                 runtime.scale(WORKER, 2)
                 assert ticking(runtime, lambda: local.value(ready, deployment=WORKER) == 2)
                 assert ticking(runtime, lambda: exporter.value("celery_workers_workers", **{"class": "io"}) == 2)

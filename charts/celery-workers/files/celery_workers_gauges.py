@@ -36,6 +36,9 @@ class Gauges:
             active = {(name,): float(active) for name, (_, active) in workers.items()}
             yield gauge("celery_workers_workers", "Workers that send heartbeats.", ("class",), counts)
             yield gauge("celery_workers_tasks_active", "Tasks they have in hand.", ("class",), active)
+        classes = self.watch.topology.document["classes"]
+        slots = {(name,): float(one["concurrency"]) for name, one in classes.items()}
+        yield gauge("celery_workers_worker_concurrency", "Most tasks one worker has in hand.", ("class",), slots)
         yield from queue_gauges(self.watch.topology.document, self.watch.queues, time.time())
         breakers = {(name,): float(open_now) for name, open_now in (self.watch.breakers or {}).items()}
         if breakers:

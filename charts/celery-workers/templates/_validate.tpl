@@ -150,9 +150,6 @@ what and how to mend it.
   {{- include "celery-workers.problem" (list (index . 1) "monitoring.prometheusRule.groups: there is no rule; give groups, or turn prometheusRule.enabled off") -}}
 {{- end -}}
 {{- $dashboards := $values.monitoring.dashboards -}}
-{{- if and $dashboards.enabled (not $dashboards.files) -}}
-  {{- include "celery-workers.problem" (list (index . 1) "monitoring.dashboards.files: there is no dashboard; give files, or turn dashboards.enabled off") -}}
-{{- end -}}
 {{- range $name, $text := $dashboards.files -}}
   {{- if hasKey (fromJson $text) "Error" -}}
     {{- $key := ternary (print "." $name) (printf "[%q]" $name) (regexMatch "^[A-Za-z0-9_-]+$" $name) -}}

@@ -8,6 +8,7 @@ what and how to mend it.
 {{- include "celery-workers.validateBroker" . -}}
 {{- include "celery-workers.validateNetwork" . -}}
 {{- include "celery-workers.validateMonitoring" . -}}
+{{- include "celery-workers.validateAlerts" . -}}
 {{- include "celery-workers.validateEnv" (list $model "beat.env" $values.beat.env) -}}
 {{- range $key := list "podAnnotations" "podLabels" -}}
   {{- include "celery-workers.validateMetadata" (list $model (printf "beat.%s" $key) $key (index $values.beat $key)) -}}
@@ -139,14 +140,27 @@ what and how to mend it.
 {{- end -}}
 {{- end -}}
 
+{{/* What the alerts are told must have an effect. Arguments: root, model. */}}
+{{- define "celery-workers.validateAlerts" -}}
+{{- $model := index . 1 -}}
+{{- $alerts := (index . 0).Values.monitoring.alerts -}}
+{{- range $name, $seconds := $alerts.latencyHigh.normalSeconds -}}
+  {{- if not (hasKey $model.classes $name) -}}
+    {{- include "celery-workers.problem" (list $model (printf "monitoring.alerts.latencyHigh.normalSeconds.%s: there is no class %s; use %s" $name $name (keys $model.classes | sortAlpha | join ", "))) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $label := list "alertname" "app" "breaker" "class" "namespace" "queue" "release" "severity" "source" "window" -}}
+  {{- if hasKey $alerts.labels $label -}}
+    {{- include "celery-workers.problem" (list $model (printf "monitoring.alerts.labels.%s: the alerts set it themselves; use another name" $label)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What is watched must be there. Arguments: root, model. */}}
 {{- define "celery-workers.validateMonitoring" -}}
 {{- $values := (index . 0).Values -}}
 {{- if and $values.monitoring.podMonitor.enabled (not $values.exporter.enabled) -}}
   {{- include "celery-workers.problem" (list (index . 1) "monitoring.podMonitor.enabled: there is no exporter to read; turn exporter.enabled on, or this off") -}}
-{{- end -}}
-{{- if and $values.monitoring.prometheusRule.enabled (not $values.monitoring.prometheusRule.groups) -}}
-  {{- include "celery-workers.problem" (list (index . 1) "monitoring.prometheusRule.groups: there is no rule; give groups, or turn prometheusRule.enabled off") -}}
 {{- end -}}
 {{- $dashboards := $values.monitoring.dashboards -}}
 {{- if and $dashboards.enabled (not $dashboards.files) -}}

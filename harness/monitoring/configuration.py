@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 
 @dataclass(frozen=True)
 class Target:
-    """Something to scrape. `labels` go onto each of its series, and win over those it gives itself."""
+    """Something to scrape. `labels` go onto each of its series that does not have them itself."""
 
     job: str
     url: str  # with path and query, as RabbitMQ's detailed metrics need it
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Target:
+        """Return one as a local run tells of it: job, address, path, params and labels."""
+        query = urlencode(told.get("params") or {}, doseq=True)
+        url = f"http://{told['address']}{told['path']}" + (f"?{query}" if query else "")
+        return cls(told["job"], url, told.get("labels") or {})
 
 
 def document(
@@ -46,6 +53,7 @@ def _scrape(target: Target) -> dict[str, Any]:
     made: dict[str, Any] = {
         "job_name": target.job,
         "scheme": parts.scheme,
+        "honor_labels": True,  # what speaks of others, as kube-state-metrics does, says itself whose a series is
         "metrics_path": parts.path or "/metrics",
         "static_configs": [{"targets": [parts.netloc.rpartition("@")[2]], "labels": dict(target.labels)}],
     }

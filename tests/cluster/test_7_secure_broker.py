@@ -34,7 +34,8 @@ pytestmark = pytest.mark.full
 PASSWORD = "of-one-test"
 CA_SECRET, TLS_SECRET, SCALER_SECRET = "broker-ca", "broker-tls", "scaler-broker"
 PUBLISHING = ("publisher", "declaring-publisher")
-OTHERS = ("topology", "scaler", "monitor", "events", "exporter", "inspector")  # who neither works nor publishes
+# Who neither works nor publishes.
+OTHERS = ("topology", "scaler", "monitor", "events", "exporter", "flower", "inspector")
 # One class by KEDA, which then asks the management API over TLS, as a user that may look at queues and no more.
 SECURE = {
     "broker": {"scalerSecret": SCALER_SECRET, "tls": {"caSecret": CA_SECRET}},

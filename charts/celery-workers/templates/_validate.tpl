@@ -14,7 +14,6 @@ what and how to mend it.
   {{- include "celery-workers.validateMetadata" (list $model (printf "beat.%s" $key) $key (index $values.beat $key)) -}}
 {{- end -}}
 {{- include "celery-workers.validateCommand" (list $model "beat.command" $values.beat.command) -}}
-{{- include "celery-workers.validateArguments" (list $model "exporter.args" $values.exporter.args) -}}
 {{- range $key := list "commonLabels" "commonAnnotations" -}}
   {{- include "celery-workers.validateMetadata" (list $model $key $key (index $values $key)) -}}
 {{- end -}}
@@ -109,10 +108,8 @@ what and how to mend it.
   {{- end -}}
   {{- $headroom := false -}}
   {{- range $model.classes }}{{ $headroom = or $headroom (gt (int .headroom.replicas) 0) }}{{ end -}}
-  {{- range $name, $used := dict "exporter" $values.exporter.enabled "headroom" $headroom -}}
-    {{- if and $used (eq (index $values $name).image.tag "latest") -}}
-      {{- include "celery-workers.problem" (list $model (printf "%s.image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved" $name)) -}}
-    {{- end -}}
+  {{- if and $headroom (eq $values.headroom.image.tag "latest") -}}
+    {{- include "celery-workers.problem" (list $model "headroom.image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved") -}}
   {{- end -}}
   {{- $image := $values.broker.cluster.image | default "" -}}
   {{- $moves := or (hasSuffix ":latest" $image) (not (regexMatch "[:@]" (base $image))) -}}
@@ -162,10 +159,11 @@ what and how to mend it.
 {{- if and $values.monitoring.podMonitor.enabled (not $values.exporter.enabled) -}}
   {{- include "celery-workers.problem" (list (index . 1) "monitoring.podMonitor.enabled: there is no exporter to read; turn exporter.enabled on, or this off") -}}
 {{- end -}}
-{{- $dashboards := $values.monitoring.dashboards -}}
-{{- if and $dashboards.enabled (not $dashboards.files) -}}
-  {{- include "celery-workers.problem" (list (index . 1) "monitoring.dashboards.files: there is no dashboard; give files, or turn dashboards.enabled off") -}}
+{{- $rabbitmq := $values.monitoring.rabbitmq -}}
+{{- if and $rabbitmq.enabled (not $rabbitmq.selector) (eq (index . 1).brokerMode "external") -}}
+  {{- include "celery-workers.problem" (list (index . 1) "monitoring.rabbitmq.selector: which pods an external broker has, the chart cannot know; give their labels, or turn monitoring.rabbitmq.enabled off") -}}
 {{- end -}}
+{{- $dashboards := $values.monitoring.dashboards -}}
 {{- range $name, $text := $dashboards.files -}}
   {{- if hasKey (fromJson $text) "Error" -}}
     {{- $key := ternary (print "." $name) (printf "[%q]" $name) (regexMatch "^[A-Za-z0-9_-]+$" $name) -}}

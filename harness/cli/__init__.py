@@ -16,6 +16,7 @@ COMMANDS = {
     "render": "harness.cli.render",
     "validate": "harness.cli.validate",
     "users": "harness.cli.users",
+    "rules": "harness.cli.rules",
     "plan": "harness.cli.plan",
     "calibrate": "harness.cli.calibrate",
     "spike": "harness.cli.spike",

@@ -8,6 +8,7 @@ what and how to mend it.
 {{- include "celery-workers.validateBroker" . -}}
 {{- include "celery-workers.validateNetwork" . -}}
 {{- include "celery-workers.validateMonitoring" . -}}
+{{- include "celery-workers.validateAlerts" . -}}
 {{- include "celery-workers.validateEnv" (list $model "beat.env" $values.beat.env) -}}
 {{- range $key := list "podAnnotations" "podLabels" -}}
   {{- include "celery-workers.validateMetadata" (list $model (printf "beat.%s" $key) $key (index $values.beat $key)) -}}
@@ -136,6 +137,22 @@ what and how to mend it.
 {{- end -}}
 {{- end -}}
 
+{{/* What the alerts are told must have an effect. Arguments: root, model. */}}
+{{- define "celery-workers.validateAlerts" -}}
+{{- $model := index . 1 -}}
+{{- $alerts := (index . 0).Values.monitoring.alerts -}}
+{{- range $name, $seconds := $alerts.latencyHigh.normalSeconds -}}
+  {{- if not (hasKey $model.classes $name) -}}
+    {{- include "celery-workers.problem" (list $model (printf "monitoring.alerts.latencyHigh.normalSeconds.%s: there is no class %s; use %s" $name $name (keys $model.classes | sortAlpha | join ", "))) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $label := list "alertname" "app" "breaker" "class" "namespace" "queue" "release" "severity" "source" "window" -}}
+  {{- if hasKey $alerts.labels $label -}}
+    {{- include "celery-workers.problem" (list $model (printf "monitoring.alerts.labels.%s: the alerts set it themselves; use another name" $label)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What is watched must be there. Arguments: root, model. */}}
 {{- define "celery-workers.validateMonitoring" -}}
 {{- $values := (index . 0).Values -}}
@@ -145,9 +162,6 @@ what and how to mend it.
 {{- $rabbitmq := $values.monitoring.rabbitmq -}}
 {{- if and $rabbitmq.enabled (not $rabbitmq.selector) (eq (index . 1).brokerMode "external") -}}
   {{- include "celery-workers.problem" (list (index . 1) "monitoring.rabbitmq.selector: which pods an external broker has, the chart cannot know; give their labels, or turn monitoring.rabbitmq.enabled off") -}}
-{{- end -}}
-{{- if and $values.monitoring.prometheusRule.enabled (not $values.monitoring.prometheusRule.groups) -}}
-  {{- include "celery-workers.problem" (list (index . 1) "monitoring.prometheusRule.groups: there is no rule; give groups, or turn prometheusRule.enabled off") -}}
 {{- end -}}
 {{- $dashboards := $values.monitoring.dashboards -}}
 {{- range $name, $text := $dashboards.files -}}

@@ -22,9 +22,11 @@ from harness.chart.values import ROOT, VALUES, defaults
 from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
 from harness.monitoring import grafana
+from harness.monitoring.boards import BOARDS, reference
 from tests.golden import chart_yaml
 
 FOLDER = Path(__file__).resolve().parent
+REFERENCE = ROOT / "docs" / "reference" / "dashboards.md"
 FEATURES = FOLDER / "values"
 # What an overlay is laid over, where that is not prod.
 BASES = {"local": "dev"}
@@ -87,6 +89,7 @@ def generated(chart: Path = CHART) -> dict[Path, str]:
         description: chart_yaml.insert(description.read_text(), changelog, defaults(chart)),
         schema_file(chart): json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         readme: values_reference.insert(readme.read_text(), schema, defaults(chart)),
+        REFERENCE: reference.insert(REFERENCE.read_text(), BOARDS),
         **{chart / "files" / "dashboards" / name: text for name, text in grafana.files().items()},
     }
 

@@ -16,8 +16,9 @@ import psutil
 import pytest
 import yaml
 
+from harness.chart.render import environment_files
 from harness.errors import InputError
-from harness.monitoring import beside
+from harness.monitoring import beside, prometheus
 from harness.monitoring.prometheus import Client
 from harness.ops import runs
 from tests.local.monitoring.exposition import Exposition, exposed
@@ -95,6 +96,23 @@ def test_it_says_where_its_page_is_and_what_to_do_next(exposition: Exposition, r
     assert "/graph" in text
     assert "no exporter" in text
     assert (tmp_path / "kept" / "prometheus.log").exists()
+
+
+def test_the_rules_are_those_of_the_runs_own_values(tmp_path: Path) -> None:
+    overlay = tmp_path / "own.yaml"
+    overlay.write_text("monitoring: {alerts: {queueFilling: {abovePercent: 33}}}")
+    with announced(tmp_path, values=[*environment_files("prod,keda,monitoring"), overlay]) as run:
+        text = beside.write_rules(run, tmp_path / "made" / "rules.yaml").read_text()
+    groups = yaml.safe_load(text)["groups"]
+    (filling,) = (
+        rule
+        for group in groups
+        for rule in group["rules"]
+        if rule.get("alert") == "QueueFilling" and rule["labels"]["queue"] == "io"
+    )
+    assert "> 0.33" in filling["expr"]
+    assert filling["labels"]["namespace"] == "local"
+    prometheus.check_rules([tmp_path / "made" / "rules.yaml"])
 
 
 def test_a_run_that_offers_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,7 @@ WORKERS = Row(
                     or_zero(
                         f"sum by (queue, reason) (increase({DEAD}[{RATE}]))",
                         of=f"max by (queue) ({own(LIMIT)})",
+                        by="queue",
                     ),
                     "{{queue}} {{reason}}",
                 )

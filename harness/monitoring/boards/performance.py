@@ -150,6 +150,7 @@ ERRORS = Row(
                     or_zero(
                         f"sum by (class, outcome) (rate({NOT_DONE}[{RATE}]))",
                         of=f"sum by (class) ({own('celery_workers_workers')})",
+                        by="class",
                     ),
                     "{{class}} {{outcome}}",
                 )
@@ -166,6 +167,7 @@ ERRORS = Row(
                     or_zero(
                         f"sum by (task) (increase({FAILED}[{RANGE}]))",
                         of=f"sum by (task) (increase({DONE}[{RANGE}]))",
+                        by="task",
                     ),
                     "{{task}}",
                     at_once=True,

@@ -101,6 +101,7 @@ ANSWER = Row(
                     or_zero(
                         f"sum by (class, outcome) (rate({NOT_DONE}[{RATE}]))",
                         of=f"sum by (class) ({own('celery_workers_workers')})",
+                        by="class",
                     ),
                     "{{class}} {{outcome}}",
                 )

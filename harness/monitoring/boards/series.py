@@ -44,9 +44,12 @@ def of_pods(metric: str, *labels: str, rate: bool = False) -> str:
     return f"sum by (class) ({by_class(f'rate({named}[{RATE}])' if rate else named, 'pod', pods)})"
 
 
-def or_zero(expression: str, *, of: str) -> str:
-    """Return the expression, 0 for those series of `of` it has no value for: what has not happened counts 0."""
-    return f"{expression} or 0 * {of}"
+def or_zero(expression: str, *, of: str, by: str) -> str:
+    """Return the expression, 0 for those of `of`, told apart by the label `by`, that it has no value for.
+
+    What has not happened yet has no series, and counts 0.
+    """
+    return f"{expression} or on ({by}) 0 * {of}"
 
 
 def quantile(share: float, metric: str, labels: str) -> str:

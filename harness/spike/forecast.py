@@ -81,10 +81,10 @@ def compare(result: Result) -> list[Comparison]:
 
 
 def _compared(result: Result, forecast: Mapping[str, Any]) -> Iterator[Comparison]:
-    yield _figure("Time until the backlog was gone", forecast["drain_seconds"], result.drain_seconds, seconds)
+    yield figure("Time until the backlog was gone", forecast["drain_seconds"], result.drain_seconds, seconds)
     measured = peak_depths(result)
     for queue, depth in sorted(forecast["peak_depth_messages"].items()):
-        yield _figure(f"Most messages waiting in {queue}", depth, measured.get(queue), lambda value: f"{value:,.0f}")
+        yield figure(f"Most messages waiting in {queue}", depth, measured.get(queue), lambda value: f"{value:,.0f}")
     names = {each["deployment"]: name for name, each in result.setup.get("classes", {}).items()}
     taken = steps(result)
     for deployment in sorted({*forecast["steps"], *taken}):
@@ -92,14 +92,15 @@ def _compared(result: Result, forecast: Mapping[str, Any]) -> Iterator[Compariso
         same = list(foretold) == list(seen)
         yield Comparison(
             f"Pods of {names.get(deployment, deployment)}",
-            _counts(foretold),
-            _counts(seen),
+            counts(foretold),
+            counts(seen),
             "none" if same else "other steps",
             same,
         )
 
 
-def _figure(title: str, foretold: float | None, measured: float | None, words: Callable[[float], str]) -> Comparison:
+def figure(title: str, foretold: float | None, measured: float | None, words: Callable[[float], str]) -> Comparison:
+    """Compare one figure; None is what never came about, `words` shows a value."""
     told, seen = ("never" if value is None else words(value) for value in (foretold, measured))
     if foretold == measured:
         return Comparison(title, told, seen, "none", passed=True)
@@ -109,5 +110,6 @@ def _figure(title: str, foretold: float | None, measured: float | None, words: C
     return Comparison(title, told, seen, f"{share:+.1%}", passed=abs(share) <= TOLERATED_SHARE)
 
 
-def _counts(counts: Sequence[int]) -> str:
-    return " → ".join(map(str, counts)) if counts else "no change"
+def counts(taken: Sequence[int]) -> str:
+    """Return replica counts in order, for a person."""
+    return " → ".join(map(str, taken)) if taken else "no change"

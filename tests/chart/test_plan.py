@@ -158,7 +158,9 @@ def test_bad_input_is_one_message(
     with pytest.raises(SystemExit) as ended:
         main(["plan", "--reports", str(reports), *given, *arguments])
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
     assert not reports.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -100,8 +101,9 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def find_worker(process: subprocess.Popen[str], worker_class: str) -> psutil.Process | None:
     """Return the main process of a class's pod: the one whose parent is the harness itself."""
     for child in psutil.Process(process.pid).children():
-        if any(argument.startswith(f"--hostname={worker_class}@") for argument in child.cmdline()):
-            return child
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+            if any(argument.startswith(f"--hostname={worker_class}@") for argument in child.cmdline()):
+                return child
     return None
 
 

@@ -23,19 +23,7 @@ def test_where(number, worker_id, request):
 
 def test_a_group_stays_in_one_process(tmp_path: Path) -> None:
     (tmp_path / "test_where.py").write_text(TESTS)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-n",
-        "2",
-        "--dist",
-        "loadgroup",
-        "-p",
-        "xdist.plugin",
-        "-p",
-        "tests.conftest",
-    ]
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "xdist.plugin"]
     command += ["--rootdir", str(tmp_path), "-c", str(tmp_path / "none.ini"), str(tmp_path)]
     (tmp_path / "none.ini").write_text("[pytest]\n")
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

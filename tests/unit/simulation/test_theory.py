@@ -43,7 +43,7 @@ def test_students_t_by_its_table() -> None:
 
 @pytest.mark.xdist_group("compiled-simulation")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row.model)
+@pytest.mark.parametrize("row", list(rows()), ids=lambda row: row.model)
 def test_the_simulator_agrees_with_theory(row: Row) -> None:
     result = measure(row, runs=20, tasks=row.tasks // 5, seed=2)
     assert result.within, f"{result.row.predicted} is outside {result.mean} +- {result.margin}"

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.command_line import run
 from harness.chart import render
-from harness.monitoring.local_metrics import Target
+from harness.monitoring.configuration import Target
 from harness.monitoring.series_cost import SeriesCost, cost_of
 from harness.spike.local_release import LocalRelease, local_release
 from harness.spike.progress import SilentProgress

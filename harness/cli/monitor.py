@@ -72,7 +72,7 @@ def command(
 
     try:
         rules = rule_files or [beside.write_rules(run, place / RULES)]
-        targets = [Target.of(told) for told in run.targets]
+        targets = [Target(**told) for told in run.targets]
         with (
             prometheus.run(place, targets, rule_files=rules, interval_seconds=seconds, port=port) as server,
             beside.announced(run.name, server.url),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,6 @@ class Target:
     job: str
     url: str  # with path and query, as RabbitMQ's detailed metrics need it
     labels: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Target:
-        """Return one as a local run tells of it: job, address, path, params and labels."""
-        query = urlencode(told.get("params") or {}, doseq=True)
-        url = f"http://{told['address']}{told['path']}" + (f"?{query}" if query else "")
-        return cls(told["job"], url, told.get("labels") or {})
 
 
 def document(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +14,7 @@ from urllib.parse import urlencode
 import httpx
 
 from harness.errors import InputError
+from harness.monitoring.configuration import Target
 from harness.monitoring.local_series import NAMESPACE, Snapshot, exposition
 from harness.runtime.base import Manifest
 from harness.runtime.local import LocalRuntime
@@ -27,23 +27,6 @@ RELAY_SECONDS = 5.0
 # As the chart's PodMonitor asks RabbitMQ.
 RABBITMQ_FAMILIES = ("queue_coarse_metrics", "queue_consumer_count")
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True)
-class Target:
-    """One thing Prometheus reads: a job of `static_configs`, with the labels a cluster's scrape adds."""
-
-    job: str
-    address: str  # host:port
-    path: str
-    params: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        """Where it is read."""
-        query = urlencode([(name, value) for name, values in self.params.items() for value in values])
-        return f"http://{self.address}{self.path}" + (f"?{query}" if query else "")
 
 
 class LocalMetrics:
@@ -124,14 +107,12 @@ def serve(metrics: LocalMetrics) -> Iterator[str]:
 def targets(address: str, *, release: str, exporter: bool, rabbitmq_url: str | None, vhost: str) -> list[Target]:
     """Return what Prometheus reads of a local run, whose endpoint is at `address`; the exporter where there is one."""
     labels = {"namespace": NAMESPACE, "release": release}
-    found = [Target("kubernetes", address, KUBERNETES_PATH)]
+    found = [Target("kubernetes", f"http://{address}{KUBERNETES_PATH}")]
     if exporter:
-        found.append(Target("celery-exporter", address, EXPORTER_PATH, labels=labels))
+        found.append(Target("celery-exporter", f"http://{address}{EXPORTER_PATH}", labels))
     if rabbitmq_url is not None:
-        params = {"family": RABBITMQ_FAMILIES, "vhost": (vhost,)}
-        found.append(
-            Target("rabbitmq", rabbitmq_url.partition("://")[2], "/metrics/detailed", params=params, labels=labels)
-        )
+        query = urlencode({"family": RABBITMQ_FAMILIES, "vhost": vhost}, doseq=True)
+        found.append(Target("rabbitmq", f"{rabbitmq_url}/metrics/detailed?{query}", labels))
     return found
 
 

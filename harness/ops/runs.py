@@ -32,7 +32,7 @@ class Run:
     management_url: str
     redis_url: str | None
     topology: Mapping[str, Any] = field(repr=False)
-    # What Prometheus reads of it: job, address, path, params, labels.
+    # What Prometheus reads of it: job, url, labels.
     targets: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     # What its rules are made of, as its own manifests were: values files in order, and single values over them.
     values: Sequence[str] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def watching(prepared: Prepared, ground: Ground, directory: Path) -> Iterator[Wa
 def _targets(ground: Ground) -> list[Target]:
     if not ground.targets:
         raise InputError("--monitor: this machine cannot scrape a run there; name the place's own by --prometheus URL")
-    return [Target.of(asdict(target)) for target in ground.targets]
+    return list(ground.targets)
 
 
 def _write_rules(prepared: Prepared, path: Path) -> Path:

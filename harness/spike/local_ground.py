@@ -14,7 +14,8 @@ from harness.broker.urls import parse_amqp
 from harness.chart import manifests as look
 from harness.chart import render
 from harness.monitoring import local_metrics
-from harness.monitoring.local_metrics import LocalMetrics, Target
+from harness.monitoring.configuration import Target
+from harness.monitoring.local_metrics import LocalMetrics
 from harness.ops import local_api, runs
 from harness.runtime.base import Manifest, Release
 from harness.runtime.local import LocalRuntime

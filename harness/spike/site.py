@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.broker.server import Broker
-from harness.monitoring.local_metrics import Target
+from harness.monitoring.configuration import Target
 from harness.runtime.base import Release, Runtime
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -33,7 +32,7 @@ def exposition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Expo
     """What a local run of this process offers to be scraped."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with exposed("depth 9\n") as one:
-        target = {"job": "one", "address": urlsplit(one.url).netloc, "path": "/metrics", "labels": {"release": "a"}}
+        target = {"job": "one", "url": one.url, "labels": {"release": "a"}}
         with announced(tmp_path, targets=[target]):
             yield one
 

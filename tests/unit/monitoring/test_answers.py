@@ -48,14 +48,6 @@ def test_a_target_with_path_and_parameters() -> None:
     assert made["alerting"] == {"alertmanagers": [{"static_configs": [{"targets": ["h:1"]}]}]}
 
 
-def test_a_target_as_a_local_run_tells_of_it() -> None:
-    told = {"job": "a", "address": "127.0.0.1:1", "path": "/x", "params": {"family": ["b", "c"], "vhost": ["/"]}}
-    assert Target.of(told) == Target("a", "http://127.0.0.1:1/x?family=b&family=c&vhost=%2F", {})
-    assert Target.of({"job": "a", "address": "h:1", "path": "/metrics", "labels": {"release": "r"}}) == Target(
-        "a", "http://h:1/metrics", {"release": "r"}
-    )
-
-
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"begins with http"):
         configuration.document([Target("a", "127.0.0.1:80")], interval_seconds=1)

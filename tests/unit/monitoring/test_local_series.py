@@ -7,6 +7,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.monitoring.configuration import Target
 from harness.monitoring.local_metrics import LocalMetrics, on_free_port, targets
 from harness.monitoring.local_series import Snapshot, exposition
 from harness.runtime.base import ContainerState, ScaleState
@@ -76,16 +77,15 @@ def test_a_pod_that_is_gone_leaves_no_series() -> None:
 
 def test_targets() -> None:
     found = targets("127.0.0.1:1", release="celery", exporter=True, rabbitmq_url="http://127.0.0.1:2", vhost="exams")
-    assert [(one.job, one.address, one.path) for one in found] == [
-        ("kubernetes", "127.0.0.1:1", "/metrics"),
-        ("celery-exporter", "127.0.0.1:1", "/exporter"),
-        ("rabbitmq", "127.0.0.1:2", "/metrics/detailed"),
+    detailed = "/metrics/detailed?family=queue_coarse_metrics&family=queue_consumer_count&vhost=exams"
+    labels = {"namespace": "local", "release": "celery"}
+    assert found == [
+        Target("kubernetes", "http://127.0.0.1:1/metrics"),
+        Target("celery-exporter", "http://127.0.0.1:1/exporter", labels),
+        Target("rabbitmq", f"http://127.0.0.1:2{detailed}", labels),
     ]
-    assert found[2].url == (
-        "http://127.0.0.1:2/metrics/detailed?family=queue_coarse_metrics&family=queue_consumer_count&vhost=exams"
-    )
-    assert found[1].labels == {"namespace": "local", "release": "celery"}
-    assert found[2].params["vhost"] == ("exams",)
+    (of_default_vhost,) = targets("a:1", release="r", exporter=False, rabbitmq_url="http://b:2", vhost="/")[1:]
+    assert of_default_vhost.url.endswith("&vhost=%2F")
     assert [one.job for one in targets("a:1", release="r", exporter=False, rabbitmq_url=None, vhost="/")] == [
         "kubernetes"
     ]

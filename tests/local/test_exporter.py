@@ -141,6 +141,26 @@ def test_queues_as_the_broker_has_them(vhost_broker: Broker, tmp_path: Path) -> 
         assert exporter.value("celery_workers_queue_policy_missing", queue="side") == 0
 
 
+def test_queues_that_rest_by_order(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
+    orders = tmp_path / "ops"
+    orders.mkdir()
+    with exporting(release, environment={"CELERY_WORKERS_OPS_DIR": str(orders)}) as exporter:
+
+        def rests(queue: str) -> float | None:
+            return exporter.value("celery_workers_queue_paused", **{"class": "work"}, queue=queue)
+
+        assert (rests("main"), rests("side")) == (0, 0)
+        (orders / "paused.json").write_text('{"queues": ["main"]}')
+        assert eventually(lambda: rests("main") == 1)
+        assert rests("side") == 0
+        (orders / "paused.json").write_text("[")  # half an order changes nothing
+        assert eventually(lambda: "cannot be read" in exporter.log.read_text())
+        assert rests("main") == 1
+        (orders / "paused.json").unlink()
+        assert eventually(lambda: rests("main") == 0)
+
+
 def test_without_the_management_api_nothing_is_made_up(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
     with exporting(release, management_url=None) as exporter:
@@ -148,6 +168,7 @@ def test_without_the_management_api_nothing_is_made_up(vhost_broker: Broker, tmp
         assert exporter.value("celery_workers_queue_oldest_seconds") is None
         assert exporter.value("celery_workers_queue_policy_missing") is None
         assert exporter.value("celery_workers_breaker_open") is None
+        assert exporter.value("celery_workers_queue_paused") is None
 
 
 def test_a_worker_that_is_killed_leaves_no_series(vhost_broker: Broker, tmp_path: Path) -> None:

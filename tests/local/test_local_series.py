@@ -22,6 +22,7 @@ from harness.runtime.local import LocalRuntime
 pytestmark = pytest.mark.timeout(300)
 
 WORKER = "celery-io-worker"
+PAUSED = '{"queues": ["io"]}'
 
 
 def ticking(runtime: LocalRuntime, condition: Callable[[], bool], *, seconds: float = 60.0) -> bool:
@@ -79,6 +80,13 @@ def test_a_release_under_kubernetes_names(vhost_broker: Broker, tmp_path: Path) 
                     lambda: exporter.text() != "" and exporter.value("celery_workers_workers", **{"class": "io"}) == 1,
                 )
                 assert exporter.value("celery_workers_worker_concurrency", **{"class": "io"}) == 10
+                paused = "celery_workers_queue_paused"
+                assert exporter.value(paused, **{"class": "io"}) == 0
+                orders = {"kind": "ConfigMap", "metadata": {"name": "celery-ops"}, "data": {"paused.json": PAUSED}}
+                runtime.documents.create(orders)
+                assert ticking(runtime, lambda: exporter.value(paused, **{"class": "io"}, queue="io") == 1)
+                runtime.documents.patch("ConfigMap", "celery-ops", {"data": {"paused.json": None}})
+                assert ticking(runtime, lambda: exporter.value(paused, **{"class": "io"}) == 0)
                 runtime.scale(WORKER, 2)
                 assert ticking(runtime, lambda: local.value(ready, deployment=WORKER) == 2)
                 assert ticking(runtime, lambda: exporter.value("celery_workers_workers", **{"class": "io"}) == 2)

@@ -1,8 +1,9 @@
 """Metrics of a release for Prometheus: `python celery_workers_exporter.py` serves /metrics.
 
 It reads the workers' events and takes note of dead letters, on a connection each, and now and then looks at the queues
-(BROKER_MANAGEMENT_URL) and the circuit breakers (CELERY_WORKERS_REDIS_URL) where it is told of them. It takes no task
-and no dead letter away, and asks no worker anything. One a release: each would count everything.
+(BROKER_MANAGEMENT_URL), the circuit breakers (CELERY_WORKERS_REDIS_URL) and the orders of the person on call
+(CELERY_WORKERS_OPS_DIR) where it is told of them. It takes no task and no dead letter away, and asks no worker
+anything. One a release: each would count everything.
 
 CELERY_WORKERS_METRICS_PORT is the port (0: any free one, written to `metrics-port` in CELERY_WORKERS_STATE_DIR),
 CELERY_WORKERS_METRICS_HOST the address, CELERY_WORKERS_METRICS_BUCKETS the histograms' bounds in seconds. Needs Celery
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import celeryconfig
 from celery import Celery
 from celery_workers_looks import QueueFacts, QueueLooks, open_breakers
+from celery_workers_ops import read_paused
 from celery_workers_redis import make_shared
 
 try:
@@ -70,7 +72,7 @@ class Topology:
 
 
 class Watch(threading.Thread):
-    """Looks at queues, breakers and the topology again and again."""
+    """Looks at queues, breakers, orders and the topology again and again."""
 
     def __init__(self, topology: Topology, tally: Tally, environment: Mapping[str, str]) -> None:
         """Look at what the environment names."""
@@ -82,6 +84,8 @@ class Watch(threading.Thread):
         self.shared = make_shared(topology.document, environment)
         self.queues: dict[str, QueueFacts] | None = None
         self.breakers: dict[str, bool] | None = None
+        self.ops_directory = environment.get("CELERY_WORKERS_OPS_DIR")
+        self.paused = read_paused(self.ops_directory) if self.ops_directory else None
 
     def run(self) -> None:
         """Look until the process ends."""
@@ -96,6 +100,9 @@ class Watch(threading.Thread):
         if self.queue_looks is not None:
             self.queues = self.queue_looks.look(self.topology.document)
         self.breakers = open_breakers(self.shared)
+        paused = read_paused(self.ops_directory) if self.ops_directory else None
+        if paused is not None:  # what cannot be read leaves things as they are, as at the workers
+            self.paused = paused
 
 
 def parse_buckets(text: str | None) -> tuple[float, ...]:

@@ -40,6 +40,11 @@ class Gauges:
         slots = {(name,): float(one["concurrency"]) for name, one in classes.items()}
         yield gauge("celery_workers_worker_concurrency", "Most tasks one worker has in hand.", ("class",), slots)
         yield from queue_gauges(self.watch.topology.document, self.watch.queues, time.time())
+        paused = self.watch.paused
+        if paused is not None:
+            queues = self.watch.topology.document["queues"]
+            rests = {(queue["class"], name): float(name in paused) for name, queue in queues.items()}
+            yield gauge("celery_workers_queue_paused", "1 while a queue rests by order.", ("class", "queue"), rests)
         breakers = {(name,): float(open_now) for name, open_now in (self.watch.breakers or {}).items()}
         if breakers:
             yield gauge("celery_workers_breaker_open", "1 while a breaker refuses calls.", ("breaker",), breakers)

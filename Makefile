@@ -65,7 +65,11 @@ validate: venv ## Check the chart with the values of ENV
 	@$(BIN)/harness validate --env $(ENV)
 
 .PHONY: test
-test: setup lint ## Everything that needs no cluster
+test: setup lint ## What needs no cluster, as CI runs it
+	@$(BIN)/pytest -m "not full"
+
+.PHONY: test-full
+test-full: setup lint ## Everything that needs no cluster, the long tests too
 	@$(BIN)/pytest
 
 .PHONY: lint
@@ -90,7 +94,7 @@ cluster-delete: venv ## Remove that cluster, and nothing else
 
 .PHONY: e2e
 e2e: setup ## The tests on a real cluster that CI runs: the one of KUBECONFIG, else kind
-	@$(E2E) -n 2 -m "not full"  # two tests at a time, which mostly wait for pods of their own
+	@$(E2E) -n 2 --no-loadscope-reorder -m "not full"  # two tests at a time, which mostly wait for pods of their own
 
 .PHONY: e2e-full
 e2e-full: setup ## All tests on a real cluster, those of minutes too

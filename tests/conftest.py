@@ -35,11 +35,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests first."""
+    """Put the long tests first; those on a cluster have an order of their own."""
     ranks = {item: _rank(item) for item in items}
     items.sort(key=ranks.__getitem__)
 
 
 def _rank(item: pytest.Item) -> int:
+    if item.nodeid.startswith("tests/cluster/"):
+        return 0
     place = next((place for place, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
     return min(place, 3) if item.get_closest_marker("xdist_group") else place

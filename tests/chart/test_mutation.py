@@ -29,6 +29,7 @@ def test_helm_refuses_every_mutant_by_its_path(major: int) -> None:
     assert [str(it) for base in asked for it in mutation.taken_by_helm(major, base, asked[base])] == []
 
 
+@pytest.mark.full
 def test_other_values_show_in_the_render() -> None:
     """Every eighth property; `make mutation` has all of them, which takes minutes of helm."""
     assert [str(it) for pattern in mutation.changeable()[::EVERY] if (it := mutation.unseen(pattern))] == []

@@ -93,6 +93,7 @@ def test_a_missed_objective_is_exit_code_1_with_a_change_that_meets_it(tmp_path:
     assert texts["min-replicas"].startswith("min replicas of io 1 -> ")
 
 
+@pytest.mark.full
 def test_the_change_it_names_meets_the_objectives_and_one_less_does_not(tmp_path: Path, reports: Path) -> None:
     scenario = small(tmp_path, count=2000, drain=12)
     found = document(plan(scenario, "--json", reports=reports))
@@ -108,6 +109,7 @@ def test_the_change_it_names_meets_the_objectives_and_one_less_does_not(tmp_path
     assert codes == [0, 1]
 
 
+@pytest.mark.full
 def test_two_environments_stand_side_by_side(tmp_path: Path, reports: Path) -> None:
     done = plan(small(tmp_path), "--compare", "prod", "prod,keda", "--no-explain", reports=reports)
     assert done.returncode == 0

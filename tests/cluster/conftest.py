@@ -27,6 +27,7 @@ FAILED = pytest.StashKey[bool]()
 PLACE = pytest.StashKey[Place]()
 TURNS = tools.cache_home() / "e2e"
 REMOVAL_SECONDS = 240.0
+LONG = ("test_3_scaling.py", "release", "test_5_upgrade.py")  # files and groups, the longest first
 STANDING = "prod,keda,kind"
 # Two pods of io, so that one may be away while the other works; and only queues move pods: of requests divided by four
 # the start of a worker alone uses more than the target.
@@ -45,7 +46,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alone: measures; no other test runs on the cluster meanwhile")
-    config.addinivalue_line("markers", "full: takes minutes; part of `make e2e-full`, not of what CI runs")
     if config.getoption("--cluster", default=False) and not hasattr(config, "workerinput"):
         config.stash[RESULTS] = Results()
         config.pluginmanager.register(_Table(config.stash[RESULTS]))
@@ -58,11 +58,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one process make the release that tests share, and run all of these."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have one process make the release that tests share, and run all of these; each process begins with long tests."""
     for item in items:
         if "release" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("release"))
+    if hasattr(config, "workerinput"):
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.path.name == "test_4_spike.py":  # one of it is to be alone: the others would wait
+        return len(LONG) + 2
+    group = item.get_closest_marker("xdist_group")
+    name = group.args[0] if group else item.path.name
+    return LONG.index(name) if name in LONG else len(LONG) + 1
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest-timeout: a test's limit is not for waiting

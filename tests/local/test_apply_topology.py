@@ -101,7 +101,7 @@ def test_limits_change_and_vanish_on_a_queue_with_tasks(vhost_broker: Broker, tm
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-@pytest.mark.parametrize("overflow", ["reject-publish", "reject-publish-dlx"])
+@pytest.mark.parametrize("overflow", ["reject-publish", pytest.param("reject-publish-dlx", marks=pytest.mark.full)])
 def test_no_change_of_limits_loses_what_waits(kind: str, overflow: str, vhost_broker: Broker, tmp_path: Path) -> None:
     """A lower limit keeps all that wait, also those above it; a shorter life is one for later messages."""
     changes = {"type": kind, "max_priority": 9 if kind == "classic" else None, "overflow": overflow}

@@ -41,6 +41,7 @@ def test_broker_answers(broker: Broker) -> None:
         connection.ensure_connection(max_retries=1)
 
 
+@pytest.mark.full
 def test_two_nodes_at_once_and_nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BROKER_URL", raising=False)
     me = psutil.Process()

@@ -103,6 +103,7 @@ def test_a_broker_of_another_ca_is_not_believed(secured: Secured, tmp_path: Path
     assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
 
 
+@pytest.mark.full
 def test_a_certificate_for_another_name_is_not_believed(vhost_broker: Broker, tmp_path: Path) -> None:
     with behind_tls(vhost_broker, tmp_path, names="DNS:rabbitmq.example.com") as found:
         done = run(release_at(found.broker, tmp_path), "celery_workers_check.py", found.ca)

@@ -21,6 +21,7 @@ def test_a_full_queue_drains_near_the_ideal(vhost_broker: Broker, tmp_path: Path
     assert result.seconds <= SLOWEST * LOAD.ideal_seconds
 
 
+@pytest.mark.full
 @pytest.mark.timeout(90)
 def test_stock_celery_still_stalls(vhost_broker: Broker, tmp_path: Path) -> None:
     """Shows that the test above can fail. When this one does, Celery has mended its loop: see ADR 0003."""

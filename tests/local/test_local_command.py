@@ -201,6 +201,7 @@ def _watch(machine: Machine) -> None:
         assert "Traceback" not in watch.seen
 
 
+@pytest.mark.full
 def test_an_interrupt_while_it_starts_leaves_nothing(machine: Machine) -> None:
     with machine.local() as local:
         assert local.shows("waiting for the workers", seconds=START_SECONDS), local.seen

@@ -146,6 +146,7 @@ def at_most(per_second: float, *, since: float, until: float | None = None) -> f
     return 1 + per_second * (seconds + 0.25)
 
 
+@pytest.mark.full
 def test_a_rate_for_each_worker_by_itself_is_told_to_those_there(workers: Workers) -> None:
     workers.ops("rate-limit", "note", "1/m", "--per-worker")
     workers.publish("single", 4)
@@ -157,6 +158,7 @@ def test_a_rate_for_each_worker_by_itself_is_told_to_those_there(workers: Worker
     assert "no worker that answers knows" in workers.ops("rate-limit", "nope", "1/m", "--per-worker", code=2)
 
 
+@pytest.mark.full
 def test_a_breaker_is_overridden_for_all_processes_and_put_back(workers: Workers) -> None:
     prefix = runs.find(None).topology["redis_key_prefix"]
     breaker = CircuitBreaker("orders-db", redis=SharedRedis(workers.redis_url, prefix=prefix))

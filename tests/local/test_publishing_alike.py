@@ -78,7 +78,7 @@ def app(vhost_broker: Broker) -> Celery:
     app.conf.task_routes = {"mail.*": {"queue": "cpu", "priority": 6}}
     app.conf.accept_content = ["json", "yaml"]
 
-    @app.task(name="with.options", queue="cpu", time_limit=9, priority=3, serializer="yaml", typing=False)
+    @app.task(name="with.options", shared=False, queue="cpu", time_limit=9, priority=3, serializer="yaml", typing=False)
     def with_options(*_args: Any, **_kwargs: Any) -> None:
         """Is sent only."""
 

@@ -343,6 +343,7 @@ def test_many_tasks_go_through_tls(vhost_broker: Broker, tmp_path: Path) -> None
     assert depth(make_app(vhost_broker.amqp_url, io={}), "io") == 1000
 
 
+@pytest.mark.full
 @ALONE
 def test_a_memory_alarm_does_not_hang_the_publisher(own_vhost_broker: Broker) -> None:
     """The broker reads no more from connections that publish, and says so in a word that is no answer."""
@@ -362,6 +363,7 @@ def test_a_memory_alarm_does_not_hang_the_publisher(own_vhost_broker: Broker) ->
     assert statuses(publisher.publish_many(calls(50), deadline_seconds=60)) == {"accepted": 50}
 
 
+@pytest.mark.full
 @pytest.mark.timeout(240)  # a node starts twice
 def test_no_confirmed_task_is_lost_when_the_broker_is_killed_and_started_again(tmp_path: Path) -> None:
     with acquire(tmp_path / "broker") as broker:

@@ -61,6 +61,7 @@ def test_what_is_missing_is_waited_for_and_named(vhost_broker: Broker, tmp_path:
     assert len(done.stderr.splitlines()) == 3
 
 
+@pytest.mark.full
 def test_a_class_of_another_release_does_not_answer_for_this_one(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology())
     other = make_topology()

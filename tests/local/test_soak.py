@@ -71,6 +71,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(300)  # most of it starts servers, twice
 def test_a_soak_killed_in_the_middle_goes_on_and_accounts_for_every_task(reports: Path) -> None:
     first = begin(reports, "--tasks", str(TASKS), "--rate", "150", "--at-least", "0", "--fault", "kill-workers")

@@ -226,6 +226,7 @@ def test_a_queue_that_is_not_there_ends_the_run_at_once_and_says_why(load: Load)
     assert "Unroutable: no queue" in (load.directory / "csv_failures.csv").read_text()
 
 
+@pytest.mark.full
 def test_locust_workers_share_the_load_without_overlap(load: Load, worker: Callable[[], None]) -> None:
     worker()
     port = str(processes.free_port())
@@ -245,6 +246,7 @@ def test_locust_workers_share_the_load_without_overlap(load: Load, worker: Calla
     assert load.entries()["e2e", "work"] == (60, 0)
 
 
+@pytest.mark.full
 def test_a_run_can_be_started_twice_in_the_ui(load: Load, worker: Callable[[], None]) -> None:
     worker()
     load.scenario.write_text(SCENARIO.replace("count: 60", "count: 12"))
@@ -372,6 +374,7 @@ def test_without_a_topology_that_of_the_production_values_is_used(load: Load) ->
     assert {offer.queue for offer in journals.read_offers(load.journals).entries} == {"io"}
 
 
+@pytest.mark.full
 def test_a_burst_through_the_web_front_is_refused_retried_and_done(load: Load) -> None:
     """The front's answers mean to the load and its ledger what the broker's do."""
     load.scenario.write_text(SCENARIO.replace("task: work", "task: forgot_password_mail"))

@@ -107,6 +107,7 @@ def find_worker(process: subprocess.Popen[str], worker_class: str) -> psutil.Pro
     return None
 
 
+@pytest.mark.full
 @pytest.mark.timeout(240)
 def test_a_worker_killed_in_the_middle_loses_nothing(
     scenario: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
@@ -155,6 +156,7 @@ def test_an_interrupt_leaves_nothing_running_and_nothing_half_written(
     assert list((tmp_path / "reports").iterdir()) == []
 
 
+@pytest.mark.full
 @pytest.mark.timeout(120)
 def test_a_killed_harness_takes_its_processes_with_it(
     scenario: Path, start: Callable[..., subprocess.Popen[str]]

@@ -68,6 +68,7 @@ def run(environment: dict[str, str], *command: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1]) if done.stdout.startswith(("{", "[")) else done.stdout
 
 
+@pytest.mark.full
 def test_an_application_with_settings_of_its_own(vhost_broker: Broker, tmp_path: Path) -> None:
     lines = tmp_path / "lines.jsonl"
     with installed("parcels", vhost_broker, tmp_path, {"PARCELS_LEDGER": str(lines)}) as environment:

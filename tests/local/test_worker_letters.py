@@ -13,7 +13,7 @@ from harness import processes
 from harness.broker.management import Management, dead_letters
 from harness.broker.server import Broker
 from harness.services.redis import Redis
-from tests.local.test_workers import POOLS, make_topology
+from tests.local.test_workers import EACH_POOL, POOLS, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -36,7 +36,7 @@ def raw_headers(broker: Broker, queue: str) -> list[dict[str, object]]:
     return found
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", EACH_POOL)
 def test_dead_letter_says_why(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     publisher = release.publisher()
@@ -115,6 +115,7 @@ def test_quorum_queue_counts_itself(vhost_broker: Broker, tmp_path: Path) -> Non
     assert len(release.effects(task)) == 2
 
 
+@pytest.mark.full
 def test_innocent_tasks_of_a_worker_killed_three_times_are_done(
     vhost_broker: Broker, redis: Redis, redis_prefix: str, tmp_path: Path
 ) -> None:

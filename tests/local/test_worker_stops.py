@@ -10,7 +10,7 @@ import pytest
 
 from harness import processes
 from harness.broker.server import Broker
-from tests.local.test_workers import POOLS, make_topology
+from tests.local.test_workers import EACH_POOL, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -24,17 +24,18 @@ def noted(release: ReleaseUnderTest, *, end: bool) -> collections.Counter[str]:
     return collections.Counter(note["id"] for note in release.effects() if note["end"] is end)
 
 
-def send(release: ReleaseUnderTest) -> tuple[set[str], set[str]]:
+def send(release: ReleaseUnderTest, *, seconds: float = 2.0) -> tuple[set[str], set[str]]:
     """Offer tasks of both kinds in turn; return the ids of the late and of the early ones."""
     publisher = release.publisher()
+    names = ("work_late", "work_early")
     pairs = [
-        tuple(publisher.send_task(f"{TASKS}.{name}", kwargs={"seconds": 2}).id for name in ("work_late", "work_early"))
+        tuple(publisher.send_task(f"{TASKS}.{name}", kwargs={"seconds": seconds}).id for name in names)
         for _ in range(EACH)
     ]
     return {late for late, _ in pairs}, {early for _, early in pairs}
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", EACH_POOL)
 def test_worker_that_is_asked_to_end_ends_its_tasks_first(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=4))
     with release.worker("work", pod="pod-0") as worker:
@@ -60,15 +61,19 @@ def test_task_of_which_the_worker_has_heard_nothing_is_waited_for(vhost_broker: 
     assert eventually(lambda: release.depth("main") == 0)  # acknowledged, so it does not come again
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", EACH_POOL)
 def test_killed_worker_loses_what_was_acknowledged_before_the_work(
     pool: str, vhost_broker: Broker, tmp_path: Path
 ) -> None:
     """Which is why the chart acknowledges after it; a task may still say otherwise for itself."""
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=4))
     with release.worker("work", pod="pod-0") as worker:
-        late, early = send(release)
+        # Celery's loop sends acknowledgements when it next wakes, with threads up to 2 s after the tasks' beginning.
+        late, early = send(release, seconds=4.0)
         assert eventually(lambda: len(noted(release, end=False)) == 4)
+        assert eventually(
+            lambda: release.depth_now("main").total == 2 * EACH - len(early & noted(release, end=False).keys())
+        )
         processes.kill_group(worker.process)
         cut = set(noted(release, end=False)) - set(noted(release, end=True))
     with release.worker("work", pod="pod-1"):

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.timeout(120)
 
 APP = "tests.local.user_apps.plain:app"
 POOLS = {"prefork": 2, "gevent": 20, "threads": 4}
+# Threads run prefork's loop, so where the pool changes little they are for `make test-full`.
+EACH_POOL = [pytest.param(pool, marks=pytest.mark.full) if pool == "threads" else pool for pool in POOLS]
 ROUTES = [
     {"task": "send_mail", "queue": "main", "priority": 8},
     {"task": "reports.*", "queue": "side", "priority": 2},
@@ -53,7 +55,7 @@ def close_connections(broker: Broker) -> None:
             api.close_connection(name)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", EACH_POOL)
 def test_unchanged_application(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     publisher = release.publisher()
@@ -248,6 +250,7 @@ def test_expired_task_is_a_dead_letter(vhost_broker: Broker, tmp_path: Path) -> 
     assert (letter.id, letter.reason) == (task, "expired")
 
 
+@pytest.mark.full
 def test_gevent_finishes_everything_it_has_begun(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
     publisher = release.publisher()
@@ -306,7 +309,7 @@ def test_broker_tells_how_old_the_first_task_is(kind: str, vhost_broker: Broker,
     assert earliest <= (head() or 0) <= time.time()
 
 
-@pytest.mark.parametrize("pool", ["threads", "gevent"])
+@pytest.mark.parametrize("pool", [pytest.param("threads", marks=pytest.mark.full), "gevent"])
 def test_a_worker_with_tasks_in_work_goes_on_after_a_reconnect(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     """Celery restored the prefetch count from tasks' threads; the loop then waited for an answer another had read."""
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=8))

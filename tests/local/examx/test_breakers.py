@@ -42,6 +42,7 @@ def status(shared: SharedRedis, name: str) -> BreakerStatus:
     return {one.name: one for one in list_breakers(shared)}[name]
 
 
+@pytest.mark.full
 @pytest.mark.timeout(180)
 def test_tasks_wait_for_a_database_that_died_and_all_are_done(
     vhost_broker: Broker,

@@ -191,6 +191,7 @@ def test_killed_standins_lose_nothing_they_acknowledged(tmp_path: Path):
         assert again.counts() == recorded | {"after": 1}
 
 
+@pytest.mark.full
 def test_many_connections_at_once(tmp_path: Path):
     count = 1500
     with standins(tmp_path, profile={"smtp": {"latency_seconds": 1}}) as running:

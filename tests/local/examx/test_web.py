@@ -104,6 +104,7 @@ def test_a_full_queue_and_a_missing_one(vhost_broker: Broker, tmp_path: Path) ->
         assert one.post(TASK)[0] == 202  # there is room again
 
 
+@pytest.mark.full
 def test_the_rate_limit_is_shared_by_fronts(
     vhost_broker: Broker, redis: Redis, shared: SharedRedis, tmp_path: Path
 ) -> None:

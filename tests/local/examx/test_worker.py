@@ -53,6 +53,7 @@ for greenlet in [pool.spawn(one, number) for number in range(tasks)]:
 """
 
 
+@pytest.mark.full
 @pytest.mark.timeout(120)
 def test_gevent_processes_share_a_database_without_waiting_for_each_other(tmp_path: Path):
     processes, tasks, greenlets, latency_seconds = 4, 600, 200, 1.0
@@ -148,6 +149,7 @@ def mounted(tmp_path: Path) -> str:
     return os.pathsep.join([str(tmp_path / "mount"), str(ROOT)])
 
 
+@pytest.mark.full
 @pytest.mark.timeout(180)
 def test_worker_answers_the_guides_command_and_survives_being_killed(
     vhost_broker: Broker, mounted: str, tmp_path: Path

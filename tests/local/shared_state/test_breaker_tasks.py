@@ -15,11 +15,11 @@ from celery_workers.topology import REDIS_URL_VARIABLE
 from harness.broker.management import dead_letters
 from harness.broker.server import Broker
 from harness.services.redis import Redis
+from tests.local.test_workers import EACH_POOL, POOLS
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 APP = "tests.local.user_apps.guarded"
 RESET_SECONDS = 3.0
-POOLS = {"prefork": 2, "gevent": 20, "threads": 4}
 
 
 def install(pool: str, broker: Broker, directory: Path, prefix: str) -> ReleaseUnderTest:
@@ -32,7 +32,7 @@ def install(pool: str, broker: Broker, directory: Path, prefix: str) -> ReleaseU
     return ReleaseUnderTest.install(broker, directory, {**topology, "redis_key_prefix": prefix})
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", EACH_POOL)
 def test_none_is_lost_doubled_or_dead_while_it_is_open(
     pool: str, vhost_broker: Broker, redis: Redis, shared: SharedRedis, tmp_path: Path
 ) -> None:

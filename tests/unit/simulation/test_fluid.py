@@ -216,6 +216,7 @@ def cases(draw):
     return plant(io, cpu, queues=queues, publisher=publisher), load(*parts)
 
 
+@pytest.mark.full
 @given(cases(), st.sampled_from([0.5, 1.0, 5.0, 15.0]))
 @settings(max_examples=40, deadline=None)
 def test_nothing_is_lost_and_no_bound_is_broken(case, step):

@@ -95,7 +95,7 @@ def test_dead_letters_are_counted_and_stay(vhost_broker: Broker, tmp_path: Path)
     with exporting(release) as exporter:
         publisher.send_task("reports.monthly.build")  # nobody takes it
         assert eventually(lambda: letters(exporter, "expired", "side") == 1), exporter.text()
-        assert exporter.value("celery_workers_queue_ttl_seconds", queue="side") == 1
+        assert eventually(lambda: exporter.value("celery_workers_queue_ttl_seconds", queue="side") == 1)
     with release.worker("work"):
         publisher.send_task(f"{TASKS}.fail")
         publisher.send_task("nobody.has.this")
@@ -120,7 +120,7 @@ def exporting_again(release: ReleaseUnderTest) -> Iterator[Exporter]:
 def test_queues_as_the_broker_has_them(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
     with exporting(release) as exporter:
-        assert exporter.value("celery_workers_queue_limit_messages", queue="main") == 5000
+        assert eventually(lambda: exporter.value("celery_workers_queue_limit_messages", queue="main") == 5000)
         assert exporter.value("celery_workers_worker_concurrency", **{"class": "work"}) == POOLS["prefork"]
         (labels,) = exporter.series("celery_workers_queue_info", queue="main")
         assert dict(labels) == {"class": "work", "dead_letter_queue": "main.dead", "max_priority": "9"}

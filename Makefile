@@ -9,6 +9,8 @@ RUNTIME ?= local
 RELEASE ?= celery
 # Where the caller forbids bytecode, each of the hundreds of Pythons of a run would compile the checkout's own code.
 unexport PYTHONDONTWRITEBYTECODE
+# What mypy knows of a module goes by its content, so checkouts may share it.
+export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-workers/mypy
 E2E := $(BIN)/pytest -vv --timeout=900 --cluster tests/cluster
 
 .PHONY: help

@@ -6,12 +6,16 @@ A second call with an unchanged lock returns at once. Two calls at the same time
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import tempfile
+from importlib.util import source_from_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,29 +99,67 @@ def install() -> None:
     Compiled, as pip does by itself: the workers of a local run write no bytecode, no more than in their image, and
     would compile Celery at every start and every probe.
     """
-    pip: list[str | Path] = [PYTHON, "-m", "pip", "install", *PIP_QUIET, "--require-hashes", "-r"]
+    pip: list[str | Path] = [PYTHON, "-m", "pip", "install", *PIP_QUIET]
+    checkout: list[str | Path] = ["--no-deps", "--no-build-isolation", "-e", "."]
     try:
-        run([*pip, "scripts/uv.lock"], doing="installing uv")
+        run([*pip, "--require-hashes", "-r", "scripts/uv.lock"], doing="installing uv")
         uv: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--quiet", "--python", PYTHON]
-        run(
-            [*uv, "--compile-bytecode", "--require-hashes", "-r", "requirements.lock"],
-            doing="installing the lock with uv",
-        )
+        run([*uv, "--require-hashes", "-r", "requirements.lock"], doing="installing the lock with uv")
+        compile_bytecode()
+        run([*uv, *checkout], doing="installing the checkout with uv")
     except SetupError as error:
         say(f"uv did not do it ({str(error).splitlines()[0]}); using pip")
-        run([*pip, "requirements.lock"], doing="installing the lock with pip")
-    editable: list[str | Path] = [
-        PYTHON,
-        "-m",
-        "pip",
-        "install",
-        *PIP_QUIET,
-        "--no-deps",
-        "--no-build-isolation",
-        "-e",
-        ".",
-    ]
-    run(editable, doing="installing the checkout")
+        run([*pip, "--require-hashes", "-r", "requirements.lock"], doing="installing the lock with pip")
+        run([*pip, *checkout], doing="installing the checkout")
+
+
+def kept_bytecode() -> Path:
+    """Return the folder for the bytecode of this lock under this Python: each checkout's virtualenv needs the same."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    lock = hashlib.sha256(sys.version.encode() + (ROOT / "requirements.lock").read_bytes())
+    return caches / "celery-workers" / "bytecode" / lock.hexdigest()[:16]
+
+
+def link_bytecode(source: Path, target: Path, *, of: Path) -> bool:
+    """Link all bytecode to the same places under the target; tell whether Python will take all of it for code `of`."""
+    current = True
+    for file in source.rglob("*.pyc"):
+        name = file.relative_to(source)
+        code = of / source_from_cache(str(name))
+        current = current and code.exists() and file.read_bytes()[8:16] == stamp_of(code)
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            place.hardlink_to(file)
+        except FileExistsError:
+            continue
+        except OSError:
+            shutil.copy2(file, place)
+    return current
+
+
+def stamp_of(code: Path) -> bytes:
+    """Return what bytecode says of its source: time and size (PEP 552)."""
+    found = code.stat()
+    return struct.pack("<II", int(found.st_mtime) & 0xFFFFFFFF, found.st_size & 0xFFFFFFFF)
+
+
+def compile_bytecode() -> None:
+    """Compile what is installed, unless an earlier virtualenv of this lock left its bytecode."""
+    where = [PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = Path(subprocess.check_output(where, text=True).strip())
+    kept = kept_bytecode()
+    if kept.exists() and link_bytecode(kept, packages, of=packages):
+        return
+    command: list[str | Path] = [PYTHON, "-m", "compileall", "-q", "-j", "0", packages]
+    # Some packages carry files that are no Python (templates): compileall says so and ends with 1.
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=INSTALL_TIMEOUT_SECONDS)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as made:
+        link_bytecode(packages, Path(made) / "new", of=packages)
+        shutil.rmtree(kept, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another checkout was faster
+            (Path(made) / "new").rename(kept)
 
 
 def main() -> int:

@@ -64,7 +64,13 @@ def test_the_autoscaler_keda_makes_of_the_longest_release_fits() -> None:
             assert ("name" in config) == (release == LONGEST_RELEASE)
 
 
-@pytest.mark.parametrize("name", refresh.files())
+FILES = [
+    name if name == "prod" or name.startswith("feature-") else pytest.param(name, marks=pytest.mark.full)
+    for name in refresh.files()
+]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_two_releases_of_a_namespace_share_no_object(name: str) -> None:
     values = refresh.files()[name]
     one, other = (render(values, release=release, namespace="exams") for release in ("celery", "celery-two"))

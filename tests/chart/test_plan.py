@@ -181,6 +181,7 @@ def test_validate_foretells_a_scenario(tmp_path: Path, reports: Path) -> None:
     assert "binds: " in problem["message"]
 
 
+@pytest.mark.full
 def test_validate_checks_a_rate() -> None:
     assert harness("validate", "--env", "prod", "--rate", "io=100").returncode == 0
     bad = harness("validate", "--env", "prod", "--rate", "io=600")

@@ -38,6 +38,7 @@ def done(database: Path) -> set[str]:
         return {row[0] for row in connection.execute("select task_id from task_effects")} if tables else set()
 
 
+@pytest.mark.full
 def test_the_rendered_workers_start_work_and_stop(vhost_broker: Broker, tmp_path: Path) -> None:
     broker_secret = {"amqpUrl": vhost_broker.amqp_url, "managementUrl": vhost_broker.management_url}
     database = tmp_path / "examx.sqlite3"

@@ -112,7 +112,7 @@ def test_queue_rests_and_goes_on(pool: str, vhost_broker: Broker, orders: Orders
         assert eventually(lambda: bool(release.effects(report)))
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])  # threads run prefork's loop
+@pytest.mark.parametrize("pool", [pytest.param("prefork", marks=pytest.mark.full), "gevent"])
 def test_rate_holds_over_all_workers(
     pool: str, vhost_broker: Broker, rates: Rates, redis_prefix: str, tmp_path: Path
 ) -> None:
@@ -141,7 +141,7 @@ def test_rate_holds_over_all_workers(
             assert eventually(lambda: all(release.effects(one) for one in held))
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+@pytest.mark.parametrize("pool", [pytest.param("prefork", marks=pytest.mark.full), "gevent"])
 def test_what_a_rate_holds_back_is_bounded_and_not_lost(
     pool: str, vhost_broker: Broker, rates: Rates, redis_prefix: str, tmp_path: Path
 ) -> None:

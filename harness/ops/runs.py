@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ class Run:
     management_url: str
     redis_url: str | None
     topology: Mapping[str, Any] = field(repr=False)
+    # What Prometheus reads of it: job, url, labels.
+    targets: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    # What its rules are made of, as its own manifests were: values files in order, and single values over them.
+    values: Sequence[str] = ()
+    set_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -62,6 +67,9 @@ def announced(
     management_url: str,
     redis_url: str | None,
     topology: Mapping[str, Any],
+    targets: Sequence[Mapping[str, Any]] = (),
+    values: Sequence[Path] = (),
+    set_values: Mapping[str, Any] | None = None,
 ) -> Iterator[Run]:
     """Let commands find a run of this process for the block's time."""
     run = Run(
@@ -74,6 +82,9 @@ def announced(
         management_url=management_url,
         redis_url=redis_url,
         topology=topology,
+        targets=targets,
+        values=[str(path.absolute()) for path in values],
+        set_values=set_values or {},
     )
     home().mkdir(parents=True, exist_ok=True)
     path = file_of(name)

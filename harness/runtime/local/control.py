@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.runtime.base import ScaleEvent
-from harness.runtime.local import journal, metrics
+from harness.runtime.local import journal, metrics, network
 from harness.runtime.local.deployment import DeploymentController
 from harness.runtime.local.scaling import Autoscaler, QueueSource, Sight, look
 
@@ -39,6 +39,7 @@ class ControlLoop:
         self.next_sync_at = now
         # Half a period off the syncs: a cluster's two clocks are independent, so a figure is that old on average.
         self._next_metrics_at = now + metrics_seconds / 2
+        self._network = network.NetworkMeter()
         self._next_poll_at = {each.deployment: now for each in autoscalers if each.keda is not None}
 
     def tick(self, now: float) -> None:
@@ -67,8 +68,11 @@ class ControlLoop:
         pods = [pod for deployment in self._deployments.values() for pod in deployment.pods]
         consumed = metrics.sessions(pid for pod in pods for pid in pod.pids())
         fresh_seconds = metrics.FRESH_SECONDS * self._metrics_seconds / metrics.RESOLUTION_SECONDS
+        owners = network.owners_of({session: used.pids for session, used in consumed.items()})
+        moved = self._network.add(network.tcp_sockets(), owners)
+        self._network.forget(consumed)
         for pod in pods:
-            pod.measure(consumed, now, fresh_seconds=fresh_seconds)
+            pod.measure(consumed, moved, now, fresh_seconds=fresh_seconds)
 
     def _sync(self, now: float) -> None:
         sight = self._look() if any(each.triggers for each in self._autoscalers) else Sight({})

@@ -132,6 +132,7 @@ def test_the_first_call_is_told_of_and_not_judged(shop: Path) -> None:
     assert one["verdict"] == "ok"
 
 
+@pytest.mark.full
 def test_a_task_that_never_gives_the_loop_back_hangs_and_the_rest_is_checked(shop: Path) -> None:
     calls = [{"task": "spins"}, {"task": "fails"}, {"task": "waits", "args": [0.01]}]
     done = check("shop", calls, shop, "--call-seconds", "1")

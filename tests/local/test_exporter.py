@@ -16,10 +16,9 @@ from benchmarks.exporting import Exporter, run_exporter
 from celery_workers.breaker import CircuitBreaker, set_override
 from celery_workers.shared import SharedRedis
 from harness.broker.management import Management, dead_letters
-from harness.broker.server import Broker
+from harness.broker.server import Broker, own_node
 from harness.services.redis import Redis
-from tests.local.keeper import ALONE
-from tests.local.test_workers import POOLS, make_topology
+from tests.local.test_workers import EACH_POOL, POOLS, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -43,7 +42,7 @@ def ended(exporter: Exporter, outcome: str, task: str, queue: str = "main") -> f
     )
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", EACH_POOL)
 def test_tasks_of_each_pool(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     publisher = release.publisher()
@@ -219,13 +218,17 @@ def test_publishers_that_send_events_make_latency_exact(vhost_broker: Broker, tm
         assert 1.0 <= latency < 3.0  # the delay that was asked for is none of it
 
 
-@ALONE
-def test_a_broker_that_restarts(own_broker: Broker, tmp_path: Path) -> None:
+@pytest.mark.full
+def test_a_broker_that_restarts(tmp_path: Path) -> None:
     """While it is away nothing is said of workers; counts go on afterwards."""
-    control = own_broker.control
-    if control is None:
-        pytest.skip("the broker is not ours to stop")
-    release = ReleaseUnderTest.install(own_broker, tmp_path, make_topology("threads"))
+    with own_node(tmp_path / "broker") as broker:
+        look_at_a_restart(broker, tmp_path)
+
+
+def look_at_a_restart(broker: Broker, directory: Path) -> None:
+    control = broker.control
+    assert control is not None
+    release = ReleaseUnderTest.install(broker, directory, make_topology("threads"))
     with exporting(release) as exporter, release.worker("work"):
         release.publisher().send_task(f"{TASKS}.send_mail")
         assert eventually(lambda: ended(exporter, "succeeded", "send_mail") == 1)

@@ -121,12 +121,14 @@ def kept_bytecode() -> Path:
 
 
 def link_bytecode(source: Path, target: Path, *, of: Path) -> bool:
-    """Link all bytecode to the same places under the target; tell whether Python will take all of it for code `of`."""
+    """Link the bytecode that fits the code `of` to the same places under the target; tell whether all of it does."""
     current = True
-    for file in source.rglob("*.pyc"):
+    for file in source.rglob(f"*.{sys.implementation.cache_tag}.pyc"):  # what pytest rewrote has other names
         name = file.relative_to(source)
         code = of / source_from_cache(str(name))
-        current = current and code.exists() and file.read_bytes()[8:16] == stamp_of(code)
+        if not code.exists() or file.read_bytes()[8:16] != stamp_of(code):
+            current = False
+            continue
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -130,6 +130,13 @@ def test_queues_as_the_broker_has_them(vhost_broker: Broker, tmp_path: Path) -> 
         assert eventually(
             lambda: exporter.value("celery_workers_queue_messages_total", queue="main", event="published") == 1
         )
+
+
+@pytest.mark.full
+def test_a_policy_that_changes_or_goes_shows(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
+    with exporting(release) as exporter:
+        assert eventually(lambda: exporter.value("celery_workers_queue_policy_missing") == 0)
         with Management(vhost_broker.management_url) as api:
             (name,) = (one for one, policy in api.policies().items() if policy["pattern"] == "^main$")
             definition = api.policies()[name]["definition"]
@@ -170,6 +177,7 @@ def test_without_the_management_api_nothing_is_made_up(vhost_broker: Broker, tmp
         assert exporter.value("celery_workers_queue_paused") is None
 
 
+@pytest.mark.full  # worker_files/test_tally.py has it with a clock of its own
 def test_a_worker_that_is_killed_leaves_no_series(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
     with exporting(release) as exporter:
@@ -216,6 +224,21 @@ def test_publishers_that_send_events_make_latency_exact(vhost_broker: Broker, tm
         latency = exporter.value("celery_workers_task_latency_seconds_sum")
         assert latency is not None
         assert 1.0 <= latency < 3.0  # the delay that was asked for is none of it
+
+
+def test_a_connection_that_is_cut(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
+    with exporting(release) as exporter, Management(vhost_broker.management_url) as api:
+        assert eventually(lambda: len(api.connections()) == 2)  # one for events, one for dead letters
+        for name in api.connections():
+            api.close_connection(name)
+        assert eventually(lambda: exporter.log.read_text().count("ConnectionForced") == 2), exporter.log.read_text()
+        with release.worker("work"):
+            release.publisher().send_task(f"{TASKS}.send_mail")
+            release.publisher().send_task(f"{TASKS}.fail")
+            assert eventually(lambda: ended(exporter, "succeeded", "send_mail") == 1)
+            assert eventually(lambda: letters(exporter, "failed") == 1)
+        assert exporter.value("celery_workers_exporter_up") == 1
 
 
 @pytest.mark.full

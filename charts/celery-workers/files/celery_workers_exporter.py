@@ -72,7 +72,7 @@ class Topology:
 
 
 class Watch(threading.Thread):
-    """Looks at queues, breakers, orders and the topology again and again."""
+    """Looks at queues, breakers and the topology again and again, and at orders when asked."""
 
     def __init__(self, topology: Topology, tally: Tally, environment: Mapping[str, str]) -> None:
         """Look at what the environment names."""
@@ -85,7 +85,7 @@ class Watch(threading.Thread):
         self.queues: dict[str, QueueFacts] | None = None
         self.breakers: dict[str, bool] | None = None
         self.ops_directory = environment.get("CELERY_WORKERS_OPS_DIR")
-        self.paused = read_paused(self.ops_directory) if self.ops_directory else None
+        self.resting: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Look until the process ends."""
@@ -100,9 +100,15 @@ class Watch(threading.Thread):
         if self.queue_looks is not None:
             self.queues = self.queue_looks.look(self.topology.document)
         self.breakers = open_breakers(self.shared)
-        paused = read_paused(self.ops_directory) if self.ops_directory else None
+
+    def paused(self) -> frozenset[str] | None:
+        """Return the queues that rest by order; None where nobody could order it."""
+        if not self.ops_directory:
+            return None
+        paused = read_paused(self.ops_directory)
         if paused is not None:  # what cannot be read leaves things as they are, as at the workers
-            self.paused = paused
+            self.resting = paused
+        return self.resting
 
 
 def parse_buckets(text: str | None) -> tuple[float, ...]:

@@ -40,7 +40,7 @@ class Gauges:
         slots = {(name,): float(one["concurrency"]) for name, one in classes.items()}
         yield gauge("celery_workers_worker_concurrency", "Most tasks one worker has in hand.", ("class",), slots)
         yield from queue_gauges(self.watch.topology.document, self.watch.queues, time.time())
-        paused = self.watch.paused
+        paused = self.watch.paused()
         if paused is not None:
             queues = self.watch.topology.document["queues"]
             rests = {(queue["class"], name): float(name in paused) for name, queue in queues.items()}

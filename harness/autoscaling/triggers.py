@@ -25,6 +25,7 @@ QUEUE_LENGTH: Mode = "QueueLength"
 MODES = (QUEUE_LENGTH, "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime")
 DEFAULT_QUEUE_LENGTH_MESSAGES = 20.0
 KINDS = ("rabbitmq", "cpu", "memory", "cron")
+_RESOURCES = ("cpu", "memory")
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
@@ -60,7 +61,7 @@ class TriggerMetric:
     @property
     def external(self) -> bool:
         """Whether KEDA serves this metric; cpu and memory come from the cluster's resource metrics."""
-        return self.kind not in ("cpu", "memory")
+        return self.kind not in _RESOURCES
 
 
 def read_trigger(entry: Any, index: int) -> TriggerMetric:
@@ -71,11 +72,23 @@ def read_trigger(entry: Any, index: int) -> TriggerMetric:
     metadata = _metadata(trigger.get("metadata"), f"{path}.metadata")
     if kind == "rabbitmq":
         return _rabbitmq(trigger, metadata, index, path)
-    if trigger.get("useCachedMetrics"):
-        raise ValueError(f"{path}.useCachedMetrics is not for {kind} triggers")
     if kind == "cron":
         return _cron(trigger, metadata, index, path)
     return _resource(trigger, metadata, index, path)
+
+
+def check_admission(entry: Any, index: int) -> None:
+    """Apply what the API server and KEDA's webhook ask of a trigger. Raises ValueError naming the key."""
+    path = f"spec.triggers[{index}]"
+    trigger = mapping(entry, path)
+    _metadata(trigger.get("metadata"), f"{path}.metadata")
+    if trigger.get("useCachedMetrics") and trigger.get("type") in (*_RESOURCES, "cron"):
+        raise ValueError(f"{path}.useCachedMetrics is not for {trigger['type']} triggers")
+
+
+def is_external(entry: Mapping[str, Any]) -> bool:
+    """Tell by its type whether KEDA serves a trigger's metric."""
+    return entry.get("type") not in _RESOURCES
 
 
 def _metadata(value: Any, path: str) -> dict[str, str]:

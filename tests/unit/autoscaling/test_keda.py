@@ -199,6 +199,24 @@ def test_refuses_objects(triggers, spec, message):
         ScaledObject.from_manifest(manifest(*triggers, **spec))
 
 
+def test_a_paused_object_is_taken_with_mistakes_that_only_its_scalers_would_meet():
+    paused = {"autoscaling.keda.sh/paused": "true"}
+    made = ScaledObject.from_manifest(manifest(rabbitmq(mode="Depth"), cron(), annotations=paused))
+    assert [trigger.kind for trigger in made.triggers] == ["cron"]
+    assert ScaledObject.from_manifest(manifest(rabbitmq(mode="Depth"), annotations=paused)).paused
+    for triggers, message in (
+        ([{**cron(), "useCachedMetrics": True}], "useCachedMetrics is not for cron triggers"),
+        ([{**rabbitmq(), "name": "a"}, {**cron(), "name": "a"}], "two have the same name"),
+        ([{"type": "rabbitmq", "metadata": {"value": 200}}], "value is 200, must be a text"),
+        ([resource_trigger()], "minReplicaCount 0 needs a trigger besides cpu and memory"),
+        ([], "triggers is empty"),
+    ):
+        document = manifest(annotations=paused)
+        document["spec"]["triggers"] = triggers
+        with pytest.raises(ValueError, match=message):
+            ScaledObject.from_manifest(document)
+
+
 def test_refuses_an_object_without_triggers():
     document = manifest()
     document["spec"]["triggers"] = []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,8 @@ SPIKE = {
         },
     },
 }
-WORK_SECONDS = 2.0
+WORK_SECONDS = 3.0
+COMMAND_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -138,6 +142,18 @@ def value(client: Client, expression: str) -> float | None:
     return found[0].value if found else None
 
 
+def watched(space: Space, url: str) -> dict[str, Any]:
+    """Return what `harness watch` shows of the release at this moment."""
+    command = [sys.executable, "-m", "harness", "watch", "--runtime", "cluster", "--release", RELEASE, "-n", space.name]
+    command += ["--prometheus", url, "--looks", "1", "--json"]
+    environment = {**os.environ, "KUBECONFIG": str(space.kubectl.kubeconfig)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("operator_kinds")
@@ -152,6 +168,9 @@ def test_an_alert_fires_in_a_spike_and_clears(space: Space, tmp_path: Path, reco
         with space.latencies(smtp=WORK_SECONDS):
             ids = space.publish({TASK: TASKS})
             eventually(lambda: states(client) == ["firing"], seconds=60, what=f"{ALERT} that fires")
+            look = watched(space, client.url)
+            assert [one["name"] for one in look["alerts"]] == [ALERT]
+            assert {one["name"]: one["limit_messages"] for one in look["queues"]}["io"] == LIMIT
             assert value(client, f'celery_workers_queue_limit_messages{{namespace="{space.name}"}}') == LIMIT
             eventually(lambda: states(client) == [], seconds=120, what=f"the end of {ALERT}")
             space.require_done(ids, seconds=120, what="the spike's tasks")

@@ -6,6 +6,7 @@ Source: pkg/scalers/{rabbitmq,cpu_memory,cron}_scaler.go, pkg/scalers/scalerscon
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -26,6 +27,8 @@ MODES = (QUEUE_LENGTH, "MessageRate", "DeliverGetRate", "PublishedToDeliveredRat
 DEFAULT_QUEUE_LENGTH_MESSAGES = 20.0
 KINDS = ("rabbitmq", "cpu", "memory", "cron")
 _RESOURCES = ("cpu", "memory")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+MIN_INT32 = -(2**31)
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
@@ -221,8 +224,8 @@ def _number(metadata: Mapping[str, str], key: str, where: str) -> float:
 
 
 def _whole(value: str, path: str) -> int:
-    digits = value.removeprefix("+")
-    return integer(int(digits) if digits.isascii() and digits.isdigit() else value, path, low=1)
+    """Read a percentage; any whole number will do for KEDA, the API server refuses the autoscaler of one below 1."""
+    return integer(int(value) if _WHOLE.fullmatch(value) else value, path, low=MIN_INT32)
 
 
 def _flag(metadata: Mapping[str, str], key: str, where: str) -> bool:

@@ -196,6 +196,7 @@ def main(job_file: str, events_file: str) -> int:
         return 0  # the reader of the events says which
 
     watch = Watch(threshold_seconds=job["threshold_seconds"], events=events)
+    gevent.sleep(0)  # the monitoring thread ends by itself if it looks at a hub that has not begun to run
     gevent.config.monitor_thread = True
     gevent.config.max_blocking_time = watch.threshold_seconds / LOOKS_A_BLOCK
     gevent.config.print_blocking_reports = False

@@ -11,17 +11,19 @@ import pytest
 
 from harness.chart import yaml_strict
 from harness.chart.values import ROOT
+from tests.commands import harness
 
 LIMIT_SECONDS = 60
 
 
-def harness(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def shell(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run it as a user does, in a process of its own."""
     command = [sys.executable, "-c", "from harness.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=cwd)
 
 
 def test_render_prints_yaml_that_reads_back_as_the_json() -> None:
-    text = harness("render", "--env", "prod,keda", "--release", "exam", "-n", "school")
+    text = shell("render", "--env", "prod,keda", "--release", "exam", "-n", "school")
     data = harness("render", "--env", "prod,keda", "--release", "exam", "-n", "school", "--json")
     assert (text.returncode, data.returncode, text.stderr) == (0, 0, "")
     document = json.loads(data.stdout)
@@ -89,7 +91,7 @@ def test_bad_arguments_are_one_message_and_exit_2(command: str, arguments: list[
 def test_render_refuses_bad_values_with_exit_2(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("app: a\napp: b\n")
-    done = harness("render", "-f", path)
+    done = shell("render", "-f", path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {path}:2: key 'app' is given twice, first on line 1")
     missing = harness("render", "-f", tmp_path / "nowhere.yaml")
@@ -98,7 +100,7 @@ def test_render_refuses_bad_values_with_exit_2(tmp_path: Path) -> None:
 
 def test_relative_files_are_the_users_own_directory(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("workers: {io: {concurrency: 77}}\n")
-    done = harness("render", "--env", "dev", "-f", "mine.yaml", cwd=tmp_path)
+    done = shell("render", "--env", "dev", "-f", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 0
     assert "--concurrency=77" in done.stdout
 

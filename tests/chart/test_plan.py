@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import pytest
 
 from harness.chart.values import ROOT
-from harness.cli import main
 from harness.planning.figures import assumed
+from tests.commands import harness
 
 SCENARIO = """\
 name: small
@@ -37,7 +38,7 @@ objectives:
 
 
 pytestmark = pytest.mark.timeout(400)
-LIMIT_SECONDS = 300  # the first one here compiles the simulator
+LIMIT_SECONDS = 300  # the first one compiles the simulator
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ def reports(tmp_path: Path) -> Path:
     return tmp_path / "reports"
 
 
-def harness(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def shell(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run it as a user does, in a process of its own."""
     command = [sys.executable, "-c", "from harness.cli import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=ROOT)
 
@@ -58,9 +60,11 @@ def small(directory: Path, *, count: int = 600, drain: float = 30) -> Path:
     return path
 
 
-def plan(*arguments: str | Path, reports: Path) -> subprocess.CompletedProcess[str]:
+def plan(
+    *arguments: str | Path, reports: Path, run: Callable[..., subprocess.CompletedProcess[str]] = harness
+) -> subprocess.CompletedProcess[str]:
     given = () if "--calibration" in arguments else ("--calibration", reports.parent / "figures.json")
-    return harness("plan", "--reports", reports, *given, *arguments)
+    return run("plan", "--reports", reports, *given, *arguments)
 
 
 def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -69,7 +73,7 @@ def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_a_plan_says_whether_all_is_met_and_leaves_a_page(tmp_path: Path, reports: Path) -> None:
-    done = plan(small(tmp_path), reports=reports)
+    done = plan(small(tmp_path), reports=reports, run=shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("WOULD PASS  small on local, prod + keda: foretold, not run")
     assert "assumed" in done.stdout
@@ -151,18 +155,11 @@ def test_a_calibration_is_used_and_named(tmp_path: Path, reports: Path) -> None:
         (["ai-questions", "--task", "x", "--service-seconds", "2"], "--arrivals"),
     ],
 )
-def test_bad_input_is_one_message(
-    arguments: list[str], said: str, reports: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In this process; what a shell gets of a refusal, the test of a day's arrivals shows."""
-    monkeypatch.chdir(ROOT)
-    given = [] if "--calibration" in arguments else ["--calibration", str(reports.parent / "figures.json")]
-    with pytest.raises(SystemExit) as ended:
-        main(["plan", "--reports", str(reports), *given, *arguments])
-    assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert said in told
-    assert "Traceback" not in told
+def test_bad_input_is_one_message(arguments: list[str], said: str, reports: Path) -> None:
+    done = plan(*arguments, reports=reports)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
     assert not reports.exists()
 
 

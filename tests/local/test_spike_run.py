@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from harness import processes
+from tests.commands import harness
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_TIMEOUT_SECONDS = 150
@@ -171,15 +172,16 @@ def test_a_killed_harness_takes_its_processes_with_it(
     assert not alive
 
 
-def refused(*arguments: str | Path, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        command(*arguments),
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+def shell(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return harness("spike", *arguments)
+
+
+def refused(*arguments: str | Path, run: Callable[..., subprocess.CompletedProcess[str]] = here) -> str:
+    done = run(*arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error: ") == 1
@@ -194,9 +196,9 @@ def test_an_unknown_environment_is_refused(tmp_path: Path) -> None:
     assert "prod" in refused("email-campaign", "--env", "prdo", "--reports", tmp_path)
 
 
-def test_a_broker_that_is_not_there_is_refused(scenario: Path, tmp_path: Path) -> None:
-    url = f"amqp://user:secret-word@127.0.0.1:{processes.free_port()}//"
-    message = refused(scenario, "--reports", tmp_path, environment={"BROKER_URL": url})
+def test_a_broker_that_is_not_there_is_refused(scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKER_URL", f"amqp://user:secret-word@127.0.0.1:{processes.free_port()}//")
+    message = refused(scenario, "--reports", tmp_path, run=shell)
     assert "BROKER_URL" in message
     assert "secret-word" not in message
     assert list(tmp_path.iterdir()) == [scenario]
@@ -206,9 +208,11 @@ def test_a_folder_that_cannot_be_written_is_refused(scenario: Path) -> None:
     assert "--reports" in refused(scenario, "--reports", scenario)
 
 
-def test_a_port_for_a_broker_that_is_given_is_refused(scenario: Path, tmp_path: Path) -> None:
-    given = {"BROKER_URL": "amqp://guest:guest@127.0.0.1//"}
-    assert "unset one" in refused(scenario, "--broker-port", "5672", "--reports", tmp_path, environment=given)
+def test_a_port_for_a_broker_that_is_given_is_refused(
+    scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_URL", "amqp://guest:guest@127.0.0.1//")
+    assert "unset one" in refused(scenario, "--broker-port", "5672", "--reports", tmp_path)
 
 
 def test_a_port_that_is_taken_is_refused(scenario: Path, tmp_path: Path, taken_port: int) -> None:
@@ -229,8 +233,7 @@ def test_a_scenario_that_does_not_fit_the_machine_is_refused(scenario: Path, tmp
 
 
 def test_the_scenarios_are_listed() -> None:
-    done = subprocess.run(command("--list"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = here("--list")
     assert done.returncode == 0
     assert "email-campaign" in done.stdout
-    as_json = subprocess.run(command("--list", "--json"), cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert "email-campaign" in json.loads(as_json.stdout)
+    assert "email-campaign" in json.loads(here("--list", "--json").stdout)

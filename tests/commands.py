@@ -1,0 +1,29 @@
+"""The `harness` command in the tests' own process: one of its own spends a second or two of CPU on imports."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import signal
+import subprocess
+from pathlib import Path
+
+from harness.chart.values import ROOT
+from harness.cli import main
+from harness.cli.endings import ENDINGS
+
+
+def harness(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; an exception that a shell would show as a traceback is raised here."""
+    words = [str(argument) for argument in arguments]
+    out, err = io.StringIO(), io.StringIO()
+    handlers = {ending: signal.getsignal(ending) for ending in ENDINGS}
+    try:
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main(words)
+    except SystemExit as ended:
+        return subprocess.CompletedProcess(words, int(ended.code or 0), out.getvalue(), err.getvalue())
+    finally:
+        for ending, handler in handlers.items():
+            signal.signal(ending, handler)
+    raise AssertionError("the command must end by an exit code")

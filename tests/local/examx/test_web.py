@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -151,16 +152,28 @@ def test_a_broker_that_is_away(closed_port: int, tmp_path: Path) -> None:
     assert "geheim" not in (tmp_path / "front.log").read_text()
 
 
+# One process for all: to import the application is most of what one does.
+STARTS = """
+import json, sys
+from examx.web.__main__ import main
+for options in json.loads(sys.argv[1]):
+    print(main(options), flush=True)
+"""
+
+
 def test_input_that_cannot_be_is_one_message_and_code_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        wrong = (["--rate-limit", "10/d"], ["--port", str(taken.getsockname()[1])], ["--port", "70000"])
-        children = [
-            subprocess.Popen(
-                [sys.executable, "-m", "examx.web", *options], env=environment(), stderr=subprocess.PIPE, text=True
-            )
-            for options in wrong
-        ]
-        for child in children:
-            _, message = child.communicate(timeout=90)
-            assert (child.returncode, message.count("\n")) == (2, 1), message
-            assert message.startswith("examx.web: ")
+        wrong = (["--port", str(taken.getsockname()[1])], ["--port", "70000"])
+        several = subprocess.run(
+            [sys.executable, "-c", STARTS, json.dumps(wrong)],
+            env=environment(), capture_output=True, text=True, timeout=90,
+        )  # fmt: skip
+        one = subprocess.run(
+            [sys.executable, "-m", "examx.web", "--rate-limit", "10/d"],
+            env=environment(), capture_output=True, text=True, timeout=90,
+        )  # fmt: skip
+    assert several.stdout.split() == ["2", "2"], several.stderr
+    assert one.returncode == 2
+    messages = several.stderr.splitlines() + one.stderr.splitlines()
+    assert len(messages) == 3, messages
+    assert all(message.startswith("examx.web: ") for message in messages)

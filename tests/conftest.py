@@ -26,7 +26,16 @@ LONG = (
 # by its own effect; everywhere else new ones are tried.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+settings.load_profile(PROFILE := "ci" if os.environ.get("CI") else "default")
+WITHOUT_LONG = "not full"  # the tests that `make test` asks for
+QUICK_EXAMPLES = 40  # of a property there; elsewhere Hypothesis' own 100
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of each property where long tests are left out."""
+    if config.option.markexpr == WITHOUT_LONG:
+        settings.register_profile("quick", settings.get_profile(PROFILE), max_examples=QUICK_EXAMPLES)
+        settings.load_profile("quick")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -86,7 +86,7 @@ maps = st.dictionaries(names, trees, max_size=4)
 
 
 @pytest.mark.timeout(120)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(defaults=maps, first=maps, second=maps)
 def test_files_merge_as_helm_merges_them(
     helm: Path, echo_chart: Path, defaults: dict[str, Any], first: dict[str, Any], second: dict[str, Any]

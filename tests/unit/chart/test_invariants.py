@@ -477,7 +477,7 @@ PLACES = [path for path in paths(releases.release()) if path]
 junk = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([None])
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), junk), min_size=1, max_size=4))
 def test_malformed_objects_never_raise(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     manifests: Any = releases.release()
@@ -491,7 +491,7 @@ def test_malformed_objects_never_raise(changes: list[tuple[tuple[Any, ...], Any]
 TOPOLOGY_PLACES = [path for path in paths(releases.topology()) if path]
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(st.lists(st.tuples(st.sampled_from(TOPOLOGY_PLACES), junk), min_size=1, max_size=4))
 def test_a_malformed_topology_never_raises(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     manifests = releases.release()

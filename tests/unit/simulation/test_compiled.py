@@ -15,14 +15,14 @@ from tests.unit.simulation.test_invariants import same
 pytestmark = [pytest.mark.xdist_group("compiled-simulation"), pytest.mark.timeout(600)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(plants_and_loads(), st.integers(0, 2**32 - 1))
 def test_the_compiled_flow_is_equal_to_the_bit(case: tuple[Plant, Load], seed: int) -> None:
     what, offered = case
     same(*(run(what, offered, seed=seed, limit_seconds=200, compiled=compiled) for compiled in (False, True)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(plain_plants_and_loads(), st.integers(0, 2**32 - 1))
 def test_so_is_the_short_way(case: tuple[Plant, Load], seed: int) -> None:
     what, offered = case

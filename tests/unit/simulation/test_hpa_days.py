@@ -97,7 +97,6 @@ def test_each_decision_is_that_of_the_core(spec: HpaSpec, demand: list[int], boo
 
 @pytest.mark.xdist_group("compiled-simulation")
 @pytest.mark.timeout(600)
-@settings(max_examples=100)
 @given(specs(), DEMANDS, BOOTS, st.booleans())
 def test_the_compiled_decisions_are_the_same(spec: HpaSpec, demand: list[int], boot: float, by_pod: bool) -> None:
     plain, compiled = (by_the_arrays(spec, demand, boot, by_pod=by_pod, compiled=on) for on in (False, True))

@@ -13,7 +13,7 @@ from harness.simulation import DONE, DROPPED, EXPIRED, FAILED, OPEN, REFUSED, Fi
 from tests.unit.simulation.plants import keda_scaler, load, plant, publisher, run, task, worker_class
 from tests.unit.simulation.strategies import DUES, SERVICES, plain_plants_and_loads, plants_and_loads
 
-EXAMPLES = settings(max_examples=25)
+EXAMPLES = settings(max_examples=settings.default.max_examples // 4)
 LIMIT_SECONDS = 200.0
 
 
@@ -114,7 +114,6 @@ def test_replicas_stay_between_their_bounds_and_jump_only_at_syncs(dues: list[fl
     assert trace.desired["w"][-1] == 1  # the backlog is long gone
 
 
-@settings(max_examples=100)
 @given(plain_plants_and_loads(), st.integers(0, 2**32 - 1), st.sampled_from([3.0, 17.5, 31.7, 1000.0]), st.booleans())
 def test_the_short_way_gives_the_trace_of_the_long_one(
     case: tuple[Plant, Load], seed: int, limit: float, on: bool

@@ -30,6 +30,9 @@ settings.load_profile(PROFILE := "ci" if os.environ.get("CI") else "default")
 WITHOUT_LONG = "not full"  # the tests that `make test` asks for
 QUICK_EXAMPLES = 40  # of a property there; elsewhere Hypothesis' own 100
 
+# Go's collector runs some twenty times in the third of a second that a helm lives: a quarter of its CPU time.
+os.environ.setdefault("GOGC", "800")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Try fewer examples of each property where long tests are left out."""

@@ -55,6 +55,7 @@ def test_two_nodes_at_once_and_nothing_left(tmp_path: Path, monkeypatch: pytest.
     assert eventually(lambda: not any(one.is_running() and one.status() != "zombie" for one in started))
 
 
+@pytest.mark.full  # starts a node of its own; test_keeper.py has the same of a PostgreSQL
 def test_node_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, time\nfrom harness.broker.server import acquire\n"

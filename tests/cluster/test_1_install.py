@@ -26,7 +26,7 @@ def test_development_alone_comes_up_without_a_warning_under_restricted_pod_secur
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("major", [3, 4])
+@pytest.mark.parametrize("major", [pytest.param(3, marks=pytest.mark.full), 4])  # the goldens hold for both
 def test_the_api_server_accepts_every_environment(space: Space, major: int) -> None:
     for environments in ENVIRONMENTS:
         manifests = render(environment_files(environments), namespace=space.name, helm=tools.find_helm(major))

@@ -24,6 +24,19 @@ PERIOD_SECONDS, SYNC_SECONDS = 60, 15
 pytestmark = pytest.mark.xdist_group("spike")
 
 
+@pytest.mark.timeout(120)
+def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(place: Place, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.yaml"
+    huge.write_text("workers: {io: {resources: {requests: {cpu: 3000}, limits: {cpu: 4000}}}}\n")  # cores
+    before = _namespaces(place)
+    done = _run("email-campaign", runtime=_runtime(place), reports=tmp_path / "reports", values=[huge])
+    assert done.returncode == 2, done.stderr
+    assert "at maximum replicas" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert _namespaces(place) == before
+    assert list((tmp_path / "reports").glob("*")) == []
+
+
 @pytest.mark.alone
 @pytest.mark.timeout(RUN_SECONDS + 60)
 def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path, record_property: Note) -> None:
@@ -42,19 +55,6 @@ def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path, rec
     assert "values/kind.yaml" in result["setup"]["values_files"]
     assert (tmp_path / "latest" / "report.html").stat().st_size > 100_000
     assert _namespaces(place) == before
-
-
-@pytest.mark.timeout(120)
-def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(place: Place, tmp_path: Path) -> None:
-    huge = tmp_path / "huge.yaml"
-    huge.write_text("workers: {io: {resources: {requests: {cpu: 3000}, limits: {cpu: 4000}}}}\n")  # cores
-    before = _namespaces(place)
-    done = _run("email-campaign", runtime=_runtime(place), reports=tmp_path / "reports", values=[huge])
-    assert done.returncode == 2, done.stderr
-    assert "at maximum replicas" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert _namespaces(place) == before
-    assert list((tmp_path / "reports").glob("*")) == []
 
 
 def _runtime(place: Place) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from harness.monitoring.configuration import Target
 from harness.ops import local_api, runs
 from harness.runtime.base import Release, ScaleState
 from harness.runtime.local import LocalRuntime
+from tests import commands
 from tests.local import runtime_manifests
 from tests.local.monitoring.exposition import exposed
 
@@ -52,20 +54,35 @@ TOPOLOGY = {
 }
 
 
+def said(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """Return what a command printed that had to end with this code, with what it complained of where it failed."""
+    assert done.returncode == code, f"{done.args}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr if code else done.stdout
+
+
 @dataclass
 class LocalRun:
-    """A release on the local runtime, and the command in a process of its own."""
+    """A release on the local runtime, and the commands that a person types meanwhile."""
 
     runtime: LocalRuntime
     environment: dict[str, str]
     ahead_seconds: float = field(default=0.0, init=False)  # how far the clock by which the run ends overrides is ahead
 
     def ops(self, *arguments: str, code: int = 0) -> str:
-        """Run `harness ops` while the runtime goes on; return what it prints (with what it says, if it fails)."""
-        return self.harness("ops", *arguments, code=code)
+        """Run `harness ops` while the runtime goes on; return what it prints (with what it says, if it fails).
+
+        In a thread: there are scores of them, and a process of its own spends most of a second on imports.
+        """
+        with ThreadPoolExecutor(1) as beside:
+            done = beside.submit(commands.captured, "ops", *arguments)
+            deadline = time.monotonic() + COMMAND_SECONDS
+            while not done.done() and time.monotonic() < deadline:
+                self.runtime.tick()
+                time.sleep(0.02)
+            return said(done.result(timeout=0), code)
 
     def harness(self, *arguments: str, code: int = 0) -> str:
-        """Run any command to its end, the run going on meanwhile, and return what it says. It must end with `code`."""
+        """Run any command as a process to its end, and return what it says. It must end with `code`."""
         command = [sys.executable, "-m", "harness", *arguments]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=self.environment) as process:
@@ -76,8 +93,7 @@ class LocalRun:
                 self.runtime.tick()
                 time.sleep(0.02)
             out, err = process.communicate()
-        assert process.returncode == code, f"{arguments}: {process.returncode}\n{out}{err}"
-        return out + err if code else out
+        return said(subprocess.CompletedProcess(command, process.returncode, out, err), code)
 
     def answer(self, *arguments: str) -> Any:
         """Run it with --json."""
@@ -154,7 +170,7 @@ def test_above_the_maximum_only_when_asked_for(run: LocalRun) -> None:
 
 
 def test_an_override_with_an_end_ends_when_its_command_is_long_gone(run: LocalRun) -> None:
-    run.ops("scale", "io", "2", "--for", "1h")
+    run.harness("ops", "scale", "io", "2", "--for", "1h")
     assert run.reaches(minimum=2)
     run.ahead_seconds = 3600
     assert run.reaches(minimum=1)

@@ -81,7 +81,7 @@ def test_failures_are_kept_while_the_broker_goes_away(vhost_broker: Broker, tmp_
     assert {letter.id for letter in dead_letters(vhost_broker.amqp_url, "main.dead")} == sent
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])  # threads run prefork's loop
+@pytest.mark.parametrize("pool", ["gevent", pytest.param("prefork", marks=pytest.mark.full)])
 def test_task_that_kills_its_worker_ends_in_the_dead_letter_queue(
     pool: str, vhost_broker: Broker, redis: Redis, redis_prefix: str, tmp_path: Path
 ) -> None:

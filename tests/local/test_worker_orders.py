@@ -16,7 +16,7 @@ from benchmarks.workers import Worker
 from harness.broker.management import Management
 from harness.broker.server import Broker
 from harness.services.redis import Redis
-from tests.local.test_workers import EACH_POOL, close_connections, make_topology
+from tests.local.test_workers import GEVENT_OR_FULL, close_connections, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -74,7 +74,7 @@ def rates(redis: Redis, redis_prefix: str) -> Iterator[Rates]:
         yield made
 
 
-@pytest.mark.parametrize("pool", EACH_POOL)
+@pytest.mark.parametrize("pool", GEVENT_OR_FULL)
 def test_queue_rests_and_goes_on(pool: str, vhost_broker: Broker, orders: Orders, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     publisher = release.publisher()

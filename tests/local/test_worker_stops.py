@@ -10,7 +10,7 @@ import pytest
 
 from harness import processes
 from harness.broker.server import Broker
-from tests.local.test_workers import EACH_POOL, make_topology
+from tests.local.test_workers import EACH_POOL, GEVENT_OR_FULL, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -61,7 +61,7 @@ def test_task_of_which_the_worker_has_heard_nothing_is_waited_for(vhost_broker: 
     assert eventually(lambda: release.depth("main") == 0)  # acknowledged, so it does not come again
 
 
-@pytest.mark.parametrize("pool", EACH_POOL)
+@pytest.mark.parametrize("pool", GEVENT_OR_FULL)
 def test_killed_worker_loses_what_was_acknowledged_before_the_work(
     pool: str, vhost_broker: Broker, tmp_path: Path
 ) -> None:

@@ -29,6 +29,8 @@ APP = "tests.local.user_apps.plain:app"
 POOLS = {"prefork": 2, "gevent": 20, "threads": 4}
 # Threads run prefork's loop, so where the pool changes little they are for `make test-full`.
 EACH_POOL = [pytest.param(pool, marks=pytest.mark.full) if pool == "threads" else pool for pool in POOLS]
+# Where what is asserted is the broker's doing, or of what all pools share, one pool is enough for `make test`.
+GEVENT_OR_FULL = [pool if pool == "gevent" else pytest.param(pool, marks=pytest.mark.full) for pool in POOLS]
 ROUTES = [
     {"task": "send_mail", "queue": "main", "priority": 8},
     {"task": "reports.*", "queue": "side", "priority": 2},
@@ -128,7 +130,7 @@ def test_task_that_kills_its_child_ends_in_the_dead_letter_queue(vhost_broker: B
         assert eventually(lambda: bool(release.effects(mail)))
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+@pytest.mark.parametrize("pool", ["gevent", pytest.param("prefork", marks=pytest.mark.full)])
 def test_killed_workers_tasks_run_elsewhere(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     publisher = release.publisher()
@@ -223,7 +225,7 @@ def test_higher_priority_runs_first(vhost_broker: Broker, tmp_path: Path) -> Non
     assert [note["priority"] for note in release.effects()] == [one for one in range(9, 0, -1) for _ in range(3)]
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])  # threads run prefork's loop
+@pytest.mark.parametrize("pool", ["gevent", pytest.param("prefork", marks=pytest.mark.full)])
 def test_countdowns_do_not_hold_up_what_is_due_now(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     """More of them than the worker has slots. On classic queues; the promise page says what quorum queues do."""
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, concurrency=2))

@@ -15,7 +15,7 @@ from celery_workers.topology import REDIS_URL_VARIABLE
 from harness.broker.management import dead_letters
 from harness.broker.server import Broker
 from harness.services.redis import Redis
-from tests.local.test_workers import EACH_POOL, POOLS
+from tests.local.test_workers import GEVENT_OR_FULL, POOLS
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 APP = "tests.local.user_apps.guarded"
@@ -32,7 +32,7 @@ def install(pool: str, broker: Broker, directory: Path, prefix: str) -> ReleaseU
     return ReleaseUnderTest.install(broker, directory, {**topology, "redis_key_prefix": prefix})
 
 
-@pytest.mark.parametrize("pool", EACH_POOL)
+@pytest.mark.parametrize("pool", GEVENT_OR_FULL)
 def test_none_is_lost_doubled_or_dead_while_it_is_open(
     pool: str, vhost_broker: Broker, redis: Redis, shared: SharedRedis, tmp_path: Path
 ) -> None:

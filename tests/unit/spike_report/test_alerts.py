@@ -12,6 +12,7 @@ from harness.spike import panels, report
 from harness.spike.result import Result
 from tests.unit.spike_report import scenes
 
+pytestmark = pytest.mark.xdist_group("report page")  # whose process has made the run
 ALERTS = (
     {"name": "QueueFilling", "severity": "warning", "about": "io", "start": 4.5, "end": 9.0},
     {"name": "QueueNearlyFull", "severity": "critical", "about": "io", "start": 6.0, "end": None},

@@ -10,6 +10,9 @@ from harness.spike import words
 from harness.spike.result import Result
 from tests.unit.spike_report import scenes
 
+# In the process that makes the same runs for the page: each takes a second or two to make.
+pytestmark = pytest.mark.xdist_group("report page")
+
 
 @pytest.fixture(scope="module")
 def campaign() -> Result:

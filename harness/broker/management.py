@@ -12,6 +12,7 @@ import httpx
 from kombu import Connection
 
 from harness.broker.stats import WORKERS_HEADER, DeadLetter, QueueDepth, QueueStats
+from harness.certificates import trusted
 from harness.errors import HarnessError
 from harness.urls import redact
 
@@ -33,6 +34,7 @@ class Management:
             auth=(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
             timeout=timeout_seconds,
             trust_env=False,  # a proxy for the outside must not get between us and the broker
+            verify=trusted(parts.scheme),
         )
 
     def __enter__(self) -> Self:

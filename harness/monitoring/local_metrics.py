@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from harness.certificates import trusted
 from harness.errors import InputError
 from harness.monitoring.configuration import Target
 from harness.monitoring.local_series import NAMESPACE, Snapshot, exposition
@@ -59,7 +60,10 @@ class LocalMetrics:
             return 503, b"no exporter runs (exporter.enabled)\n"
         try:
             answer = httpx.get(
-                f"http://127.0.0.1:{self._exporter_port}/metrics", timeout=RELAY_SECONDS, trust_env=False
+                f"http://127.0.0.1:{self._exporter_port}/metrics",
+                timeout=RELAY_SECONDS,
+                trust_env=False,
+                verify=trusted("http"),
             )
         except httpx.HTTPError as error:
             return 503, f"the exporter does not answer: {type(error).__name__}\n".encode()

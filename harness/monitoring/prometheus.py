@@ -15,6 +15,7 @@ import httpx
 import yaml
 
 from harness import packages, processes, starting
+from harness.certificates import trusted
 from harness.errors import HarnessError, InputError
 from harness.monitoring import answers, configuration
 from harness.monitoring.answers import Curve, Sample
@@ -42,7 +43,8 @@ class Client:
     def __init__(self, url: str, *, timeout_seconds: float = ANSWER_SECONDS) -> None:
         self.url = url.rstrip("/")
         # A proxy for the outside must not get between us and a server of this machine.
-        self._client = httpx.Client(base_url=self.url, timeout=timeout_seconds, trust_env=False)
+        scheme = self.url.partition(":")[0].lower()
+        self._client = httpx.Client(base_url=self.url, timeout=timeout_seconds, trust_env=False, verify=trusted(scheme))
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ from celery_workers.shared import SharedRedis
 from harness.broker.management import Management, dead_letters
 from harness.broker.server import Broker, own_node
 from harness.services.redis import Redis
-from tests.local.test_workers import EACH_POOL, POOLS, make_topology
+from tests.local.test_workers import GEVENT_OR_FULL, POOLS, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -42,7 +42,7 @@ def ended(exporter: Exporter, outcome: str, task: str, queue: str = "main") -> f
     )
 
 
-@pytest.mark.parametrize("pool", EACH_POOL)
+@pytest.mark.parametrize("pool", GEVENT_OR_FULL)
 def test_tasks_of_each_pool(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     publisher = release.publisher()

@@ -14,8 +14,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ PROGRESS_SECONDS = 15.0
 ANSWER_TIMEOUT_SECONDS = 20.0
 # The same for all tools, so that packages they share are compiled once. The linker drops debug information anyway.
 _BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
+_ALONE = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}  # no C compiler, and this Go only
 _ROOMY_BYTES = 4 * 1024**3  # for each core; the limit below is half of it
 
 Version = tuple[int, int, int]
@@ -155,6 +158,46 @@ def build(tool: Tool) -> Path:
         if not binary.exists():
             _compile(tool, binary)
     return binary
+
+
+@contextlib.contextmanager
+def fetching(tools: Sequence[Tool]) -> Iterator[None]:
+    """Download meanwhile, one after the other, what those are built from that are not built yet.
+
+    Builds compute, downloads wait. What cannot be had is left to the build, which says why.
+    """
+    ended = threading.Event()
+    missing = [tool for tool in tools if not binary_of(tool).exists()]
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        done = beside.submit(_fetch, missing, ended)
+        try:
+            yield
+        finally:
+            ended.set()
+    done.result()
+
+
+def _fetch(tools: Sequence[Tool], ended: threading.Event) -> None:
+    for tool in tools:
+        if not ended.is_set():
+            _fetch_one(tool, ended)
+
+
+def _fetch_one(tool: Tool, ended: threading.Event) -> None:
+    process = subprocess.Popen(
+        [find_go(_required_go(_pin(tool, "go.mod").decode())), "list", "-deps", *_packages(tool)],
+        cwd=ROOT / "tools" / tool.name,
+        env={**os.environ, **_ALONE},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + BUILD_TIMEOUT_SECONDS
+    while process.poll() is None and not ended.wait(0.2) and time.monotonic() < deadline:
+        pass
+    if process.poll() is None:
+        process.terminate()
+    process.wait()
 
 
 def binary_of(tool: Tool) -> Path:
@@ -287,14 +330,7 @@ def _compile(tool: Tool, binary: Path) -> None:
             [go, *command, *_BUILD_FLAGS, _link_flags(tool, module), "-o", target, *packages],
             doing=f"building {tool.name} {version} with Go",
             directory=ROOT / "tools" / tool.name,
-            # No C compiler, this Go only, and nothing left in /tmp when it is ended.
-            environment={
-                "CGO_ENABLED": "0",
-                "GOTOOLCHAIN": "local",
-                "GOWORK": "off",
-                "GOTMPDIR": str(directory),
-                **_compiler_memory(),
-            },
+            environment={**_ALONE, "GOTMPDIR": str(directory), **_compiler_memory()},  # nothing left in /tmp when ended
         )
         for package in reversed(packages):  # the first one last: where it is, all are
             name = program_name(package)

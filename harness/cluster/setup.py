@@ -174,7 +174,7 @@ def _prepare(timings: Timings, say: shell.Say) -> Prepared:
     pinned = versions()
     podman = timings.measure("container engine", lambda: engine.packaged_podman(say=say))
     builder = images.Builder(podman, pinned, say)
-    with ThreadPoolExecutor(max_workers=1) as beside:
+    with ThreadPoolExecutor(max_workers=1) as beside, tools.fetching(programs.ALL):
         # They need no program that is built here, and mostly wait for packages.
         applications = beside.submit(_application_images, builder, pinned, timings)
         timings.measure("programs", lambda: [tools.build(tool) for tool in programs.ALL])

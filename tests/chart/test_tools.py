@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,11 +105,28 @@ def test_the_pins_name_the_packages_that_are_built() -> None:
         assert tools._required_go(module) >= (1, 24, 0)
 
 
+ALIGNED = ("helm3", "helm4", "helm-unittest", "coredns", "crictl", "metrics-server")
+
+
+def test_programs_of_the_same_libraries_have_them_in_the_same_versions() -> None:
+    """Go compiles what they share once then: some five minutes less on a bare machine."""
+    found: dict[str, set[str]] = {}
+    for name in ALIGNED:
+        for module, version in re.findall(
+            r"^\t(\S+) (v\S+)", (tools.ROOT / "tools" / name / "go.mod").read_text(), re.M
+        ):
+            found.setdefault(module, set()).add(version)
+    assert {module: versions for module, versions in found.items() if len(versions) > 1} == {
+        "helm.sh/helm/v3": {"v3.22.0", "v3.21.3"}  # helm-unittest's own
+    }
+
+
 FAKE_GO = """
 case "$1" in
   version) echo go version go1.99.0 linux/amd64;;
   build) shift; while [ "$1" != -o ]; do shift; done
     made="$2/$(basename "$3")"; echo building >> "$FAKE_GO_LOG"; sleep 0.5; echo made > "$made"; chmod +x "$made";;
+  list) echo "fetching $(basename "$PWD")" >> "$FAKE_GO_LOG"; [ -z "$FAKE_GO_SLOW" ] || exec sleep 60;;
   test) [ "$2" = -c ]; while [ "$1" != -o ]; do shift; done; echo "tests of $3" > "$2";;
 esac
 """
@@ -132,6 +151,32 @@ def test_builds_at_the_same_time_build_once(fake_go: Path) -> None:
     assert binary.read_text() == "made\n"
     assert (fake_go / "log").read_text().splitlines() == ["building"]
     assert [path.name for path in binary.parent.iterdir()] == [binary.name]
+
+
+def test_what_is_not_built_is_fetched_meanwhile(fake_go: Path) -> None:
+    tools.find_helm_unittest()
+    with tools.fetching([tools.TOOLS["helm-unittest"], tools.TOOLS["helm3"], tools.TOOLS["helm4"]]):
+        eventually(lambda: said(fake_go) == ["building", "fetching helm3", "fetching helm4"])
+
+
+@pytest.mark.timeout(50)
+def test_a_download_ends_with_what_it_was_for(fake_go: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_GO_SLOW", "1")
+    with tools.fetching([tools.TOOLS["helm3"], tools.TOOLS["helm4"]]):
+        eventually(lambda: said(fake_go) == ["fetching helm3"])
+    assert said(fake_go) == ["fetching helm3"]  # and the slow one was not waited for: the test's limit says so
+
+
+def said(fake_go: Path) -> list[str]:
+    log = fake_go / "log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def eventually(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_tests_are_built_as_a_program(fake_go: Path) -> None:

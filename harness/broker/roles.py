@@ -48,33 +48,34 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
     """Return every role a release knows."""
     queues = sorted(topology["queues"])
     dead = sorted(one for queue in topology["queues"].values() if (one := queue.get("dead_letter_queue")))
+    delays = _delays(topology)
     exchanges = [one for one in (EXCHANGE, topology.get("dead_letter_exchange")) if one]
     return [
         Role(
             "worker",
             "the workers, their startup probe and helm test: amqpUrl",
             configure=_names(EXCHANGE, EVENTS, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
-            write=_names(ANY_QUEUE_BY_NAME, EVENTS, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
+            write=_names(ANY_QUEUE_BY_NAME, EVENTS, CONTROL, REPLIES, *queues, *delays[:1], patterns=[CONTROL_QUEUES]),
             read=_names(EXCHANGE, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
         ),
         Role(
             "publisher",
             "publishers with celery_workers.Publisher, which declares nothing",
-            write=_names(ANY_QUEUE_BY_NAME),
+            write=_names(ANY_QUEUE_BY_NAME, *delays[:1]),
         ),
         Role(
             "declaring-publisher",
             "publishers with Celery alone, which declares a task's queue before it publishes",
             configure=_names(EXCHANGE, *queues),
-            write=_names(ANY_QUEUE_BY_NAME, *queues),
+            write=_names(ANY_QUEUE_BY_NAME, *queues, *delays[:1]),
             read=_names(EXCHANGE),
         ),
         Role(
             "topology",
             "the topology Job, and KEDA where it has no Secret of its own: managementUrl",
-            configure=_names(*exchanges, *queues, *dead),
-            write=_names(*queues, *dead),
-            read=_names(*exchanges),
+            configure=_names(*exchanges, *queues, *dead, *delays),
+            write=_names(*queues, *dead, *delays),
+            read=_names(*exchanges, *delays),
             tag="policymaker",
         ),
         Role("scaler", "KEDA, which looks at queues by the management API: broker.scalerSecret", tag="management"),
@@ -101,6 +102,15 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
             read=_names(REPLIES, patterns=[ANSWER_QUEUES]),
         ),
     ]
+
+
+def _delays(topology: Mapping[str, Any]) -> list[str]:
+    """Return the exchanges, and queues of the same names, that tasks wait in; publishers use the first."""
+    settings = topology.get("delayed_delivery")
+    if not settings:
+        return []
+    levels = range(settings["highest_level"], -1, -1)
+    return [f"{topology['release']}_celery_delayed_{level}" for level in (*levels, "delivery")]
 
 
 def _names(*names: str, patterns: Iterable[str] = ()) -> str:

@@ -70,6 +70,48 @@ def test_every_queue_is_bound_and_policies_reach_it_alone(mode: str) -> None:
         assert policy["pattern"].replace("\\", "") == f"^{queue}$"
 
 
+class Declared:
+    """Notes what the Job declares for delays."""
+
+    vhost = "/"
+
+    def __init__(self) -> None:
+        self.exchanges: set[str] = set()
+        self.queues: dict[str, Any] = {}
+        self.bindings: set[tuple[str, str, str]] = set()
+
+    def patient(self, method: str, *path: str, body: Any, deadline: float) -> None:
+        if path[0] == "exchanges":
+            self.exchanges.add(path[2])
+        elif path[0] == "queues":
+            self.queues[path[2]] = body["arguments"]
+        else:
+            self.bindings.add((path[3], path[5], body["routing_key"]))
+
+
+def test_delay_queues_are_the_jobs() -> None:
+    values = {
+        "broker": {"topology": "operator", "topologyOperator": {"clusterName": "shared"}},
+        "delayedDelivery": {"enabled": True},
+    }
+    manifests = render(environment_files("prod"), set_values=values)
+    found = [one for one in manifests if one["apiVersion"] == "rabbitmq.com/v1beta1"]
+    wanted = Declared()
+    JOB.declare_delays(wanted, topology(manifests), 0.0)
+    exchanges = {name: one["type"] for name, one in named(found, "Exchange").items() if "_celery_delayed_" in name}
+    assert exchanges == dict.fromkeys(wanted.exchanges, "topic")
+    queues = {name: one for name, one in named(found, "Queue").items() if "_celery_delayed_" in name}
+    assert {name: {"x-queue-type": one["type"], **one["arguments"]} for name, one in queues.items()} == wanted.queues
+    bindings = [one["spec"] for one in found if one["kind"] == "Binding"]
+    assert {
+        (one["source"], one["destination"], one["routingKey"])
+        for one in bindings
+        if "_celery_delayed_" in one["source"]
+    } == wanted.bindings
+    objects = [(one["kind"], one["metadata"]["name"]) for one in found]
+    assert len(objects) == len(set(objects))
+
+
 def test_two_queues_whose_names_kubernetes_cannot_have_stay_two(tmp_path: Path) -> None:
     values = {
         "broker": {"topology": "operator", "topologyOperator": {"clusterName": "shared"}},

@@ -32,6 +32,7 @@ PAUSE_SECONDS = 2.0
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 POLICY_PRIORITY = 100  # above a cluster's own catch-all policies: only one policy at a time holds for a queue
 CONSUMER_TIMEOUT_SINCE = (4, 0)  # RabbitMQ before it refuses a whole policy that names consumer-timeout
+DELAY_BITS = 28  # of kombu's routing keys for delays, "0.0. ... .1.0.1.<queue>"
 DELIVERY_LIMIT_SINCE = (4, 0)  # the first with a limit by default
 
 
@@ -138,23 +139,62 @@ def milliseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
 
 
-def declare_exchange(api: Api, name: str, deadline: float) -> None:
-    """Create a durable direct exchange; TopologyError when one of another kind has the name."""
-    body = {"type": "direct", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+def declare_exchange(api: Api, name: str, deadline: float, kind: str = "direct") -> None:
+    """Create a durable exchange; TopologyError when one of another kind has the name."""
+    body = {"type": kind, "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
     try:
         api.patient("PUT", "exchanges", api.vhost, name, body=body, deadline=deadline)
     except HTTPError as error:
         raise TopologyError(f"exchange {name!r} cannot be declared: {reason(error)}") from error
 
 
-def declare_queue(api: Api, name: str, exchange: str, arguments: Mapping[str, Any], deadline: float) -> None:
-    """Create a durable queue and bind it by its own name; TopologyError when one with other arguments has the name."""
+def declare_queue(
+    api: Api, name: str, exchange: str, arguments: Mapping[str, Any], deadline: float, key: str | None = None
+) -> None:
+    """Create a durable queue and bind it, by its own name unless told; TopologyError when another one has the name."""
     body = {"durable": True, "auto_delete": False, "arguments": arguments}
     try:
         api.patient("PUT", "queues", api.vhost, name, body=body, deadline=deadline)
     except HTTPError as error:
         raise TopologyError(queue_conflict(api, name, arguments, error)) from error
-    api.patient("POST", "bindings", api.vhost, "e", exchange, "q", name, body={"routing_key": name}, deadline=deadline)
+    bind(api, exchange, "q", name, key or name, deadline)
+
+
+def bind(api: Api, exchange: str, kind: str, name: str, key: str, deadline: float) -> None:
+    """Bind a queue (kind "q") or another exchange ("e") to an exchange."""
+    path = ("bindings", api.vhost, "e", exchange, kind, name)
+    api.patient("POST", *path, body={"routing_key": key}, deadline=deadline)
+
+
+def declare_delays(api: Api, topology: Mapping[str, Any], deadline: float) -> None:
+    """Create the exchanges and queues that tasks wait in until they are due, from the last to the first.
+
+    They are kombu's (kombu.transport.native_delayed_delivery), under the release's name: a task passes one level for
+    each bit of its countdown, and waits at those whose bit is 1.
+    """
+    following = f"{topology['release']}_celery_delayed_delivery"
+    declare_exchange(api, following, deadline, kind="topic")
+    for name in sorted(topology["queues"]):
+        # Not "#." and the name: queue `mail` would then have the tasks of a queue `bulk.mail` too.
+        bind(api, following, "q", name, "*." * DELAY_BITS + name, deadline)
+    for level in range(topology["delayed_delivery"]["highest_level"] + 1):
+        name = f"{topology['release']}_celery_delayed_{level}"
+        before = "*." * (DELAY_BITS - 1 - level)
+        declare_exchange(api, name, deadline, kind="topic")
+        declare_queue(api, name, name, delay_arguments(level, following), deadline, key=f"{before}1.#")
+        bind(api, name, "e", following, f"{before}0.#", deadline)
+        following = name
+
+
+def delay_arguments(level: int, following: str) -> dict[str, Any]:
+    """Return a delay queue's arguments. A task leaves it only when what follows has it, however often it is refused."""
+    return {
+        "x-queue-type": "quorum",
+        "x-overflow": "reject-publish",  # without a limit it refuses nothing; at-least-once asks for it
+        "x-message-ttl": 2**level * 1000,
+        "x-dead-letter-exchange": following,
+        "x-dead-letter-strategy": "at-least-once",
+    }
 
 
 def queue_conflict(api: Api, name: str, arguments: Mapping[str, Any], error: HTTPError) -> str:
@@ -267,6 +307,8 @@ def apply_topology(api: Api, topology: Mapping[str, Any], wait_seconds: float = 
         definition = policy_definition(topology, queue, version)
         announce(api, topology, name, definition)
         apply_policy(api, topology, name, definition, deadline)
+    if topology.get("delayed_delivery"):
+        declare_delays(api, topology, deadline)
     check_policies_hold(api, topology, deadline)
 
 

@@ -67,6 +67,9 @@ what and how to mend it.
 {{- if and $values.broker.topologyJob.deleteOnUninstall (or (ne $model.brokerMode "external") (ne $values.broker.topology "job")) -}}
   {{- include "celery-workers.problem" (list $model "broker.topologyJob.deleteOnUninstall: only what the Job made on an external broker is deleted; set false, or broker.mode external and broker.topology job") -}}
 {{- end -}}
+{{- if and $values.broker.topologyJob.deleteOnUninstall $values.delayedDelivery.enabled -}}
+  {{- include "celery-workers.problem" (list $model "broker.topologyJob.deleteOnUninstall: RabbitMQ does not say of the quorum queues of delayedDelivery whether they are empty; set one of both false") -}}
+{{- end -}}
 {{- if $values.broker.topologyJob.deleteOnUninstall -}}
   {{- range $class, $settings := $model.classes -}}
     {{- range $name, $queue := $settings.queues -}}
@@ -444,6 +447,9 @@ what and how to mend it.
       {{- include "celery-workers.problem" (list $model (printf "%s: the queue belongs to class %s already; give each class its own" $path (index $owners $name))) -}}
     {{- end -}}
     {{- $_ := set $owners $name $class -}}
+    {{- if and $values.delayedDelivery.enabled (gt (len $name) 199) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s: with delayedDelivery a queue's name has at most 199 characters, beside which a routing key has the wait; shorten it" $path)) -}}
+    {{- end -}}
     {{- $version := printf "%s.0" ($values.broker.version | default "3.10") -}}
     {{- if and (eq $queue.type "quorum") $queue.maxPriority (semverCompare "<4.3-0" $version) -}}
       {{- include "celery-workers.problem" (list $model (printf "%s.maxPriority: a quorum queue refuses x-max-priority before RabbitMQ 4.3; set it to null, or type classic, or broker.version where it is 4.3 or newer" $path)) -}}

@@ -87,6 +87,13 @@ def retry_once(self: Task, seconds: float) -> None:
         raise self.retry()
 
 
+@app.task(bind=True, max_retries=3)
+def retry_later(self: Task, seconds: float, times: int) -> None:
+    note(self, queue=self.request.delivery_info["routing_key"], retries=self.request.retries)
+    if self.request.retries < times:
+        raise self.retry(countdown=seconds)
+
+
 @app.task(bind=True)
 def start(self: Task) -> None:
     note(self)

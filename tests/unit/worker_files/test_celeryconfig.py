@@ -111,9 +111,10 @@ def test_unknown_version_is_refused(config: Path) -> None:
 
 
 def test_only_what_a_policy_cannot_change_is_declared(celeryconfig: ModuleType) -> None:
-    queue = celeryconfig.make_queue("io", workers.make_queue("io"))
+    queue = celeryconfig.make_queue({"queues": {"io": workers.make_queue("io")}}, "io")
     assert queue.queue_arguments == {"x-queue-type": "classic", "x-max-priority": 9}
-    quorum = celeryconfig.make_queue("io", workers.make_queue("io", type="quorum", max_priority=None))
+    settings = workers.make_queue("io", type="quorum", max_priority=None)
+    quorum = celeryconfig.make_queue({"queues": {"io": settings}}, "io")
     assert quorum.queue_arguments == {"x-queue-type": "quorum"}
 
 

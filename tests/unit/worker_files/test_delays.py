@@ -1,0 +1,115 @@
+"""Delay queues: the Job makes kombu's, and publishers send by them what is due later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from kombu.transport.native_delayed_delivery import declare_native_delayed_delivery_exchanges_and_queues
+
+from benchmarks import workers
+from celery_workers.delays import Delays, seconds_left
+from tests.local.worker_release import load_file
+
+APPLY = load_file(workers.CHART_FILES / "apply_topology.py")
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+KEY_OF_5 = "0." * 25 + "1.0.1.io"
+
+
+class RecordingApi:
+    """Notes what is declared in place of the management API."""
+
+    vhost = "/"
+
+    def __init__(self) -> None:
+        self.exchanges: dict[str, str] = {}
+        self.queues: dict[str, Any] = {}
+        self.bindings: set[tuple[str, str, str]] = set()
+
+    def patient(self, method: str, *path: str, body: Any, deadline: float) -> None:
+        if path[0] == "exchanges":
+            self.exchanges[path[2]] = body["type"]
+        elif path[0] == "queues":
+            self.queues[path[2]] = body["arguments"]
+        else:
+            assert (method, path[2]) == ("POST", "e")
+            self.bindings.add((path[3], path[5], body["routing_key"]))
+
+
+def declared(highest_level: int, *queues: str) -> RecordingApi:
+    api = RecordingApi()
+    topology = {
+        "release": "celery",
+        "queues": dict.fromkeys(queues),
+        "delayed_delivery": {"highest_level": highest_level},
+    }
+    APPLY.declare_delays(api, topology, 0.0)
+    return api
+
+
+def test_all_28_levels_are_kombus() -> None:
+    connection = MagicMock()
+    channel = connection.channel.return_value
+    channel.prepare_queue_arguments.side_effect = lambda arguments, **options: arguments
+    declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum", "celery")
+    exchanges = {call.kwargs["exchange"]: call.kwargs["type"] for call in channel.exchange_declare.call_args_list}
+    queues = {call.kwargs["queue"]: call.kwargs["arguments"] for call in channel.queue_declare.call_args_list}
+    bindings = {
+        (call.kwargs["exchange"], call.kwargs["queue"], call.kwargs["routing_key"])
+        for call in channel.queue_bind.call_args_list
+        if call.kwargs["routing_key"]
+    } | {
+        (call.kwargs["source"], call.kwargs["destination"], call.kwargs["routing_key"])
+        for call in channel.exchange_bind.call_args_list
+    }
+    ours = declared(27)
+    assert len(queues) == 28
+    assert (ours.exchanges, ours.queues, ours.bindings) == (exchanges, queues, bindings)
+
+
+def test_fewer_levels_are_the_last_ones() -> None:
+    few, all_levels = declared(3), declared(27)
+    assert len(few.queues) == 4
+    assert few.queues.items() <= all_levels.queues.items()
+    assert few.bindings < all_levels.bindings
+
+
+def test_a_queue_has_the_tasks_of_no_other_one() -> None:
+    keys = {queue: key for source, queue, key in declared(0, "mail", "bulk.mail").bindings if "delivery" in source}
+    assert keys["mail"].split(".") == ["*"] * 28 + ["mail"]
+    assert keys["bulk.mail"].split(".") == ["*"] * 28 + ["bulk", "mail"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"countdown": 5}, {"countdown": 4.2}, {"eta": NOW + timedelta(seconds=5)}, {"eta": "2026-01-02T00:00:04.5"}],
+)
+def test_a_later_task_goes_to_the_first_delay_and_is_never_early(options: dict[str, Any]) -> None:
+    placed = Delays("celery", 27).place({**options, "priority": 3}, "io", NOW)
+    assert placed == {
+        "priority": 3,
+        "countdown": None,
+        "eta": None,
+        "exchange": "celery_celery_delayed_27",
+        "routing_key": KEY_OF_5,
+    }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"countdown": 0.3}, {"countdown": -1}, {"eta": NOW - timedelta(hours=1)}, {"countdown": 5, "exchange": "x"}],
+)
+def test_others_go_as_they_are(options: dict[str, Any]) -> None:
+    assert Delays("celery", 27).place(options, "io", NOW) == options
+
+
+def test_what_waits_longer_than_all_queues_keeps_its_eta() -> None:
+    placed = Delays("celery", 1).place({"countdown": 60}, "io", NOW)
+    assert placed["countdown"] == 60
+    assert placed["routing_key"] == "0." * 26 + "1.1.io"
+
+
+def test_a_countdown_goes_before_an_eta() -> None:
+    assert seconds_left({"countdown": 3, "eta": NOW + timedelta(days=1)}, NOW) == 3

@@ -9,16 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
-from kombu.transport.native_delayed_delivery import CELERY_DELAYED_DELIVERY_EXCHANGE, MAX_NUMBER_OF_BITS_TO_USE
+from kombu.transport.native_delayed_delivery import MAX_NUMBER_OF_BITS_TO_USE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
 class TakesDelayed:
-    """Consumer mixin: a task that has waited looks like one that was sent to its queue. Set `delivery_exchange`."""
+    """Consumer mixin: a task that has waited looks like one that was sent to its queue. Set `delay_exchanges`.
 
-    delivery_exchange = ""
+    It names the exchange behind the last level it waited at, whichever that was.
+    """
+
+    delay_exchanges: str
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
         """Return Celery's handler of a message, which sees where the message belongs."""
@@ -26,7 +29,7 @@ class TakesDelayed:
 
         def on_task_received(message: Any) -> None:
             info = message.delivery_info
-            if info.get("exchange") == self.delivery_exchange:
+            if str(info.get("exchange") or "").startswith(self.delay_exchanges):
                 info.update(exchange="", routing_key=queue_of(info["routing_key"]))
             handle(message)
 
@@ -38,9 +41,9 @@ def queue_of(routing_key: str) -> str:
     return routing_key.split(".", MAX_NUMBER_OF_BITS_TO_USE)[-1]
 
 
-def delivery_exchange(topology: Mapping[str, Any]) -> str:
-    """Return the exchange that due tasks come from, also after delayed delivery was turned off: some may wait still."""
-    return f"{topology['release']}_{CELERY_DELAYED_DELIVERY_EXCHANGE}"
+def delay_exchanges(topology: Mapping[str, Any]) -> str:
+    """Return what their names begin with, also after delayed delivery was turned off: some tasks may wait still."""
+    return f"{topology['release']}_celery_delayed_"
 
 
 def leave_out_celerys(topology: Mapping[str, Any]) -> None:

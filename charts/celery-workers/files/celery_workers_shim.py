@@ -21,7 +21,7 @@ from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, 
 from celery.utils.imports import symbol_by_name
 from celery.worker import pidbox, request, state
 from celery_workers_connections import BoundedConnection, BoundedControl, SafeConnections
-from celery_workers_delays import TakesDelayed, delivery_exchange, leave_out_celerys
+from celery_workers_delays import TakesDelayed, delay_exchanges, leave_out_celerys
 from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLetters, Letter, PoisonGuard
 from celery_workers_ops import FollowsOrders, OrderWatch
 from celery_workers_redis import make_shared
@@ -277,7 +277,7 @@ def extend_worker(app: Celery, topology: Mapping[str, Any], environment: Mapping
     app.amqp.send_task_message = Sending(app, topology, letters)
     leave_out_celerys(topology)
     parts = {
-        "delivery_exchange": delivery_exchange(topology),
+        "delay_exchanges": delay_exchanges(topology),
         "letters": letters,
         "guard": PoisonGuard(topology, shared),
         "shared": shared,

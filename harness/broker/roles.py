@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.broker import delays
+
 NOTHING = "^$"
 EXCHANGE = "celery"
 ANY_QUEUE_BY_NAME = "amq.default"  # the permission's name for the default exchange, which Celery publishes tasks to
@@ -48,34 +50,35 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
     """Return every role a release knows."""
     queues = sorted(topology["queues"])
     dead = sorted(one for queue in topology["queues"].values() if (one := queue.get("dead_letter_queue")))
-    delays = _delays(topology)
+    delayed, due = delays.exchanges(topology), delays.due_queues(topology)
     exchanges = [one for one in (EXCHANGE, topology.get("dead_letter_exchange")) if one]
     return [
         Role(
             "worker",
             "the workers, their startup probe and helm test: amqpUrl",
             configure=_names(EXCHANGE, EVENTS, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
-            write=_names(ANY_QUEUE_BY_NAME, EVENTS, CONTROL, REPLIES, *queues, *delays[:1], patterns=[CONTROL_QUEUES]),
+            write=_names(ANY_QUEUE_BY_NAME, EVENTS, CONTROL, REPLIES, *queues, *delayed[:1], patterns=[CONTROL_QUEUES]),
             read=_names(EXCHANGE, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
         ),
         Role(
             "publisher",
             "publishers with celery_workers.Publisher, which declares nothing",
-            write=_names(ANY_QUEUE_BY_NAME, *delays[:1]),
+            write=_names(ANY_QUEUE_BY_NAME, *delayed[:1]),
         ),
         Role(
             "declaring-publisher",
             "publishers with Celery alone, which declares a task's queue before it publishes",
             configure=_names(EXCHANGE, *queues),
-            write=_names(ANY_QUEUE_BY_NAME, *queues, *delays[:1]),
+            write=_names(ANY_QUEUE_BY_NAME, *queues, *delayed[:1]),
             read=_names(EXCHANGE),
         ),
         Role(
             "topology",
             "the topology Job, and KEDA where it has no Secret of its own: managementUrl",
-            configure=_names(*exchanges, *queues, *dead, *delays),
-            write=_names(*queues, *dead, *delays),
-            read=_names(*exchanges, *delays),
+            configure=_names(*exchanges, *queues, *dead, *delayed, *due),
+            # A queue whose tasks go on to their own queue by its name may be made by who may do so too.
+            write=_names(*queues, *dead, *delayed, *due, *([ANY_QUEUE_BY_NAME] if due else [])),
+            read=_names(*exchanges, *delayed, *due),
             tag="policymaker",
         ),
         Role("scaler", "KEDA, which looks at queues by the management API: broker.scalerSecret", tag="management"),
@@ -102,15 +105,6 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
             read=_names(REPLIES, patterns=[ANSWER_QUEUES]),
         ),
     ]
-
-
-def _delays(topology: Mapping[str, Any]) -> list[str]:
-    """Return the exchanges, and queues of the same names, that tasks wait in; publishers use the first."""
-    settings = topology.get("delayed_delivery")
-    if not settings:
-        return []
-    levels = range(settings["highest_level"], -1, -1)
-    return [f"{topology['release']}_celery_delayed_{level}" for level in (*levels, "delivery")]
 
 
 def _names(*names: str, patterns: Iterable[str] = ()) -> str:

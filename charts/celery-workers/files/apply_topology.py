@@ -170,28 +170,31 @@ def declare_delays(api: Api, topology: Mapping[str, Any], deadline: float) -> No
     """Create the exchanges and queues that tasks wait in until they are due, from the last to the first.
 
     They are kombu's (kombu.transport.native_delayed_delivery), under the release's name: a task passes one level for
-    each bit of its countdown, and waits at those whose bit is 1.
+    each bit of its countdown, and waits at those whose bit is 1. Then, which kombu does not have, it passes a queue of
+    its own work queue's: one that is full holds up nobody else there, and the task comes by the queue's name alone.
     """
     following = f"{topology['release']}_celery_delayed_delivery"
     declare_exchange(api, following, deadline, kind="topic")
     for name in sorted(topology["queues"]):
+        due = f"{topology['release']}_celery_delayed_due_{name}"
+        arguments = {**delay_arguments(0, ""), "x-dead-letter-routing-key": name}
         # Not "#." and the name: queue `mail` would then have the tasks of a queue `bulk.mail` too.
-        bind(api, following, "q", name, "*." * DELAY_BITS + name, deadline)
+        declare_queue(api, due, following, arguments, deadline, key="*." * DELAY_BITS + name)
     for level in range(topology["delayed_delivery"]["highest_level"] + 1):
         name = f"{topology['release']}_celery_delayed_{level}"
         before = "*." * (DELAY_BITS - 1 - level)
         declare_exchange(api, name, deadline, kind="topic")
-        declare_queue(api, name, name, delay_arguments(level, following), deadline, key=f"{before}1.#")
+        declare_queue(api, name, name, delay_arguments(2**level, following), deadline, key=f"{before}1.#")
         bind(api, name, "e", following, f"{before}0.#", deadline)
         following = name
 
 
-def delay_arguments(level: int, following: str) -> dict[str, Any]:
+def delay_arguments(seconds: int, following: str) -> dict[str, Any]:
     """Return a delay queue's arguments. A task leaves it only when what follows has it, however often it is refused."""
     return {
         "x-queue-type": "quorum",
         "x-overflow": "reject-publish",  # without a limit it refuses nothing; at-least-once asks for it
-        "x-message-ttl": 2**level * 1000,
+        "x-message-ttl": seconds * 1000,
         "x-dead-letter-exchange": following,
         "x-dead-letter-strategy": "at-least-once",
     }

@@ -60,8 +60,10 @@ def wanted_queues(topology: Mapping[str, Any]) -> list[str]:
     for name, queue in sorted(topology["queues"].items()):
         names += filter(None, (name, queue.get("dead_letter_queue")))
     delays = topology.get("delayed_delivery")
-    levels = range(delays["highest_level"] + 1) if delays else ()
-    return [*names, *(level_name(level, topology["release"]) for level in levels)]
+    if delays:
+        names += (f"{topology['release']}_celery_delayed_due_{name}" for name in sorted(topology["queues"]))
+        names += (level_name(level, topology["release"]) for level in range(delays["highest_level"] + 1))
+    return names
 
 
 def count_consumers(connection: Connection, queue: str) -> int | None:

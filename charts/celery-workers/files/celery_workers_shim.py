@@ -20,8 +20,8 @@ from celery.app.utils import find_app
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.utils.imports import symbol_by_name
 from celery.worker import pidbox, request, state
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from celery_workers_connections import BoundedConnection, BoundedControl, SafeConnections
-from celery_workers_delays import TakesDelayed, delay_exchanges, leave_out_celerys
 from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLetters, Letter, PoisonGuard
 from celery_workers_ops import FollowsOrders, OrderWatch
 from celery_workers_redis import make_shared
@@ -275,16 +275,17 @@ def extend_worker(app: Celery, topology: Mapping[str, Any], environment: Mapping
     shared = make_shared(topology, environment)
     letters = DeadLetters(app, topology)
     app.amqp.send_task_message = Sending(app, topology, letters)
-    leave_out_celerys(topology)
+    if topology.get("delayed_delivery"):
+        # Celery's own queues for delays beside the release's: it could not use them.
+        DelayedDelivery.include_if = lambda step, consumer: False
     parts = {
-        "delay_exchanges": delay_exchanges(topology),
         "letters": letters,
         "guard": PoisonGuard(topology, shared),
         "shared": shared,
         "ops_directory": environment.get("CELERY_WORKERS_OPS_DIR") or None,
     }
-    own = (TakesDelayed, SafeConnections, KeepsHandedOver, KeepsLetters, FollowsOrders)
-    app.conf.worker_consumer = type("Consumer", (*own, symbol_by_name(app.conf.worker_consumer)), parts)
+    bases = (SafeConnections, KeepsHandedOver, KeepsLetters, FollowsOrders, symbol_by_name(app.conf.worker_consumer))
+    app.conf.worker_consumer = type("Consumer", bases, parts)
     limits = {name: queue.get("max_deliveries") for name, queue in topology["queues"].items()}
     # Of every task whose class does not name its own.
     Task.Request = type("Request", (Request,), {"max_deliveries": limits})

@@ -79,7 +79,7 @@ delayed delivery: RabbitMQ offers a due task to a full queue again and again, an
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_delays.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}

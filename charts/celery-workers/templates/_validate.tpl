@@ -447,8 +447,10 @@ what and how to mend it.
       {{- include "celery-workers.problem" (list $model (printf "%s: the queue belongs to class %s already; give each class its own" $path (index $owners $name))) -}}
     {{- end -}}
     {{- $_ := set $owners $name $class -}}
-    {{- if and $values.delayedDelivery.enabled (gt (len $name) 199) -}}
-      {{- include "celery-workers.problem" (list $model (printf "%s: with delayedDelivery a queue's name has at most 199 characters, beside which a routing key has the wait; shorten it" $path)) -}}
+    {{- /* Of a name's 255 characters "<release>_celery_delayed_due_" takes some, of a routing key's the 56 of the wait. */ -}}
+    {{- $longest := min 199 (sub 235 (len (index $ 0).Release.Name)) | int -}}
+    {{- if and $values.delayedDelivery.enabled (gt (len $name) $longest) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s: with delayedDelivery a queue's name has at most %d characters here, beside which RabbitMQ has the wait and the release's name; shorten it" $path $longest)) -}}
     {{- end -}}
     {{- $version := printf "%s.0" ($values.broker.version | default "3.10") -}}
     {{- if and (eq $queue.type "quorum") $queue.maxPriority (semverCompare "<4.3-0" $version) -}}

@@ -69,6 +69,24 @@ def test_all_28_levels_are_kombus() -> None:
     assert (ours.exchanges, ours.queues, ours.bindings) == (exchanges, queues, bindings)
 
 
+def test_what_is_due_leaves_by_a_queue_of_its_own_queues() -> None:
+    """There a full queue refuses it, without a limit and for as long as it is full, and no other queue's tasks wait."""
+    without, one = declared(27), declared(27, "io")
+    assert one.queues == {
+        **without.queues,
+        "celery_celery_delayed_due_io": {
+            "x-queue-type": "quorum",
+            "x-overflow": "reject-publish",
+            "x-message-ttl": 0,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": "io",
+            "x-dead-letter-strategy": "at-least-once",
+        },
+    }
+    bound = ("celery_celery_delayed_delivery", "celery_celery_delayed_due_io", "*." * 28 + "io")
+    assert one.bindings - without.bindings == {bound}
+
+
 def test_fewer_levels_are_the_last_ones() -> None:
     few, all_levels = declared(3), declared(27)
     assert len(few.queues) == 4
@@ -78,8 +96,8 @@ def test_fewer_levels_are_the_last_ones() -> None:
 
 def test_a_queue_has_the_tasks_of_no_other_one() -> None:
     keys = {queue: key for source, queue, key in declared(0, "mail", "bulk.mail").bindings if "delivery" in source}
-    assert keys["mail"].split(".") == ["*"] * 28 + ["mail"]
-    assert keys["bulk.mail"].split(".") == ["*"] * 28 + ["bulk", "mail"]
+    assert keys["celery_celery_delayed_due_mail"].split(".") == ["*"] * 28 + ["mail"]
+    assert keys["celery_celery_delayed_due_bulk.mail"].split(".") == ["*"] * 28 + ["bulk", "mail"]
 
 
 @pytest.mark.parametrize(

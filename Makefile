@@ -28,8 +28,8 @@ setup: venv ## Install everything a run or the tests need, and say where it is
 	@$(BIN)/harness setup --for test
 
 .PHONY: spike
-spike: venv ## Run a spike test and print the verdict and the report's path
-	@$(BIN)/harness spike $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(OPEN),--open)
+spike: venv ## Run a spike test and print the verdict and the report's path (MONITOR=1: with the alerts that fired)
+	@$(BIN)/harness spike $(SCENARIO) --env $(ENV) --runtime $(RUNTIME) $(if $(MONITOR),--monitor) $(if $(OPEN),--open)
 
 .PHONY: plan
 plan: venv ## Foretell a spike on the values of ENV without starting anything (OPEN=1 opens the page)
@@ -56,6 +56,15 @@ soak: venv ## A million tasks with faults now and then, every one accounted for 
 .PHONY: report
 report: venv ## Show the newest report's verdict (OPEN=1 opens the page)
 	@$(BIN)/harness report $(if $(OPEN),--open)
+
+.PHONY: claims
+claims: venv ## Write docs/claims.md: what the two documents claim, and what the runs in reports/ say
+	@$(BIN)/harness claims
+
+.PHONY: monitor
+monitor: venv ## Run a Prometheus beside a local run, with the release's alerts, and say where its page is (RUN=, PORT=)
+	@$(BIN)/harness setup --for monitor
+	@$(BIN)/harness monitor $(if $(RUN),--run $(RUN)) $(if $(PORT),--port $(PORT))
 
 .PHONY: validate
 validate: venv ## Check the chart with the values of ENV
@@ -101,6 +110,7 @@ e2e-full: setup ## All tests on a real cluster, those of minutes too
 bench: venv ## Benchmarks: ratios measured in one run
 	@$(BIN)/harness setup --for bench
 	@$(BIN)/python -m benchmarks.drain
+	@$(BIN)/python -m benchmarks.monitoring
 	@$(BIN)/python -m benchmarks.render
 	@$(BIN)/python -m benchmarks.bulk
 	@$(BIN)/python -m benchmarks.fluid

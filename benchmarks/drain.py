@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from rich.table import Table
 
 from benchmarks import workers
 from benchmarks.command_line import run
+from benchmarks.exporting import Exporter, run_exporter
+from harness import processes
 from harness.broker.management import Management
 from harness.broker.server import Broker, acquire
 from harness.errors import HarnessError
@@ -64,8 +67,19 @@ class Drain:
         return self.effects == self.distinct == load.tasks
 
 
-def drain(broker: Broker, directory: Path, load: Load, *, settings: str = OURS, limit_seconds: float) -> Drain:
+def drain(
+    broker: Broker,
+    directory: Path,
+    load: Load,
+    *,
+    settings: str = OURS,
+    limit_seconds: float,
+    watched: bool | None = None,
+    watch: Callable[[Exporter], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> Drain:
     """Fill the queue, let the workers go, and watch for `limit_seconds`. Raises HarnessError when they do not start.
+
+    `watched` runs an exporter too, in `watch`; False has the workers send no task events instead.
 
     The workers start on the empty queue, are stopped by SIGSTOP while it is filled, and go on together: so their start
     is not measured. As with any prefetch, the first message of each slot waits in a worker's socket by then.
@@ -78,7 +92,15 @@ def drain(broker: Broker, directory: Path, load: Load, *, settings: str = OURS, 
     effects = directory / "effects"
     effects.touch()
     with contextlib.ExitStack() as stack:
-        running = _start_workers(stack, broker, config, directory, load, settings)
+        if watched:
+            exporter = stack.enter_context(
+                run_exporter(config, broker.amqp_url, directory, management_url=broker.management_url)
+            )
+            processes.wait_until(
+                lambda: exporter.value("celery_workers_exporter_up") == 1, timeout_seconds=30, what="the exporter"
+            )
+            stack.enter_context(watch(exporter))
+        running = _start_workers(stack, broker, config, directory, load, settings, quiet=watched is False)
         _signal_all(running, signal.SIGSTOP)
         _prefill(broker, config, load, settings)
         released_at = time.time()
@@ -97,7 +119,14 @@ def _topology(load: Load) -> workers.Topology:
 
 
 def _start_workers(
-    stack: contextlib.ExitStack, broker: Broker, config: Path, directory: Path, load: Load, settings: str
+    stack: contextlib.ExitStack,
+    broker: Broker,
+    config: Path,
+    directory: Path,
+    load: Load,
+    settings: str,
+    *,
+    quiet: bool,
 ) -> list[workers.Worker]:
     started = []
     for number in range(load.processes):
@@ -109,7 +138,7 @@ def _start_workers(
             pod=f"{settings}-{number}",
             python_path=(workers.ROOT,),
             environment={"EFFECTS_FILE": str(directory / "effects")},
-            arguments=_stock_arguments(load, number) if settings == STOCK else None,
+            arguments=_arguments(load, settings, number, quiet=quiet),
         )
         started.append(stack.enter_context(process))
     if settings == OURS:
@@ -118,6 +147,17 @@ def _start_workers(
     else:
         _wait_for_consumers(broker, QUEUES[settings], load.processes)
     return started
+
+
+def _arguments(load: Load, settings: str, number: int, *, quiet: bool) -> list[str] | None:
+    """Return what differs from the Deployment's command, None where nothing does."""
+    if settings == STOCK:
+        return _stock_arguments(load, number)
+    if not quiet:
+        return None
+    arguments = workers.worker_arguments("io", _topology(load)["classes"]["io"], f"{settings}-{number}")
+    arguments.remove("--task-events")
+    return arguments
 
 
 def _stock_arguments(load: Load, number: int) -> list[str]:

@@ -57,7 +57,18 @@ def find_engine(
     return None
 
 
-def run_command(engine: Engine, *, name: str, amqp_port: int, management_port: int, configuration: Path) -> list[str]:
+@dataclass(frozen=True)
+class Urls:
+    """Where the container's RabbitMQ serves."""
+
+    amqp: str
+    management: str
+    metrics: str
+
+
+def run_command(
+    engine: Engine, *, name: str, amqp_port: int, management_port: int, metrics_port: int, configuration: Path
+) -> list[str]:
     """The command that runs the container in the foreground; it removes itself when it ends."""
     return [
         engine.program,
@@ -69,6 +80,8 @@ def run_command(engine: Engine, *, name: str, amqp_port: int, management_port: i
         f"127.0.0.1:{amqp_port}:5672",
         "--publish",
         f"127.0.0.1:{management_port}:15672",
+        "--publish",
+        f"127.0.0.1:{metrics_port}:15692",
         "--volume",
         f"{configuration}:/etc/rabbitmq/conf.d/90-run.conf:ro",
         engine.image,
@@ -95,23 +108,29 @@ def configuration_text() -> str:
 
 
 @contextlib.contextmanager
-def run(engine: Engine, directory: Path, *, port: int | None = None) -> Iterator[tuple[str, str]]:
-    """Run the container until the block ends; yields (AMQP URL, management URL). Raises HarnessError, InputError."""
+def run(engine: Engine, directory: Path, *, port: int | None = None) -> Iterator[Urls]:
+    """Run the container until the block ends. Raises HarnessError, InputError."""
     amqp_port = processes.require_free_port(port, option="RabbitMQ's port") if port else processes.free_port()
-    management_port = processes.free_port()
+    management_port, metrics_port = processes.free_port(), processes.free_port()
     configuration = directory / "90-run.conf"
     configuration.write_text(configuration_text())
     configuration.chmod(0o644)  # read by the container's own user
     name = f"celery-workers-{secrets.token_hex(6)}"
     log = directory / "container.log"
     command = run_command(
-        engine, name=name, amqp_port=amqp_port, management_port=management_port, configuration=configuration.resolve()
+        engine,
+        name=name,
+        amqp_port=amqp_port,
+        management_port=management_port,
+        metrics_port=metrics_port,
+        configuration=configuration.resolve(),
     )
     child = processes.start(ended_by_term(command), log=log)
     try:
         management = f"http://guest:guest@127.0.0.1:{management_port}"
         _wait_until_up(child, management, log)
-        yield f"amqp://guest:guest@127.0.0.1:{amqp_port}//", management
+        metrics = f"http://127.0.0.1:{metrics_port}"
+        yield Urls(f"amqp://guest:guest@127.0.0.1:{amqp_port}//", management, metrics)
     finally:
         _succeeds([engine.program, "rm", "--force", name], timeout_seconds=REMOVE_SECONDS)
         processes.stop(child, grace_seconds=10.0)

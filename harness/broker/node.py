@@ -39,6 +39,7 @@ class Ports:
     management: int
     distribution: int
     epmd: int
+    metrics: int
 
 
 class Control:
@@ -115,6 +116,8 @@ def configuration(ports: Ports) -> str:
             f"listeners.tcp.1 = 127.0.0.1:{ports.amqp}",
             "management.tcp.ip = 127.0.0.1",
             f"management.tcp.port = {ports.management}",
+            "prometheus.tcp.ip = 127.0.0.1",
+            f"prometheus.tcp.port = {ports.metrics}",
             "loopback_users.guest = true",
             f"consumer_timeout = {CONSUMER_TIMEOUT_SECONDS * 1000}",
             # A run stores some ten thousand short messages; the default (50 MB, free memory on later versions) would
@@ -201,7 +204,7 @@ def _start(stack: contextlib.ExitStack, server: Path, home: Path, ports: Ports, 
 def _write_files(home: Path, ports: Ports) -> None:
     (home / "log").mkdir(parents=True, exist_ok=True)
     (home / "rabbitmq.conf").write_text(configuration(ports))
-    (home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    (home / "enabled_plugins").write_text("[rabbitmq_management,rabbitmq_prometheus].\n")
     (home / "advanced.config").write_text("[].\n")
     (home / "rabbitmq-env.conf").write_text("")
 
@@ -228,6 +231,11 @@ def _wait_until_up(node: subprocess.Popen[bytes], home: Path, ports: Ports) -> N
 def amqp_url(ports: Ports) -> str:
     """The node's AMQP URL; guest may log in from the loopback only."""
     return f"amqp://guest:guest@127.0.0.1:{ports.amqp}//"
+
+
+def metrics_url(ports: Ports) -> str:
+    """Where the node's plugin rabbitmq_prometheus serves: /metrics and /metrics/detailed below it."""
+    return f"http://127.0.0.1:{ports.metrics}"
 
 
 def management_url(ports: Ports) -> str:

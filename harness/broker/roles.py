@@ -22,6 +22,7 @@ CONTROL = "celery.pidbox"
 REPLIES = "reply.celery.pidbox"
 CONTROL_QUEUES = r".+\.celery\.pidbox"  # of each worker, and of whoever waits for answers
 ANSWER_QUEUES = r".+\.reply\.celery\.pidbox"  # those of whoever waits for answers alone
+NOTES = "celery_workers.letters"  # the queue in which a release's exporter counts dead letters, and the release's name
 EVENT_QUEUES = r"celeryev\..+"
 
 
@@ -51,6 +52,7 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
     queues = sorted(topology["queues"])
     dead = sorted(one for queue in topology["queues"].values() if (one := queue.get("dead_letter_queue")))
     delayed, due = delays.exchanges(topology), delays.due_queues(topology)
+    notes = f"{NOTES}.{topology['release']}"
     exchanges = [one for one in (EXCHANGE, topology.get("dead_letter_exchange")) if one]
     return [
         Role(
@@ -92,7 +94,15 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
         ),
         Role(
             "exporter",
-            "celery-exporter or Flower, which read events and ask workers what they do: exporter.existingSecret",
+            "the exporter, which reads events, counts dead letters and looks at queues: exporter.existingSecret",
+            configure=_names(EVENTS, notes, patterns=[EVENT_QUEUES]),
+            write=_names(notes, patterns=[EVENT_QUEUES]),
+            read=_names(EVENTS, notes, *exchanges[1:], patterns=[EVENT_QUEUES]),
+            tag="management",
+        ),
+        Role(
+            "flower",
+            "Flower and the like, which read events and ask workers what they do",
             configure=_names(EVENTS, CONTROL, REPLIES, patterns=[EVENT_QUEUES, ANSWER_QUEUES]),
             write=_names(CONTROL, patterns=[EVENT_QUEUES, ANSWER_QUEUES]),
             read=_names(EVENTS, REPLIES, patterns=[EVENT_QUEUES, ANSWER_QUEUES]),

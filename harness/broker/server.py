@@ -28,7 +28,10 @@ no RabbitMQ in reach. Do one of these:
 
 @dataclass(frozen=True)
 class Broker:
-    """A RabbitMQ that answers. `pid` and `control` are the node's when we run it ourselves."""
+    """A RabbitMQ that answers. `pid` and `control` are the node's when we run it ourselves.
+
+    `metrics_url` is where its plugin rabbitmq_prometheus serves, None where that is not known.
+    """
 
     amqp_url: str
     management_url: str
@@ -36,6 +39,7 @@ class Broker:
     origin: str  # given | node | container | fixture
     pid: int | None = None
     control: node.Control | None = None
+    metrics_url: str | None = None
 
 
 def for_vhost(broker: Broker, vhost: str) -> Broker:
@@ -84,8 +88,9 @@ def acquire(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
         return
     server = node.find_server()
     if server is None and (engine := container.find_engine()) is not None:
-        with container.run(engine, directory, port=port) as (amqp_url, management_url):
-            yield Broker(amqp_url, management_url, _version(management_url), "container")
+        with container.run(engine, directory, port=port) as urls:
+            version = _version(urls.management)
+            yield Broker(urls.amqp, urls.management, version, "container", metrics_url=urls.metrics)
         return
     with own_node(directory, port=port) as broker:
         yield broker
@@ -103,7 +108,8 @@ def own_node(directory: Path, *, port: int | None = None, keep: bool = False) ->
         management_url = node.management_url(running.ports)
         amqp_url = node.amqp_url(running.ports)
         version = _version(management_url)
-        yield Broker(amqp_url, management_url, version, "node", running.pid, running.control)
+        metrics_url = node.metrics_url(running.ports)
+        yield Broker(amqp_url, management_url, version, "node", running.pid, running.control, metrics_url)
 
 
 def prepare() -> str:
@@ -132,7 +138,7 @@ def given_broker(amqp_url: str, environment: Mapping[str, str]) -> Broker:
             f"{error}. Enable the rabbitmq_management plugin there, or set BROKER_MANAGEMENT_URL "
             "(http://user:password@host:15672/vhost)"
         ) from error
-    return Broker(amqp_url, management_url, version, "given")
+    return Broker(amqp_url, management_url, version, "given", metrics_url=environment.get("BROKER_METRICS_URL") or None)
 
 
 def reached(amqp_url: str, management_url: str, *, origin: str) -> Broker:

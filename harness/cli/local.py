@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from harness import processes
+from harness.cli.endings import ENDINGS
 from harness.cli.options import chosen, values_options
 from harness.cli.progress import TerminalProgress
 from harness.errors import HarnessError, InputError
@@ -22,8 +23,6 @@ from harness.ops import runs
 from harness.spike.local_release import LocalRelease, local_release
 from harness.spike.progress import Progress, SilentProgress
 from harness.urls import redact
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -97,6 +96,7 @@ def _described(release: LocalRelease) -> dict[str, Any]:
         "run_file": str(runs.file_of(release.name)),  # has the addresses with their passwords, for this user alone
         "services_url": ground.services.http_url,
         "configuration": str(release.configuration),
+        "metrics": {target.job: target.url for target in ground.targets},
         "logs": str(ground.runtime.logs("POD")),
     }
 
@@ -111,10 +111,12 @@ def _next_steps(release: LocalRelease) -> str:
   RabbitMQ    {redact(ground.broker.amqp_url)}
   management  {redact(ground.broker.management_url)}
   services    {ground.services.http_url}
+  metrics     {ground.targets[0].url}
   logs        {ground.runtime.logs("POD")}
 
 Next steps, in another terminal:
-  harness ops status --watch
+  harness watch
+  make monitor
   CELERY_BROKER_URL='{amqp_url}' PYTHONPATH={release.configuration} \\
     celery -A examx call check_db_connections
 """

@@ -11,6 +11,7 @@ import click
 from harness import tools
 from harness.broker import server
 from harness.chaos import proxy
+from harness.monitoring import alertmanager, prometheus
 from harness.services import postgresql, redis
 
 # What each purpose needs, by the functions that find it or make it.
@@ -33,7 +34,10 @@ NEEDS: Mapping[str, Mapping[str, Callable[[], Path | str]]] = {
         "rabbitmq": server.prepare,
         "redis": redis.prepare,
         "postgresql": postgresql.prepare,
+        "prometheus": prometheus.prepare,
+        "alertmanager": alertmanager.prepare,
     },
+    "monitor": {"helm": tools.find_helm, "rabbitmq": server.prepare, "prometheus": prometheus.prepare},
 }
 
 
@@ -45,7 +49,8 @@ def command(purpose: str, as_json: bool) -> None:
 
     Helm comes from $HELM, from PATH, or is built from tools/; RabbitMQ is the one at $BROKER_URL, an installed one, a
     container, or the distribution's package; Redis and PostgreSQL are those at $REDIS_URL and $DATABASE_URL, installed
-    ones, or the distribution's packages.
+    ones, or the distribution's packages; Prometheus and Alertmanager are installed
+    ones or the distribution's packages.
     """
     found = {name: str(find()) for name, find in NEEDS[purpose].items()}
     if as_json:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
 import click
 
+from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
 from harness.cli.progress import TerminalProgress
+from harness.errors import InputError
 from harness.spike import result, run, scenario, sites
 from harness.spike.prepared import Request
 from harness.spike.progress import Progress, SilentProgress
 from harness.spike.report import FILE_NAME as PAGE_NAME
 from harness.spike.words import verdict_text
 
-EXIT_MISSED = 1
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MONITORING = "monitoring"
 
 
 @click.command()
@@ -46,6 +45,8 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     type=click.Path(path_type=Path, dir_okay=False),
     help="Figures of workers for the forecast; those of `harness calibrate` by default.",
 )
+@click.option("--monitor", is_flag=True, help="Run a Prometheus beside it; the report shows the alerts that fired.")
+@click.option("--prometheus", help="The address of one that watches the place anyway, in place of --monitor.")
 @click.option("--no-forecast", is_flag=True, help="Run without foretelling the run first.")
 @click.option("--list", "list_only", is_flag=True, help="List the scenarios and stop.")
 @click.option("--open", "open_page", is_flag=True, help="Open the report in a browser.")
@@ -58,6 +59,8 @@ def command(
     reports: Path,
     broker_port: int | None,
     calibration: Path | None,
+    monitor: bool,
+    prometheus: str | None,
     no_forecast: bool,
     list_only: bool,
     open_page: bool,
@@ -73,7 +76,17 @@ def command(
         _list(as_json=as_json)
         return
     interrupt_on_endings()
-    request = Request(scenario=name, environment=environment, reports=reports, runtime=runtime, values=values)
+    if monitor and prometheus:
+        raise InputError("--monitor starts a Prometheus and --prometheus names a running one: leave one out")
+    request = Request(
+        scenario=name,
+        environment=with_exporter(environment) if monitor else environment,
+        reports=reports,
+        runtime=runtime,
+        values=values,
+        monitor=monitor,
+        prometheus=prometheus,
+    )
     site = sites.find(runtime, broker_port=broker_port)
     foretell = None if no_forecast else _foretelling(runtime, calibration)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
@@ -87,6 +100,11 @@ def command(
     if open_page:
         webbrowser.open(page.resolve().as_uri())
     sys.exit(0 if outcome.passed else EXIT_MISSED)
+
+
+def with_exporter(environment: str) -> str:
+    """Return the environments with the one that has tasks counted, without which most alerts sleep."""
+    return environment if MONITORING in environment.split(",") else f"{environment},{MONITORING}"
 
 
 def _foretelling(runtime: str, calibration: Path | None) -> run.Foretell:
@@ -103,17 +121,3 @@ def _list(*, as_json: bool) -> None:
         return
     for name, title in titles.items():
         click.echo(f"{name:16} {title}")
-
-
-def interrupt_on_endings() -> None:
-    """Have each signal that asks the command to end interrupt it, where its caller does not ignore it."""
-    for ending in ENDINGS:
-        if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
-            signal.signal(ending, interrupt)
-
-
-def interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """End the run; a second signal must not end the clean-up, which takes seconds."""
-    for ending in ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
-    raise KeyboardInterrupt

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.options import chosen, values_options
-from harness.cli.spike import EXIT_MISSED
 from harness.errors import InputError
 from harness.planning import calibrations, cost_files, place, planner, tune_words, tuning
 from harness.planning.tuning import Request
@@ -47,8 +47,8 @@ def _percent(_: click.Context, __: click.Parameter, value: str) -> float:
 @click.option(
     "--max-minimum",
     type=click.IntRange(1),
-    help="Warm pods of any class. By default two more than given; as given where a scenario states its load "
-    "as multiples of what the minimum holds.",
+    help="Warm pods of any class. By default two more than given; as given where a scenario's load is in multiples "
+    "of what the minimum holds (no normal_slots).",
 )
 @click.option("--room", metavar="CORES,GIB", help="What all pods may request together at their maxima.")
 @click.option(

@@ -12,7 +12,7 @@ from harness.cluster import hostvolume
 NAME = "rabbitmq"
 BROKER_SECRET = "celery-broker"  # noqa: S105 - the name of a Secret, values.yaml's default
 UID = 999  # the rabbitmq user of the public image, and of ours
-AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
+AMQP_PORT, MANAGEMENT_PORT, METRICS_PORT = 5672, 15672, 15692
 LABELS: Mapping[str, str] = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "celery-workers-fixture"}
 CONFIGURATION = """\
 loopback_users = none
@@ -84,7 +84,7 @@ def _secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _configuration() -> dict[str, Any]:
-    data = {"20-fixture.conf": CONFIGURATION, "enabled_plugins": "[rabbitmq_management].\n"}
+    data = {"20-fixture.conf": CONFIGURATION, "enabled_plugins": "[rabbitmq_management,rabbitmq_prometheus].\n"}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
 
 
@@ -160,6 +160,7 @@ def _container(fixture: Fixture) -> dict[str, Any]:
         "ports": [
             {"name": "amqp", "containerPort": AMQP_PORT},
             {"name": "management", "containerPort": MANAGEMENT_PORT},
+            {"name": "prometheus", "containerPort": METRICS_PORT},
         ],
         "startupProbe": {"tcpSocket": {"port": "amqp"}, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"tcpSocket": {"port": "management"}, "periodSeconds": 2},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,24 @@ class Run:
     management_url: str
     redis_url: str | None
     topology: Mapping[str, Any] = field(repr=False)
+    # What Prometheus reads of it: job, url, labels.
+    targets: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    # What its rules are made of, as its own manifests were: values files in order, and single values over them.
+    values: Sequence[str] = ()
+    set_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
-        """Whether its process is still there, and no other one of that number."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.process_started_at) < 1
-        except psutil.Error:
-            return False
+        """Whether its process is still there."""
+        return lives(self.pid, self.process_started_at)
+
+
+def lives(pid: int, process_started_at: float) -> bool:
+    """Whether a process is still there, and no other one of that number; it started at so many seconds of the epoch."""
+    try:
+        return abs(psutil.Process(pid).create_time() - process_started_at) < 1
+    except psutil.Error:
+        return False
 
 
 def home() -> Path:
@@ -62,6 +72,9 @@ def announced(
     management_url: str,
     redis_url: str | None,
     topology: Mapping[str, Any],
+    targets: Sequence[Mapping[str, Any]] = (),
+    values: Sequence[Path] = (),
+    set_values: Mapping[str, Any] | None = None,
 ) -> Iterator[Run]:
     """Let commands find a run of this process for the block's time."""
     run = Run(
@@ -74,6 +87,9 @@ def announced(
         management_url=management_url,
         redis_url=redis_url,
         topology=topology,
+        targets=targets,
+        values=[str(path.absolute()) for path in values],
+        set_values=set_values or {},
     )
     home().mkdir(parents=True, exist_ok=True)
     path = file_of(name)

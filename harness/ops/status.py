@@ -18,7 +18,11 @@ CRITICAL_FILL, WARNING_FILL = 0.8, 0.5  # the guide's alert thresholds
 
 @dataclass(frozen=True)
 class QueueLine:
-    """One queue against its limit. `fill` is ready over the limit, None without one; ages are seconds."""
+    """One queue against its limit. `fill` is ready over the limit, None without one; ages are seconds.
+
+    The rates are messages a second, RabbitMQ's own means of the last seconds: published, and acknowledged, which the
+    workers do when a task has ended. None where the broker counts none.
+    """
 
     name: str
     class_name: str
@@ -31,6 +35,17 @@ class QueueLine:
     paused: bool
     dead_queue: str | None
     dead: int
+    arrived_per_second: float | None = None
+    done_per_second: float | None = None
+
+    @property
+    def gone_in_seconds(self) -> float | None:
+        """In how many seconds its messages would be gone at these rates; None while they do not become fewer."""
+        left = self.ready + self.unacked
+        if self.done_per_second is None or not left:
+            return None
+        shrinking = self.done_per_second - (self.arrived_per_second or 0.0)
+        return left / shrinking if shrinking > 0 else None
 
     @property
     def level(self) -> str:
@@ -119,6 +134,8 @@ def queue_lines(
                 paused=name in paused,
                 dead_queue=dead_queue,
                 dead=int(seen.get(dead_queue, {}).get("messages") or 0),
+                arrived_per_second=_rate(document, "publish"),
+                done_per_second=_rate(document, "ack"),
             )
         )
     return tuple(lines)
@@ -186,6 +203,12 @@ def _pool_line(pool: Pool) -> PoolLine:
         maximum=limits["max"],
         held=objects.is_held(pool.scaler),
     )
+
+
+def _rate(document: Mapping[str, Any], what: str) -> float | None:
+    """Return one of RabbitMQ's own rates; a queue that nothing has happened to since its start has none yet."""
+    rate = ((document.get("message_stats") or {}).get(f"{what}_details") or {}).get("rate")
+    return None if rate is None else float(rate)
 
 
 def _age(document: Mapping[str, Any], ready: int, now: float) -> float | None:

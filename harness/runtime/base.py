@@ -39,6 +39,25 @@ class PodState:
 
 
 @dataclass(frozen=True)
+class ContainerState:
+    """One container: what it may use and has used. Amounts are cores, bytes and, for CPU used, seconds.
+
+    `cpu_seconds`, `memory_bytes` and the network's are of the last measurement, None before the first. The network is
+    the pod's.
+    """
+
+    pod: str
+    deployment: str
+    name: str
+    requests: Mapping[str, float]
+    limits: Mapping[str, float]
+    cpu_seconds: float | None
+    memory_bytes: int | None
+    received_bytes: int | None
+    sent_bytes: int | None
+
+
+@dataclass(frozen=True)
 class ScaleState:
     """Replica counts of one Deployment and the last decision about them."""
 

@@ -53,7 +53,8 @@ def local_release(
     `profile` is how the stand-in services behave. Raises InputError for values that are refused, HarnessError when
     something does not come up.
     """
-    manifests = render.render(values, release=release, set_values={**REDIS, **(set_values or {})})
+    set_values = {**REDIS, **(set_values or {})}
+    manifests = render.render(values, release=release, set_values=set_values)
     topology = render.topology(manifests)
     configuration = _write_configuration(manifests, directory / CONFIGURATION)
     with local_ground(
@@ -64,6 +65,8 @@ def local_release(
         directory=directory,
         progress=progress,
         broker_port=broker_port,
+        values=values,
+        set_values=set_values,
     ) as ground:
         progress.step(f"installing {', '.join(path.name for path in values) or 'the default values'}")
         ground.runtime.install(ground.install_of(release, manifests))

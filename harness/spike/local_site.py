@@ -59,6 +59,7 @@ class LocalSite:
             directory=directory,
             progress=progress,
             broker_port=self._broker_port,
+            values=prepared.values,
         ) as local:
             load = load_of(prepared, directory, local.services, local.broker.amqp_url)
             yield Ground(
@@ -67,6 +68,7 @@ class LocalSite:
                 journals=load.journals,
                 runtime=local.runtime,
                 release=local.install_of(prepared.request.release, prepared.manifests),
+                targets=local.targets,
                 generate=lambda start_at: locust(replace(load, start_at=start_at), log=directory / "locust.log"),
             )
 

@@ -53,6 +53,7 @@ class Panel:
     series: Sequence[Series]
     digits: int = 0
     labelled_marks: bool = False
+    lanes: Sequence[str] = ()  # names of whole numbers from 1 on, drawn from the top: bars in place of curves
     summary: str = field(default="")  # the chart in words, for those who cannot see it
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,9 +102,51 @@ def _aligned(values: Sequence[float | None], at_seconds: Sequence[int], wanted: 
     return [known.get(second) for second in wanted]
 
 
+def _alerts(result: Result) -> Panel:
+    """When which alert fired: a lane each, a curve of its lane's number for as long as it does."""
+    line = result.timeline
+    lanes: dict[str, list[Mapping[str, Any]]] = {}
+    for alert in result.alerts or ():
+        lanes.setdefault(alert_name(alert), []).append(alert)
+    series = [
+        Series(
+            name=name,
+            values=[number if _fires(alerts, second) else None for second in line.seconds],
+            colour="bad" if alerts[0]["severity"] == "critical" else "warn",
+        )
+        for number, (name, alerts) in enumerate(lanes.items(), start=1)
+    ]
+    return Panel(
+        key="alerts",
+        title="Alerts",
+        unit="",
+        note="When each alert fired, by the rules of the release: critical ones red.",
+        series=series,
+        lanes=list(lanes),
+        summary=" ".join(
+            f"{alert_name(one)} fired from {seconds(one['start'])} {_until(one)}." for one in result.alerts or ()
+        ),
+    )
+
+
+def alert_name(alert: Mapping[str, Any]) -> str:
+    """Return an alert's name with what it is about."""
+    return f"{alert['name']} {alert['about']}".strip()
+
+
+def _fires(alerts: Sequence[Mapping[str, Any]], second: int) -> bool:
+    """Whether one of them fires in a second of the run, be it for a part of it."""
+    return any(one["start"] < second + 1 and (one["end"] is None or one["end"] > second) for one in alerts)
+
+
+def _until(alert: Mapping[str, Any]) -> str:
+    return "to the end" if alert["end"] is None else f"to {seconds(alert['end'])}"
+
+
 def _panels(result: Result) -> list[Panel]:
     colours = class_colours(result)
     drawn = [
+        _alerts(result),
         _rates(result),
         _depths(result, colours),
         _replicas(result, colours),

@@ -15,11 +15,15 @@ from harness.spike import arrivals
 from harness.spike.forecast import Forecast
 from harness.spike.ramps import fastest_ramps
 from harness.spike.scenario import Scenario, load_scenario
+from harness.urls import redact
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to run. `environment` names files of values/, in the order in which they apply; `values` lie over them."""
+    """What to run. `environment` names files of values/, in the order in which they apply; `values` lie over them.
+
+    `monitor` asks for a Prometheus beside the run, `prometheus` names one that watches the place anyway.
+    """
 
     scenario: str
     environment: str
@@ -27,14 +31,19 @@ class Request:
     runtime: str = "local"
     release: str = "celery"
     values: tuple[Path, ...] = ()
+    monitor: bool = False
+    prometheus: str | None = None
 
     @property
     def command(self) -> str:
         """The command that repeats the run."""
-        if not self.values:
-            return f"make spike SCENARIO={self.scenario} ENV={self.environment} RUNTIME={self.runtime}"
-        files = " ".join(f"-f {shlex.quote(str(path))}" for path in self.values)
-        return f"harness spike {self.scenario} --env {self.environment} --runtime {self.runtime} {files}"
+        if not self.values and self.prometheus is None:
+            made = f"make spike SCENARIO={self.scenario} ENV={self.environment} RUNTIME={self.runtime}"
+            return f"{made} MONITOR=1" if self.monitor else made
+        more = [f"-f {shlex.quote(str(path))}" for path in self.values]
+        more += ["--monitor"] if self.monitor else []
+        more += [] if self.prometheus is None else [f"--prometheus {shlex.quote(redact(self.prometheus))}"]
+        return f"harness spike {self.scenario} --env {self.environment} --runtime {self.runtime} {' '.join(more)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness.errors import InputError
 from harness.spike import forecast, words
 from harness.spike import result as results
-from harness.spike.panels import Beside, marks, panels
+from harness.spike.panels import Beside, alert_name, marks, panels
 from harness.spike.result import Result
 from harness.spike.timeline import Timeline
 
@@ -79,7 +79,7 @@ def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | Non
             result=result,
             verdict=words.verdict(result),
             story=words.story(result),
-            tables=[*tables, *_comparison(result)],
+            tables=[*tables, *_comparison(result), *_alerts(result)],
             started=datetime.fromtimestamp(result.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
             duration=words.seconds(result.duration_seconds),
             figures=_figures(result),
@@ -128,6 +128,34 @@ def _comparison(result: Result) -> list[Table]:
             heads=("Figure", "Foretold", "Measured", "Difference", "Holds"),
             rows=[(one.title, one.foretold, one.measured, one.difference, _yes(one.passed)) for one in compared],
             bad=[index for index, one in enumerate(compared) if not one.passed],
+        )
+    ]
+
+
+def _alerts(result: Result) -> list[Table]:
+    """The alerts that fired; none where nobody watched."""
+    if result.alerts is None:
+        return []
+    rows = [
+        (
+            alert_name(one),
+            one["severity"],
+            words.seconds(one["start"]),
+            "-" if one["end"] is None else words.seconds(one["end"]),
+            words.seconds((result.duration_seconds if one["end"] is None else one["end"]) - one["start"]),
+        )
+        for one in result.alerts
+    ]
+    hint = (
+        "What Prometheus recorded, in seconds since the load began; one without an end still fired when the run ended."
+    )
+    return [
+        Table(
+            title="Alerts that fired",
+            hint=hint if rows else "A Prometheus watched the run, and no alert fired.",
+            heads=("Alert", "Severity", "From", "To", "For"),
+            rows=rows,
+            bad=[index for index, one in enumerate(result.alerts) if one["severity"] == "critical"],
         )
     ]
 

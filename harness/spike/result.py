@@ -47,6 +47,7 @@ class RunFacts:
     torn_lines: int = 0  # torn last lines that were left out of the journals
     forecast: Mapping[str, Any] | None = None  # see harness.spike.forecast
     foretold: bool = False  # no task was run: this is a simulation's result
+    alerts: Sequence[Mapping[str, Any]] | None = None  # those that fired, see harness.monitoring.fired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,7 @@ class Result:
     timeline: Timeline
     forecast: Mapping[str, Any] | None = None  # what was foretold before the load began
     foretold: bool = False
+    alerts: Sequence[Mapping[str, Any]] | None = None  # name, severity, about, start, end; None: nobody watched
 
     @property
     def duplicated(self) -> int:

@@ -16,7 +16,7 @@ from harness.broker.management import Management
 from harness.broker.server import Broker
 from harness.chart import render, yaml_strict
 from harness.errors import HarnessError, InputError
-from harness.spike import arrivals, evidence, facts, report, result
+from harness.spike import alerts, arrivals, evidence, facts, report, result
 from harness.spike.forecast import FILE_NAME as FORECAST
 from harness.spike.forecast import Forecast
 from harness.spike.load import JOURNALS
@@ -99,6 +99,7 @@ def _perform(prepared: Prepared, site: Site, directory: Path, progress: Progress
     with ExitStack() as stack:
         ground = stack.enter_context(site.ground(prepared, directory, progress))
         management = stack.enter_context(Management(ground.broker.management_url))
+        monitor = stack.enter_context(alerts.watching(prepared, ground, directory))
         progress.step(f"installing {', '.join(path.name for path in prepared.values)} ({site.name})")
         ground.runtime.install(ground.release)
         progress.step("waiting for the workers to be ready")
@@ -111,8 +112,9 @@ def _perform(prepared: Prepared, site: Site, directory: Path, progress: Progress
         progress.step("accounting for every task")
         ground.settle()
         found = evidence.collect(plan=prepared.plan, ground=ground, topology=prepared.topology)
+        fired = None if monitor is None else monitor.fired(found.started_at)
         progress.step("stopping")
-    _write(prepared, site, directory, found, watch, ground.broker)
+    _write(prepared, site, directory, found, watch, ground.broker, fired)
 
 
 def _write(
@@ -122,6 +124,7 @@ def _write(
     found: evidence.Evidence,
     watch: Watch,
     broker: Broker,
+    fired: list[dict[str, Any]] | None,
 ) -> None:
     started_at = found.started_at
     run_facts = result.RunFacts(
@@ -140,6 +143,7 @@ def _write(
         calls=found.calls,
         torn_lines=found.torn_lines,
         forecast=None if prepared.forecast is None else prepared.forecast.as_dict(),
+        alerts=fired,
     )
     outcome = result.build(
         facts=run_facts,
@@ -181,6 +185,7 @@ def _files(directory: Path) -> dict[str, str]:
         "publisher journals": JOURNALS,
         "deliveries": "services/deliveries.jsonl",
         "worker logs": "runtime/pods",
+        "rules of alerts": f"{alerts.DIRECTORY}/{alerts.RULES}",
         "Locust's log": "locust.log",
     }
     found = {label: sorted(directory.glob(pattern)) for label, pattern in wanted.items()}

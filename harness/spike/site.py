@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.broker.server import Broker
+from harness.monitoring.configuration import Target
 from harness.runtime.base import Release, Runtime
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
@@ -41,6 +42,7 @@ class Ground:
     refresh: Callable[[], None] = lambda: None
     settle: Callable[[], None] = lambda: None
     silence_seconds: float = 30.0
+    targets: Sequence[Target] = ()  # what Prometheus reads of it, where that is on this machine
 
 
 class Site(Protocol):

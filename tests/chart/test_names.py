@@ -30,11 +30,13 @@ def identity(manifest: dict[str, Any]) -> tuple[str, str]:
 
 
 def label_values(value: Any) -> list[str]:
-    """Return the values of every map called labels or matchLabels."""
+    """Return the values of every map called labels or matchLabels; an alert's are Prometheus', of any length."""
     if isinstance(value, list):
         return [found for one in value for found in label_values(one)]
     if not isinstance(value, dict):
         return []
+    if value.get("kind") == "PrometheusRule":
+        return label_values(value["metadata"])
     own = [text for key in ("labels", "matchLabels") for text in (value.get(key) or {}).values()]
     return own + [found for one in value.values() for found in label_values(one)]
 

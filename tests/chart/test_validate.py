@@ -89,10 +89,13 @@ BAD: list[tuple[str, str, str, str]] = [
      "workers:\n  io:\n    sidecars:\n      - name: side\n        image: side:1\n"
      "        env: [{name: API_TOKEN, value: abc}]\n        resources: {requests: {cpu: 1m, memory: 1Mi}}\n",
      "workers.io.sidecars[0].env[0].value:6", "with valueFrom.secretKeyRef"),
-    ("password in an argument", "exporter:\n  enabled: true\n  args: ['--broker-url=amqp://user:word@host']\n",
-     "exporter.args[0]:3", "take it from a Secret as a variable"),
-    ("latest exporter", "exporter: {enabled: true, image: {tag: latest}}\n", "exporter.image.tag:1",
-     "set a tag that is never moved"),
+    ("password in an argument",
+     "workers:\n  io:\n    sidecars:\n      - name: side\n        image: side:1\n"
+     "        args: ['--broker-url=amqp://user:word@host']\n"
+     "        resources: {requests: {cpu: 1m, memory: 1Mi}}\n",
+     "workers.io.sidecars[0].args[0]:6", "take it from a Secret as a variable"),
+    ("latest placeholder", "workers: {io: {headroom: {replicas: 1}}}\nheadroom: {image: {tag: latest}}\n",
+     "headroom.image.tag:2", "set a tag that is never moved"),
     ("bad duration", "workers: {io: {timeLimits: {hard: 5 min}}}\n", "workers.io.timeLimits.hard:1", "5 min"),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.cluster import client
 from tests.cluster.space import RELEASE, WORKERS, Space, eventually
 
 LISTENER, PORT = "listener", 8080
+PROMETHEUS, EXPORTER_PORT = "prometheus", 9808
 CONNECT_SECONDS = 2
 ENFORCED_SECONDS = 15.0
 SERVES = f"import http.server; http.server.test(http.server.SimpleHTTPRequestHandler, port={PORT}, bind='0.0.0.0')"
@@ -30,18 +32,17 @@ STRICT = {
 }
 
 
-def add_listener(space: Space) -> str:
-    """Run a pod that answers anybody, nothing of the release; return its address."""
+def add_pod(space: Space, name: str, command: Sequence[str]) -> str:
+    """Run a pod that is nothing of the release; return its address."""
     pod = next(one for one in client.manifests(space.name, space.place.image) if one["kind"] == "Pod")
-    metadata = {"namespace": space.name, "name": LISTENER, "labels": {"app.kubernetes.io/name": LISTENER}}
-    pod["metadata"] = metadata
+    pod["metadata"] = {"namespace": space.name, "name": name, "labels": {"app.kubernetes.io/name": name}}
     pod["spec"]["volumes"] = [one for one in pod["spec"]["volumes"] if one["name"] == "tmp"]
     container = pod["spec"]["containers"][0]
-    container |= {"command": ["python", "-c", SERVES], "env": [], "envFrom": [], "workingDir": "/tmp"}
+    container |= {"command": list(command), "env": [], "envFrom": [], "workingDir": "/tmp"}
     container["volumeMounts"] = [one for one in container["volumeMounts"] if one["name"] == "tmp"]
-    space.kubectl.apply([pod], doing="applying the listener")
-    space.wait_for("Ready", f"pod/{LISTENER}", seconds=60)
-    return str(space.get("pod", LISTENER)["status"]["podIP"])
+    space.kubectl.apply([pod], doing=f"applying pod {name}")
+    space.wait_for("Ready", f"pod/{name}", seconds=60)
+    return str(space.get("pod", name)["status"]["podIP"])
 
 
 def connects(space: Space, pod: str, address: str, port: int) -> bool:
@@ -77,13 +78,39 @@ def require_enforcement(space: Space, address: str) -> None:
     eventually(lambda: connects(space, client.NAME, address, PORT), seconds=30, what="the listener to be open again")
 
 
+def scraped(space: Space, address: str) -> str:
+    """Return what the pod Prometheus would run as reads of the exporter."""
+    program = f"import urllib.request; print(urllib.request.urlopen('http://{address}:{EXPORTER_PORT}/metrics').read())"
+    return space.kubectl.run(
+        "exec", PROMETHEUS, "-n", space.name, "--", "python", "-c", program, doing="scraping the exporter"
+    )
+
+
+def require_scrape(space: Space, watching: Space) -> None:
+    """Fail unless Prometheus' namespace reads the exporter, which has its broker, and the release's own does not."""
+    add_pod(watching, PROMETHEUS, ["sleep", "infinity"])
+    [pod] = space.get("pods", "--selector", "app.kubernetes.io/component=exporter")["items"]
+    address = str(pod["status"]["podIP"])
+    eventually(
+        lambda: "celery_workers_exporter_up 1.0" in scraped(watching, address),
+        seconds=30,
+        what="an exporter that Prometheus reads and that reads its broker",
+    )
+    assert "celery_workers_queue_policy_missing" in scraped(watching, address), "it may not ask the management API"
+    assert not connects(space, client.NAME, address, EXPORTER_PORT), "somebody else reaches the exporter"
+
+
 @pytest.mark.timeout(400)
-def test_workers_reach_what_is_listed_and_nobody_reaches_them(release: Space) -> None:
-    space = release
+def test_workers_reach_what_is_listed_and_nobody_reaches_them_but_prometheus(
+    release: Space, new_space: Callable[[], Space]
+) -> None:
+    space, watching = release, new_space()
     try:
-        address = add_listener(space)
+        address = add_pod(space, LISTENER, ["python", "-c", SERVES])
         require_enforcement(space, address)
-        space.upgrade("prod,keda,kind", values=STRICT)
+        watched = {**STRICT["networkPolicy"], "prometheusNamespace": watching.name}
+        space.upgrade("prod,keda,kind", values={"networkPolicy": watched, "exporter": {"enabled": True}})
+        require_scrape(space, watching)
         worker = space.workers("io")[0]
         name, ip = worker["metadata"]["name"], worker["status"]["podIP"]
         assert not connects(space, name, address, PORT), "a worker reaches what nobody listed"

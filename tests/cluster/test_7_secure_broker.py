@@ -14,7 +14,9 @@ import httpx
 import pytest
 from amqp import Message
 from amqp.exceptions import AccessRefused
+from celery import Celery
 from kombu import Connection
+from prometheus_client.parser import text_string_to_metric_families
 
 from harness.broker.roles import roles
 from harness.chart import yaml_strict
@@ -32,11 +34,15 @@ from tests.local.tls_front import make_certificates
 pytestmark = pytest.mark.full
 
 PASSWORD = "of-one-test"
-CA_SECRET, TLS_SECRET, SCALER_SECRET = "broker-ca", "broker-tls", "scaler-broker"
+CA_SECRET, TLS_SECRET, SCALER_SECRET, EXPORTER_SECRET = "broker-ca", "broker-tls", "scaler-broker", "exporter-broker"
+EXPORTER_PORT = 9808
 PUBLISHING = ("publisher", "declaring-publisher")
-OTHERS = ("topology", "scaler", "monitor", "events", "exporter", "inspector")  # who neither works nor publishes
-# One class by KEDA, which then asks the management API over TLS, as a user that may look at queues and no more.
+# Who neither works nor publishes.
+OTHERS = ("topology", "scaler", "monitor", "events", "exporter", "flower", "inspector")
+# One class by KEDA, which then asks the management API over TLS, as a user that may look at queues and no more; and an
+# exporter, whose user reads events and dead letters' headers besides.
 SECURE = {
+    "exporter": {"enabled": True, "existingSecret": EXPORTER_SECRET},
     "broker": {"scalerSecret": SCALER_SECRET, "tls": {"caSecret": CA_SECRET}},
     "workers": {"asking": {"scaler": "keda", "replicas": {"max": 2}, "targets": {"queueDepth": 10}}},
 }
@@ -54,11 +60,17 @@ class Secured:
     @contextlib.contextmanager
     def connected(self, role: str) -> Iterator[Any]:
         """Yield a channel of a role's user, by a port of this machine."""
+        with self.connection(role) as connection:
+            yield connection.default_channel
+
+    @contextlib.contextmanager
+    def connection(self, role: str) -> Iterator[Connection]:
+        """Yield the connection of a role's user."""
         tls = {"ca_certs": str(self.ca), "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": self.cluster.host}
         with self._port("amqps") as port:
             url = f"amqp://{role}:{PASSWORD}@127.0.0.1:{port}//"
             with Connection(url, ssl=tls, connect_timeout=10) as connection:
-                yield connection.default_channel
+                yield connection
 
     def refuses(self, role: str, do: Callable[[Any], Any]) -> bool:
         """Whether the broker refuses a role what is done with a channel."""
@@ -131,8 +143,8 @@ def secured(space: Space, tmp_path: Path) -> Iterator[Secured]:
 def add_secrets(space: Space, cluster: rabbitmq_cluster.Cluster, directory: Path) -> Path:
     """Make the broker's certificate and every Secret; return the CA's certificate."""
     ca, certificate, key = make_certificates(directory, names=f"DNS:{cluster.host}")
-    worker, topology_user, scaler, publisher = (f"{name}:{PASSWORD}@{cluster.host}" for name in (
-        "worker", "topology", "scaler", "declaring-publisher"))  # fmt: skip
+    worker, topology_user, scaler, exporter, publisher = (f"{name}:{PASSWORD}@{cluster.host}" for name in (
+        "worker", "topology", "scaler", "exporter", "declaring-publisher"))  # fmt: skip
     secrets = {
         CA_SECRET: {"ca.crt": ca.read_text()},
         TLS_SECRET: {"ca.crt": ca.read_text(), "tls.crt": certificate.read_text(), "tls.key": key.read_text()},
@@ -141,6 +153,10 @@ def add_secrets(space: Space, cluster: rabbitmq_cluster.Cluster, directory: Path
             "managementUrl": f"https://{topology_user}:{rabbitmq_cluster.HTTPS_PORT}",
         },
         SCALER_SECRET: {"managementUrl": f"https://{scaler}:{rabbitmq_cluster.HTTPS_PORT}"},
+        EXPORTER_SECRET: {
+            "amqpUrl": f"amqps://{exporter}:{rabbitmq_cluster.AMQPS_PORT}//",
+            "managementUrl": f"https://{exporter}:{rabbitmq_cluster.HTTPS_PORT}",
+        },
         "publisher-broker": {"amqpUrl": f"amqps://{publisher}:{rabbitmq_cluster.AMQPS_PORT}//"},
     }
     space.kubectl.apply(
@@ -173,6 +189,42 @@ def require_refusals(secured: Secured) -> None:
     assert secured.status("worker", "GET", "queues/%2F") == 401
     assert [secured.status(role, "GET", "queues/%2F/labels") for role in ("scaler", "monitor", "topology")] == [200] * 3
     assert [secured.status(role, "GET", "nodes") for role in ("scaler", "monitor")] == [401, 200]
+
+
+def exported(secured: Secured) -> dict[str, float]:
+    """Return the exporter's series by name, summed up over their labels."""
+    space = secured.space
+    target = f"deployment/{RELEASE}-exporter"
+    with port_forward(
+        space.kubectl, namespace=space.name, target=target, port=EXPORTER_PORT, directory=space.directory
+    ) as port:
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=10).raise_for_status().text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {name: sum(one.value for one in samples if one.name == name) for name in {one.name for one in samples}}
+
+
+def require_exporter(secured: Secured, tasks: int) -> None:
+    """Fail unless the exporter's user saw the tasks, may watch dead letters, and looks at queues over TLS."""
+    found = eventually(
+        lambda: (seen := exported(secured)).get("celery_workers_tasks_total") == tasks and seen,
+        seconds=30,
+        what="all tasks, as the exporter counts them",
+    )
+    assert found["celery_workers_exporter_up"] == 1
+    assert (found["celery_workers_dead_letters_total"], found["celery_workers_queue_policy_missing"]) == (0, 0)
+    assert found["celery_workers_queue_messages_total"] > 0
+
+
+def require_flower(secured: Secured) -> None:
+    """Fail unless the user of Flower hears the workers' events and asks them what they do; both are all it may do."""
+    seen: list[str] = []
+    with secured.connection("flower") as connection:
+        app = Celery("flower", set_as_current=False)
+        receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
+        receiver.capture(limit=1, timeout=20)
+        answers = app.control.inspect(timeout=5, connection=connection).active_queues() or {}
+    assert seen == ["worker-heartbeat"]
+    assert {name.partition("@")[0] for name in answers} == {"printing", "asking"}
 
 
 def refused_by_the_broker(space: Space) -> list[str]:
@@ -211,6 +263,9 @@ def test_a_release_works_over_tls_with_the_rights_it_needs(secured: Secured) -> 
     eventually(two_pods, seconds=90, what="KEDA to see the queue over TLS")
     eventually(all_done, seconds=120, what="all tasks done")
     assert "celery works: 2 queues" in space.helm("test", RELEASE, "--logs")
+    assert refused_by_the_broker(space) == []
+    require_exporter(secured, len(ids))
+    require_flower(secured)
     assert refused_by_the_broker(space) == []
     assert space.restarts() == {}
     require_refusals(secured)

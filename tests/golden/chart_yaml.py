@@ -25,7 +25,6 @@ KINDS: Mapping[str, str] = {
 # Name of an image -> where the values have it.
 IMAGES: Mapping[str, tuple[str, ...]] = {
     "application": ("image",),
-    "celery-exporter": ("exporter", "image"),
     "placeholder": ("headroom", "image"),
     "rabbitmq-for-development": ("broker", "embedded", "image"),
 }

@@ -1,4 +1,4 @@
-"""What is written from other files: golden renders, the chart's schema, its README's values, Chart.yaml's annotations.
+"""What is written from other files: golden renders, schema, README's values, Chart.yaml's annotations, dashboards.
 
 There is a render of each file of `values/`, and one of each file of `tests/golden/values/` over production: what the
 chart can do beyond what the repository's own environments ask of it.
@@ -21,12 +21,22 @@ from harness.chart.render import CHART, environment_files, render
 from harness.chart.values import ROOT, VALUES, defaults
 from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
+from harness.monitoring import grafana
+from harness.monitoring.boards import BOARDS, reference
 from tests.golden import chart_yaml
 
 FOLDER = Path(__file__).resolve().parent
+REFERENCE = ROOT / "docs" / "reference" / "dashboards.md"
 FEATURES = FOLDER / "values"
 # What an overlay is laid over, where that is not prod.
-BASES = {"local": "dev"}
+BASES = {
+    "local": "dev",
+    "phase-1": "baseline",
+    "phase-1-back": "baseline,phase-1",
+    "phase-2": "baseline,phase-1",
+    "phase-2-back": "baseline,phase-1,phase-2",
+    "phase-3": "prod,keda",
+}
 ENVIRONMENTS = ("dev", "staging", "uat", "prod", "baseline")
 HEADER = "# Written by `make golden`; a change here is a change of what users install.\n"
 
@@ -60,9 +70,10 @@ def stable(manifest: dict[str, Any]) -> dict[str, Any]:
     """Return a manifest without what follows from the chart's Python files."""
     result = copy.deepcopy(manifest)
     for name, text in (result.get("data") or {}).items():
-        source = CHART / "files" / name
-        if source.exists() and text.strip() == source.read_text().strip():
-            result["data"][name] = f"(the text of files/{name})"
+        for folder in (CHART / "files", CHART / "files" / "dashboards"):
+            source = folder / name
+            if source.exists() and text.strip() == source.read_text().strip():
+                result["data"][name] = f"(the text of {source.relative_to(CHART)})"
     if result["kind"] == "Job":
         result["metadata"]["name"] = re.sub(r"-[0-9a-f]{8}$", "-(hash)", result["metadata"]["name"])
     annotations = ((result.get("spec") or {}).get("template") or {}).get("metadata", {}).get("annotations", {})
@@ -77,7 +88,7 @@ def path_of(name: str) -> Path:
 
 
 def generated(chart: Path = CHART) -> dict[Path, str]:
-    """Return the files that follow from values.yaml, schema.fragment.yaml and CHANGELOG.md, with each one's text."""
+    """Return path -> text of what follows from values.yaml, its fragment, CHANGELOG.md and the dashboards' source."""
     schema = schema_source.build((chart / "values.yaml").read_text(), (chart / "schema.fragment.yaml").read_text())
     readme, description = chart / "README.md", chart / "Chart.yaml"
     changelog = (ROOT / "CHANGELOG.md").read_text()
@@ -85,13 +96,15 @@ def generated(chart: Path = CHART) -> dict[Path, str]:
         description: chart_yaml.insert(description.read_text(), changelog, defaults(chart)),
         schema_file(chart): json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         readme: values_reference.insert(readme.read_text(), schema, defaults(chart)),
+        REFERENCE: reference.insert(REFERENCE.read_text(), BOARDS),
+        **{chart / "files" / "dashboards" / name: text for name, text in grafana.files().items()},
     }
 
 
 def main() -> None:
     """Write every file and delete golden renders whose values file is gone."""
     for path, text in generated().items():  # first: helm reads the schema
-        _write(path, text, "CHANGELOG.md, values.yaml")
+        _write(path, text, "CHANGELOG.md, values.yaml, harness/monitoring/boards")
     wanted = files()
     for name, values in wanted.items():
         _write(path_of(name), golden(values), ", ".join(path.stem for path in values))
@@ -103,6 +116,7 @@ def main() -> None:
 
 def _write(path: Path, text: str, source: str) -> None:
     if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         print(f"golden: wrote {path.name} ({source})", file=sys.stderr)
 

@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kombu import Connection
 
+from harness import processes
 from harness.broker.management import Management
 from harness.broker.server import Broker
+from harness.monitoring import beside, prometheus
+from harness.monitoring.configuration import Target
 from harness.ops import local_api, runs
 from harness.runtime.base import Release, ScaleState
 from harness.runtime.local import LocalRuntime
 from tests.local import runtime_manifests
+from tests.local.monitoring.exposition import exposed
 
 COMMAND_SECONDS = 60.0
 DEPLOYMENT = "celery-io-worker"
@@ -57,7 +62,11 @@ class LocalRun:
 
     def ops(self, *arguments: str, code: int = 0) -> str:
         """Run `harness ops` while the runtime goes on; return what it prints (with what it says, if it fails)."""
-        command = [sys.executable, "-m", "harness", "ops", *arguments]
+        return self.harness("ops", *arguments, code=code)
+
+    def harness(self, *arguments: str, code: int = 0) -> str:
+        """Run any command to its end, the run going on meanwhile, and return what it says. It must end with `code`."""
+        command = [sys.executable, "-m", "harness", *arguments]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=self.environment) as process:
             deadline = time.monotonic() + COMMAND_SECONDS
@@ -168,6 +177,46 @@ def test_status_shows_queues_against_their_limits(run: LocalRun, vhost_broker: B
     screen = run.ops("status")
     assert "HorizontalPodAutoscaler" in screen
     assert "no overrides" in screen
+
+
+def test_watch_shows_what_waits_and_what_is_wrong_look_by_look(run: LocalRun, vhost_broker: Broker) -> None:
+    with Management(vhost_broker.management_url) as api, Connection(vhost_broker.amqp_url) as connection:
+        api.create_queue("io")
+        channel = connection.channel()
+        for _ in range(90):
+            channel.basic_publish(channel.prepare_message(b"x"), routing_key="io")
+        looks = [json.loads(line) for line in run.harness("watch", "--looks", "2", "--json").splitlines()]
+    assert [look["queues"][0]["ready"] for look in looks] == [90, 90]
+    assert {alert["name"] for alert in looks[1]["alerts"]} == {"NoConsumer", "QueueFilling"}
+    assert looks[1]["alerts_from"].startswith("this view")
+    screen = run.harness("watch", "--looks", "1")
+    for told in ("NoConsumer", "90 wait and nobody takes them", "published/s", "empty in"):
+        assert told in screen
+
+
+def test_watch_shows_prometheus_alerts_and_latency_where_there_is_one(
+    run: LocalRun, vhost_broker: Broker, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(
+        "groups: [{name: a, rules: [{alert: Slow, expr: 'celery_workers:latency_seconds:p95_5m > 2', "
+        "labels: {severity: warning}, annotations: {summary: It is slow}}]}]"
+    )
+    text = 'celery_workers:latency_seconds:p95_5m{release="celery",class="io",queue="io"} 4\n'
+    with exposed(text) as one:
+        targets = [Target("one", one.url)]
+        with prometheus.run(tmp_path / "own", targets, rule_files=[rules], interval_seconds=0.2) as server:
+            processes.wait_until(lambda: bool(server.client.alerts()), timeout_seconds=20, what="the alert")
+            with beside.announced(f"run-{os.getpid()}", server.url):  # as `harness monitor` does
+                (line,) = run.harness("watch", "--looks", "1", "--json").splitlines()
+    look = json.loads(line)
+    assert look["queues"][0]["within_seconds"] == 4.0
+    assert [(alert["name"], alert["about"], alert["summary"]) for alert in look["alerts"]] == [
+        ("Slow", "io", "It is slow")
+    ]
+    assert look["alerts_from"] == f"Prometheus at {server.url}"
+    gone = json.loads(run.harness("watch", "--looks", "1", "--json", "--prometheus", server.url))
+    assert "does not answer" in gone["problems"][0]
 
 
 def test_what_is_not_there_is_refused_with_what_is(run: LocalRun) -> None:

@@ -17,6 +17,7 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection
 
 from benchmarks import workers
+from benchmarks.exporting import run_exporter
 from celery_workers import Publisher, TaskCall, Topology
 from harness.broker.management import Management, dead_letters
 from harness.broker.roles import roles
@@ -251,9 +252,32 @@ def test_events(users: Users) -> None:
     assert refused(release.broker.amqp_url, lambda channel: publish(channel, ""))
 
 
-def test_exporter(users: Users) -> None:
-    """It reads events; at each scrape it asks workers for pools and queues, the broker for each queue's length."""
+def test_exporter(users: Users, tmp_path: Path) -> None:
+    """It counts tasks and dead letters, and looks at queues; it takes no message and sends none."""
     release = users.release("exporter")
+    broker = release.broker
+    running = run_exporter(release.config, broker.amqp_url, tmp_path, management_url=broker.management_url)
+    with users.owner.worker("work"), running as exporter:
+        assert eventually(lambda: exporter.value("celery_workers_workers") == 1), exporter.log.read_text()
+        assert eventually(lambda: exporter.value("celery_workers_dead_letters_total") == 0), exporter.log.read_text()
+        assert eventually(lambda: exporter.value("celery_workers_queue_policy_missing") == 0)
+        users.owner.publisher().send_task(FAIL)
+        assert eventually(lambda: exporter.value("celery_workers_dead_letters_total", reason="failed") == 1)
+        assert exporter.value("celery_workers_tasks_total", outcome="failed") == 1
+    url = broker.amqp_url
+    for queue in ("main", "main.dead"):
+        assert refused(url, lambda channel, queue=queue: channel.basic_get(queue))
+        assert refused(url, lambda channel, queue=queue: channel.queue_purge(queue))
+    assert refused(url, lambda channel: publish(channel, ""))
+    assert refused(url, lambda channel: publish(channel, "celery.dlx", "main.dead"))
+    assert refused(url, lambda channel: publish(channel, "celery.pidbox"))
+    assert users.status(broker, *SET_A_POLICY) == 401
+    assert users.status(broker, "DELETE", "queues/VHOST/main") == 401
+
+
+def test_flower(users: Users) -> None:
+    """It reads events, asks workers for pools and queues, and the broker for each queue's length."""
+    release = users.release("flower")
     seen: list[str] = []
     with users.owner.worker("work"):
         app = release.publisher()

@@ -4,6 +4,8 @@ The copy has the header HEADER = {"queue", "reason": failed | timeout | poison |
 text, "at": seconds since the epoch}. It is confirmed before the message is acknowledged: what happens in between leaves
 two, never none, which is more than RabbitMQ promises for a dead letter of a classic queue. Where it does not work
 within SECONDS, the message is rejected, and RabbitMQ moves it without the header.
+
+Of each letter that was stored a note goes to the exporter, its header alone, where there is one that counts them.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class DeadLetters:
             for name, queue in topology["queues"].items()
             if queue.get("dead_letter_queue")
         }
+        self.notes = notes_queue(topology)
         self.clock = clock
         self.lock = threading.Lock()
         self.connection: Any = None
@@ -82,7 +85,16 @@ class DeadLetters:
                 self.quiet_until = self.clock() + QUIET_SECONDS
                 logger.warning("dead letters go without their reason for %.0f s: %s", QUIET_SECONDS, failure)
                 return False
+            self._tell(copy)
         return True
+
+    def _tell(self, copy: amqp.Message) -> None:
+        """Have the exporter count it. Without one the note goes nowhere, and a lost one costs a count, no letter."""
+        note = amqp.Message(b"", application_headers={HEADER: copy.properties["application_headers"][HEADER]})
+        try:
+            self.channel.basic_publish(note, exchange="", routing_key=self.notes)
+        except (OSError, amqp.exceptions.AMQPError):
+            self._drop()
 
     def _send(self, copy: amqp.Message, queue: str) -> None:
         if not self._is_open():
@@ -138,6 +150,11 @@ class DeadLetters:
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.collect(socket_timeout=0.1)
+
+
+def notes_queue(topology: Mapping[str, Any]) -> str:
+    """Return the name of the queue in which a release's exporter counts dead letters."""
+    return f"celery_workers.letters.{topology['release']}"
 
 
 def make_death(queue: str, reason: str, error: str, now: float) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from celery import bootsteps, signals
 from celery.app import defaults
 from celery.app.task import Task
 from celery.app.utils import find_app
-from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.utils.imports import symbol_by_name
 from celery.worker import pidbox, request, state
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
@@ -26,6 +26,7 @@ from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLe
 from celery_workers_ops import FollowsOrders, OrderWatch
 from celery_workers_redis import make_shared
 from celery_workers_sending import Sending
+from celery_workers_stacks import tell_greenlets_too
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 TOUCH_SECONDS = 5.0
 FLUSH_SECONDS = 0.5  # how late an event may be; it carries the time at which it happened
+OUTCOMES = {f"task-{outcome}": outcome for outcome in ("succeeded", "failed", "retried", "rejected", "revoked")}
 TASK_SETTINGS = ("task_acks_", "task_reject_", "task_retry_")
 
 
@@ -71,6 +73,29 @@ class Request(request.Request):
 
     max_deliveries: Mapping[str, int] = {}
     given_up = False
+    refused = False  # the task itself rejects its message, which is no failure
+    failed = False
+    accounted = False
+
+    def send_event(self, type: str, **fields: Any) -> None:
+        """Say in the event that settles it what became of the task, and of which one: once for each time it runs.
+
+        Celery sends up to two such events for one ending, and only the first of a task's life names it.
+        """
+        outcome = None if self.accounted else self.outcome_of(type, fields)
+        if outcome is not None:
+            self.accounted = True
+            fields.update(outcome=outcome, name=self.name, queue=self.delivery_info.get("routing_key"))
+            fields["published"] = self.message.properties.get("timestamp")
+            if self.eta is not None:
+                fields["due"] = self.eta.timestamp()
+        super().send_event(type, **fields)
+
+    def outcome_of(self, type: str, fields: Mapping[str, Any]) -> str | None:
+        """Return what an event means for the task; None for one that settles nothing."""
+        if type == "task-rejected" and self.failed and not fields.get("requeue"):
+            return "failed"
+        return "rejected" if type == "task-failed" and self.refused else OUTCOMES.get(type)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Note a hard limit before Celery handles it."""
@@ -81,6 +106,7 @@ class Request(request.Request):
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Note why; a hard limit the prefork pool reports as a failure, which it does first."""
         error = getattr(exc_info.exception, "exc", exc_info.exception)
+        self.refused, self.failed = isinstance(error, Reject), not isinstance(error, Reject | Ignore | Retry)
         if isinstance(error, Reject) and isinstance(self.message.reject, Letter):
             self.message.reject.by_itself = error.requeue
         if isinstance(error, TimeLimitExceeded):
@@ -298,6 +324,7 @@ def make_app(environment: Mapping[str, str]) -> Celery:
     app = load_app(environment["CELERY_WORKERS_APP"], settings)
     extend_worker(app, topology, environment)
     add_steps(app)
+    tell_greenlets_too()
     return app
 
 

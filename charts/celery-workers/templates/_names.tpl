@@ -46,7 +46,7 @@
 {{- define "celery-workers.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ $root.Chart.Name }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -67,7 +67,7 @@ which may be null).
 {{- if gt (len .) 3 }}{{ $labels = index . 3 }}{{ end -}}
 {{- if gt (len .) 4 }}{{ $annotations = mergeOverwrite $annotations (deepCopy (index . 4 | default dict)) }}{{ end -}}
 name: {{ index . 1 }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- include "celery-workers.selectorLabels" (list $root (index . 2)) | nindent 2 }}
   app.kubernetes.io/part-of: celery-workers

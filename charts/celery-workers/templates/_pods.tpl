@@ -13,13 +13,20 @@
     fieldRef:
       fieldPath: metadata.name
 {{ include "celery-workers.brokerEnv" . }}
-{{- with (index . 0).Values.redis.existingSecret }}
+{{- with include "celery-workers.redisEnv" (index . 0) }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* Environment of a process that asks Redis, none without one. Argument: root. */}}
+{{- define "celery-workers.redisEnv" -}}
+{{- with .Values.redis.existingSecret -}}
 - name: CELERY_WORKERS_REDIS_URL
   valueFrom:
     secretKeyRef:
       name: {{ . }}
       key: redisUrl
-{{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* What every pod specification of the release begins with. Argument: root. */}}

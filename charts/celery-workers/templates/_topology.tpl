@@ -79,7 +79,7 @@ delayed delivery: RabbitMQ offers a due task to a full queue again and again, an
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_stacks.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" "apply_topology.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}
@@ -98,6 +98,11 @@ delayed delivery: RabbitMQ offers a due task to a full queue again and again, an
 {{- list (include "celery-workers.workerChecksum" .) $beat | toJson | sha256sum -}}
 {{- end -}}
 
+{{/* The same for the exporter, which reads topology.json again by itself. Arguments: root, model. */}}
+{{- define "celery-workers.exporterChecksum" -}}
+{{- omit (include "celery-workers.configData" . | fromJson) "topology.json" | toJson | sha256sum -}}
+{{- end -}}
+
 {{/*
 Checksum of what a running worker has read, so that pods are replaced when it changes. It leaves out what acts without
 a restart: the numbers of pods, and what a queue's policy changes behind everybody's back. Overflow stays in: who
@@ -111,6 +116,6 @@ publishes has to know whether a refused task is stored. Arguments: root, model.
 {{- range $name, $queue := $topology.queues -}}
   {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "message_ttl_seconds" "consumer_timeout_seconds") -}}
 {{- end -}}
-{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" "celery_workers_check.py" "celery_workers_beat.py" -}}
+{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" -}}
 {{- list $topology $files | toJson | sha256sum -}}
 {{- end -}}

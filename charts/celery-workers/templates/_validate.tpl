@@ -8,12 +8,12 @@ what and how to mend it.
 {{- include "celery-workers.validateBroker" . -}}
 {{- include "celery-workers.validateNetwork" . -}}
 {{- include "celery-workers.validateMonitoring" . -}}
+{{- include "celery-workers.validateAlerts" . -}}
 {{- include "celery-workers.validateEnv" (list $model "beat.env" $values.beat.env) -}}
 {{- range $key := list "podAnnotations" "podLabels" -}}
   {{- include "celery-workers.validateMetadata" (list $model (printf "beat.%s" $key) $key (index $values.beat $key)) -}}
 {{- end -}}
 {{- include "celery-workers.validateCommand" (list $model "beat.command" $values.beat.command) -}}
-{{- include "celery-workers.validateArguments" (list $model "exporter.args" $values.exporter.args) -}}
 {{- range $key := list "commonLabels" "commonAnnotations" -}}
   {{- include "celery-workers.validateMetadata" (list $model $key $key (index $values $key)) -}}
 {{- end -}}
@@ -111,10 +111,8 @@ what and how to mend it.
   {{- end -}}
   {{- $headroom := false -}}
   {{- range $model.classes }}{{ $headroom = or $headroom (gt (int .headroom.replicas) 0) }}{{ end -}}
-  {{- range $name, $used := dict "exporter" $values.exporter.enabled "headroom" $headroom -}}
-    {{- if and $used (eq (index $values $name).image.tag "latest") -}}
-      {{- include "celery-workers.problem" (list $model (printf "%s.image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved" $name)) -}}
-    {{- end -}}
+  {{- if and $headroom (eq $values.headroom.image.tag "latest") -}}
+    {{- include "celery-workers.problem" (list $model "headroom.image.tag: latest is another image tomorrow, and a rollback finds it too; set a tag that is never moved") -}}
   {{- end -}}
   {{- $image := $values.broker.cluster.image | default "" -}}
   {{- $moves := or (hasSuffix ":latest" $image) (not (regexMatch "[:@]" (base $image))) -}}
@@ -142,19 +140,33 @@ what and how to mend it.
 {{- end -}}
 {{- end -}}
 
+{{/* What the alerts are told must have an effect. Arguments: root, model. */}}
+{{- define "celery-workers.validateAlerts" -}}
+{{- $model := index . 1 -}}
+{{- $alerts := (index . 0).Values.monitoring.alerts -}}
+{{- range $name, $seconds := $alerts.latencyHigh.normalSeconds -}}
+  {{- if not (hasKey $model.classes $name) -}}
+    {{- include "celery-workers.problem" (list $model (printf "monitoring.alerts.latencyHigh.normalSeconds.%s: there is no class %s; use %s" $name $name (keys $model.classes | sortAlpha | join ", "))) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $label := list "alertname" "app" "breaker" "class" "namespace" "queue" "release" "severity" "source" "window" -}}
+  {{- if hasKey $alerts.labels $label -}}
+    {{- include "celery-workers.problem" (list $model (printf "monitoring.alerts.labels.%s: the alerts set it themselves; use another name" $label)) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What is watched must be there. Arguments: root, model. */}}
 {{- define "celery-workers.validateMonitoring" -}}
 {{- $values := (index . 0).Values -}}
 {{- if and $values.monitoring.podMonitor.enabled (not $values.exporter.enabled) -}}
   {{- include "celery-workers.problem" (list (index . 1) "monitoring.podMonitor.enabled: there is no exporter to read; turn exporter.enabled on, or this off") -}}
 {{- end -}}
-{{- if and $values.monitoring.prometheusRule.enabled (not $values.monitoring.prometheusRule.groups) -}}
-  {{- include "celery-workers.problem" (list (index . 1) "monitoring.prometheusRule.groups: there is no rule; give groups, or turn prometheusRule.enabled off") -}}
+{{- $rabbitmq := $values.monitoring.rabbitmq -}}
+{{- if and $rabbitmq.enabled (not $rabbitmq.selector) (eq (index . 1).brokerMode "external") -}}
+  {{- include "celery-workers.problem" (list (index . 1) "monitoring.rabbitmq.selector: which pods an external broker has, the chart cannot know; give their labels, or turn monitoring.rabbitmq.enabled off") -}}
 {{- end -}}
 {{- $dashboards := $values.monitoring.dashboards -}}
-{{- if and $dashboards.enabled (not $dashboards.files) -}}
-  {{- include "celery-workers.problem" (list (index . 1) "monitoring.dashboards.files: there is no dashboard; give files, or turn dashboards.enabled off") -}}
-{{- end -}}
 {{- range $name, $text := $dashboards.files -}}
   {{- if hasKey (fromJson $text) "Error" -}}
     {{- $key := ternary (print "." $name) (printf "[%q]" $name) (regexMatch "^[A-Za-z0-9_-]+$" $name) -}}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.runtime.base import ScaleEvent
-from harness.runtime.local import journal, metrics
+from harness.runtime.local import journal, metrics, network
 from harness.runtime.local.deployment import DeploymentController
 from harness.runtime.local.scaling import Autoscaler, QueueSource, Sight, look
 
@@ -39,6 +39,7 @@ class ControlLoop:
         self.next_sync_at = now
         # Half a period off the syncs: a cluster's two clocks are independent, so a figure is that old on average.
         self._next_metrics_at = now + metrics_seconds / 2
+        self._network = network.NetworkMeter()
         self._next_poll_at = {each.deployment: now for each in autoscalers if each.keda is not None}
 
     def tick(self, now: float) -> None:
@@ -48,7 +49,7 @@ class ControlLoop:
             self._measure(now)
         if now >= self.next_sync_at:
             self.next_sync_at = next_time(self.next_sync_at, self._sync_seconds, now)
-            self._sync(now)
+            self._sync(self.next_sync_at - self._sync_seconds, now)
         for autoscaler in self._autoscalers:
             if autoscaler.keda is not None and now >= self._next_poll_at[autoscaler.deployment]:
                 planned, period = self._next_poll_at[autoscaler.deployment], autoscaler.keda.polling_seconds
@@ -67,19 +68,28 @@ class ControlLoop:
         pods = [pod for deployment in self._deployments.values() for pod in deployment.pods]
         consumed = metrics.sessions(pid for pod in pods for pid in pod.pids())
         fresh_seconds = metrics.FRESH_SECONDS * self._metrics_seconds / metrics.RESOLUTION_SECONDS
+        owners = network.owners_of({session: used.pids for session, used in consumed.items()})
+        moved = self._network.add(network.tcp_sockets(), owners)
+        self._network.forget(consumed)
         for pod in pods:
-            pod.measure(consumed, now, fresh_seconds=fresh_seconds)
+            pod.measure(consumed, moved, now, fresh_seconds=fresh_seconds)
 
-    def _sync(self, now: float) -> None:
+    def _sync(self, beat: float, now: float) -> None:
+        """Let each autoscaler decide, by the time at which this sync was due.
+
+        The controller begins a sync a period after the end of the one before, so what happened four syncs of 15 s ago
+        is 60 s old to a policy. This loop looks some hundredths of a second late, now more, now less: by its own time
+        that would be a matter of chance.
+        """
         sight = self._look() if any(each.triggers for each in self._autoscalers) else Sight({})
         for autoscaler in self._autoscalers:
             if autoscaler.paused:
                 continue
             deployment = self._deployments[autoscaler.deployment]
             samples = [pod.sample() for pod in deployment.pods]
-            observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=now)
-            decision = autoscaler.sync(observation, now=now)
-            journal.append(self._journal_file, journal.sync_line(deployment.name, observation, decision, now=now))
+            observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=beat)
+            decision = autoscaler.sync(observation, now=beat)
+            journal.append(self._journal_file, journal.sync_line(deployment.name, observation, decision, now=beat))
             if decision.changed:
                 self.set_replicas(deployment.name, decision.desired, decision.reason, now)
 

@@ -32,6 +32,7 @@ class Consumption:
 
     cpu_seconds: float
     memory_bytes: int
+    pids: tuple[int, ...] = ()  # its processes
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def _from_proc(wanted: set[int]) -> dict[int, Consumption]:
     ticks_per_second = os.sysconf("SC_CLK_TCK")
     ticks: dict[int, int] = dict.fromkeys(wanted, 0)
     memory: dict[int, int] = dict.fromkeys(wanted, 0)
+    members: dict[int, list[int]] = {pid: [] for pid in wanted}
     for name in os.listdir(PROC):  # noqa: PTH208  (called often: names are enough)
         if not name.isdigit():
             continue
@@ -102,7 +104,8 @@ def _from_proc(wanted: set[int]) -> dict[int, Consumption]:
         if session in wanted:
             ticks[session] += used
             memory[session] += _memory_bytes(PROC / name, resident)
-    return {pid: Consumption(ticks[pid] / ticks_per_second, memory[pid]) for pid in wanted}
+            members[session].append(int(name))
+    return {pid: Consumption(ticks[pid] / ticks_per_second, memory[pid], tuple(members[pid])) for pid in wanted}
 
 
 def _memory_bytes(process: Path, resident_pages: int) -> int:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.autoscaling import PodSample
-from harness.runtime.base import PodState
+from harness.autoscaling.quantity import parse_milli
+from harness.runtime.base import ContainerState, PodState
 from harness.runtime.local.backoff import BackOff
 from harness.runtime.local.container import Container, Report
 from harness.runtime.local.metrics import Consumption, Meter, Usage
+from harness.runtime.local.network import Bytes
 from harness.runtime.local.process import Launcher
 from harness.runtime.local.template import PodTemplate
 from harness.runtime.local.volumes import refresh
@@ -48,6 +50,8 @@ class Pod:
         self._report = report
         self._meters: dict[str, Meter] = {}
         self._metered: dict[str, int] = {}
+        self._consumed: dict[str, Consumption] = {}
+        self._moved: dict[str, Bytes] = {}
         directory.mkdir(parents=True)
         specs = template.containers(template.identity(name, uid), directory)
         self.containers = tuple(Container(spec, launcher=launcher, report=report, back_off=back_off) for spec in specs)
@@ -142,19 +146,25 @@ class Pod:
         """Return the main processes that run."""
         return [container.pid for container in self.containers if container.pid is not None]
 
-    def measure(self, consumed: Mapping[int, Consumption], now: float, *, fresh_seconds: float) -> None:
-        """Take one metrics sample of every container, from the consumption of its session."""
+    def measure(
+        self, consumed: Mapping[int, Consumption], moved: Mapping[int, Bytes], now: float, *, fresh_seconds: float
+    ) -> None:
+        """Take one metrics sample of every container, from what its session has consumed and moved."""
         for container in self.containers:
             pid, name = container.pid, container.spec.name
             if pid is None or pid not in consumed or container.started_at is None:
-                self._meters.pop(name, None)
+                for known in (self._meters, self._consumed, self._moved):
+                    known.pop(name, None)
                 continue
             if self._metered.get(name) != pid:
                 self._metered[name] = pid
                 self._meters[name] = Meter(container.started_at, fresh_seconds=fresh_seconds)
             used = consumed[pid]
             cpu_seconds = used.cpu_seconds + container.probe_cpu_seconds
-            self._meters[name].sample(now, Consumption(cpu_seconds, used.memory_bytes))
+            self._consumed[name] = Consumption(cpu_seconds, used.memory_bytes)
+            if pid in moved:
+                self._moved[name] = moved[pid]
+            self._meters[name].sample(now, self._consumed[name])
 
     def usage(self) -> Usage | None:
         """Return the pod's use over the last window, None while some container has none."""
@@ -184,6 +194,31 @@ class Pod:
             restarts=self.restarts,
         )
 
+    def container_states(self) -> list[ContainerState]:
+        """Return what each container may use and has used."""
+        states = []
+        for spec in self.template.spec["containers"]:
+            used, moved = self._consumed.get(spec["name"]), self._moved.get(spec["name"])
+            resources = spec.get("resources") or {}
+            states.append(
+                ContainerState(
+                    pod=self.name,
+                    deployment=self.template.workload,
+                    name=spec["name"],
+                    requests=amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})}),
+                    limits=amounts(resources.get("limits") or {}),
+                    cpu_seconds=None if used is None else used.cpu_seconds,
+                    memory_bytes=None if used is None else used.memory_bytes,
+                    received_bytes=None if moved is None else moved.received,
+                    sent_bytes=None if moved is None else moved.sent,
+                )
+            )
+        return states
+
+    def volume(self, name: str) -> Path:
+        """Return the directory of a volume."""
+        return self._directory / "volumes" / name
+
     def sample(self) -> PodSample:
         """Return what the autoscaler sees."""
         usage = self.usage()
@@ -200,3 +235,8 @@ class Pod:
             metric_window_seconds=15.0 if usage is None else usage.window_seconds,
             deleting=self.deleting,
         )
+
+
+def amounts(quantities: Mapping[str, str | int | float]) -> dict[str, float]:
+    """Return Kubernetes quantities as numbers: cores, bytes."""
+    return {name: parse_milli(quantity) / 1000 for name, quantity in quantities.items()}

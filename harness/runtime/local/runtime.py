@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import textwrap
 import time
@@ -12,7 +13,7 @@ from typing import Any
 
 from harness.autoscaling import ControllerConfig
 from harness.errors import HarnessError, InputError
-from harness.runtime.base import Manifest, PodState, Release, RuntimeEvent, ScaleEvent, ScaleState
+from harness.runtime.base import ContainerState, Manifest, PodState, Release, RuntimeEvent, ScaleEvent, ScaleState
 from harness.runtime.local import journal
 from harness.runtime.local.backoff import BASE_SECONDS, BackOff
 from harness.runtime.local.control import ControlLoop
@@ -140,6 +141,23 @@ class LocalRuntime:
         """Return every Deployment's replica counts."""
         return [deployment.state() for deployment in self._deployments.values()]
 
+    def autoscaler_names(self) -> dict[str, str]:
+        """Return the name of each Deployment's autoscaler, as Kubernetes knows it: a ScaledObject's is KEDA's HPA."""
+        return {autoscaler.deployment: autoscaler.spec.name for autoscaler in self._autoscalers}
+
+    def containers(self) -> list[ContainerState]:
+        """Return what each container of the Deployments' pods may use and has used."""
+        pods = [pod for deployment in self._deployments.values() for pod in deployment.pods]
+        return [state for pod in pods for state in pod.container_states()]
+
+    def volume(self, pod: str, name: str) -> Path:
+        """Return the directory of a pod's volume. Raises InputError for a pod that is not there."""
+        for deployment in self._deployments.values():
+            for candidate in deployment.pods:
+                if candidate.name == pod:
+                    return candidate.volume(name)
+        raise InputError(f"there is no pod {pod}")
+
     def scale(self, deployment: str, replicas: int) -> None:
         """Set a Deployment's replicas by hand; its autoscaler, if any, goes on from there."""
         if replicas < 0:
@@ -237,8 +255,10 @@ class LocalRuntime:
                 deployment.minimum, deployment.maximum = autoscaler.minimum, autoscaler.spec.max_replicas
 
     def _write_down(self, autoscaler: Autoscaler, *, fresh: bool) -> None:
+        # A sync that is due decides by the time at which it was due, so what changes now counts from then on.
+        now = min(self._clock(), self._control.next_sync_at if self._control else math.inf)
         line = journal.autoscaler_line(
-            autoscaler.deployment, autoscaler.manifest, autoscaler.controller, now=self._clock(), fresh=fresh
+            autoscaler.deployment, autoscaler.manifest, autoscaler.controller, now=now, fresh=fresh
         )
         journal.append(self._directory / journal.AUTOSCALERS, line)
 

@@ -68,7 +68,7 @@ class Application:
         )
 
 
-PARCELS = Application("parcels", ("celery",))
+PARCELS = Application("parcels", ("celery", "prometheus-client"))  # its release has an exporter
 BOOKSHOP = Application("bookshop", ("celery", "django"))
 
 

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from celery import Celery, Task, shared_task
+from celery.exceptions import Reject
 
 app = Celery("plain", broker="amqp://nobody:nothing@127.0.0.1:1//")
 app.conf.task_routes = {"*": {"queue": "a-queue-of-its-own"}}
@@ -52,6 +53,12 @@ app.register_task(Registered())
 def fail(self: Task) -> None:
     note(self)
     raise ValueError("as it should")
+
+
+@app.task(bind=True)
+def refuse(self: Task) -> None:
+    note(self)
+    raise Reject("not a task of mine", requeue=False)
 
 
 @app.task(bind=True)

@@ -78,13 +78,14 @@ def test_version_numbers_compare() -> None:
 
 
 def test_node_listens_on_loopback_only() -> None:
-    text = node.configuration(node.Ports(amqp=1, management=2, distribution=3, epmd=4))
+    text = node.configuration(node.Ports(amqp=1, management=2, distribution=3, epmd=4, metrics=5))
     assert "listeners.tcp.1 = 127.0.0.1:1" in text
     assert "management.tcp.ip = 127.0.0.1" in text
+    assert "prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = 5\n" in text
 
 
 def test_node_reads_and_writes_its_directory_only() -> None:
-    settings = node.environment(Path("/d"), node.Ports(1, 2, 3, 4), name="n@localhost")
+    settings = node.environment(Path("/d"), node.Ports(1, 2, 3, 4, 5), name="n@localhost")
     paths = {key: value for key, value in settings.items() if key.endswith(("_FILE", "_BASE"))}
     assert len(paths) >= 7
     assert all(value.startswith("/d/") for value in paths.values())
@@ -92,10 +93,15 @@ def test_node_reads_and_writes_its_directory_only() -> None:
 
 def test_container_command_publishes_on_loopback_only() -> None:
     command = container.run_command(
-        container.Engine("podman", "rabbitmq:x"), name="n", amqp_port=7, management_port=8, configuration=Path("/c")
+        container.Engine("podman", "rabbitmq:x"),
+        name="n",
+        amqp_port=7,
+        management_port=8,
+        metrics_port=9,
+        configuration=Path("/c"),
     )
     published = [value for flag, value in itertools.pairwise(command) if flag == "--publish"]
-    assert published == ["127.0.0.1:7:5672", "127.0.0.1:8:15672"]
+    assert published == ["127.0.0.1:7:5672", "127.0.0.1:8:15672", "127.0.0.1:9:15692"]
     assert command[:3] == ["podman", "run", "--rm"]
     assert command[-1] == "rabbitmq:x"
     assert "--detach" not in command  # in the foreground it ends with us

@@ -31,8 +31,10 @@ class Delays:
         """Return the options that have a task wait on its way to `queue`; those given where it need not.
 
         Rounded up, so that no task is early. One whose wait is longer than all the queues keeps its eta for the rest.
-        Without the message's expiration: a task may expire no sooner than it is due, and a worker looks then.
+        One that expires before it is due comes when it has, and a worker drops it. The timestamp is when the task comes
+        to its queue: it was not waiting for a worker before.
         """
+        now = now or datetime.now(UTC)
         seconds = seconds_left(options, now)
         if seconds <= SHORTEST_SECONDS or options.get("exchange"):
             return dict(options)
@@ -41,13 +43,14 @@ class Delays:
             **options,
             "exchange": level_name(self.highest_level, self.prefix),
             "routing_key": calculate_routing_key(waited, queue),
+            "timestamp": int(now.timestamp()) + waited,
         }
         if waited >= seconds:
             placed.update(countdown=None, eta=None)
         return placed
 
 
-def seconds_left(options: Mapping[str, Any], now: datetime | None = None) -> float:
+def seconds_left(options: Mapping[str, Any], now: datetime) -> float:
     """Return how long until a task with these options is due, 0 for one that is; a countdown goes before an eta."""
     if options.get("countdown"):
         return float(options["countdown"])
@@ -55,4 +58,4 @@ def seconds_left(options: Mapping[str, Any], now: datetime | None = None) -> flo
     if not eta:
         return 0.0
     due = maybe_make_aware(maybe_iso8601(eta))
-    return float((due - (now or datetime.now(UTC))).total_seconds())
+    return float((due - now).total_seconds())

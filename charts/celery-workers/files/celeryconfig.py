@@ -61,7 +61,8 @@ class ReleaseQueue(Queue):
         """Return the message and the options of its sending, so that it waits in RabbitMQ where it has to.
 
         Rounded up, so that no task is early. One whose wait is longer than all the queues keeps its eta for the rest.
-        Without the message's expiration: a task may expire no sooner than it is due, and a worker looks then.
+        Without the message's expiration: a task may expire no sooner than it is due, and a worker looks then. The
+        timestamp is when the task comes to its queue: it was not waiting for a worker before.
         """
         seconds = seconds_until(message.headers.get("eta"))
         if not self.first_delay or seconds <= SHORTEST_DELAY_SECONDS or options.get("exchange"):
@@ -69,6 +70,7 @@ class ReleaseQueue(Queue):
         waited = min(math.ceil(seconds), self.longest_delay_seconds)
         if waited >= seconds:
             message = message._replace(headers={**message.headers, "eta": None})
+        message = message._replace(properties={**message.properties, "timestamp": int(time.time()) + waited})
         kept = {name: value for name, value in options.items() if name not in ("queue", "expiration")}
         key = calculate_routing_key(waited, self.routing_key)
         return message, {**kept, "exchange": self.first_delay, "routing_key": key}
@@ -313,7 +315,7 @@ def make_settings(topology: Mapping[str, Any], environment: Mapping[str, str]) -
 
 
 def stamp(properties: dict[str, Any], **details: object) -> None:
-    """Note when a task was published, so that RabbitMQ can tell how old a queue's first one is."""
+    """Note when a task was published or will be due, so that RabbitMQ can tell how old a queue's first one is."""
     properties.setdefault("timestamp", int(time.time()))
 
 

@@ -29,7 +29,8 @@ def note(task: Task, **facts: Any) -> None:
 def send_mail(self: Task, seconds: float = 0.0) -> None:
     time.sleep(seconds)
     info = self.request.delivery_info
-    note(self, queue=info["routing_key"], priority=info["priority"], acks_late=self.acks_late)
+    stamp = self.request.properties.get("timestamp")
+    note(self, queue=info["routing_key"], priority=info["priority"], acks_late=self.acks_late, stamp=stamp)
 
 
 @shared_task(bind=True, name="reports.monthly.build")

@@ -13,13 +13,6 @@ from benchmarks import workers
 from tests.local.worker_release import load_file
 
 
-@pytest.fixture
-def celeryconfig(config: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    for name in ("CELERY_WORKERS_CLASS", "CELERY_BROKER_URL"):
-        monkeypatch.delenv(name, raising=False)
-    return load_file(config / "celeryconfig.py")
-
-
 @pytest.mark.parametrize(
     ("task", "queue", "priority"),
     [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from celery import Celery
 from kombu.transport.native_delayed_delivery import declare_native_delayed_delivery_exchanges_and_queues
 
 from benchmarks import workers
@@ -112,7 +114,22 @@ def test_a_later_task_goes_to_the_first_delay_and_is_never_early(options: dict[s
         "eta": None,
         "exchange": "celery_celery_delayed_27",
         "routing_key": KEY_OF_5,
+        "timestamp": int(NOW.timestamp()) + 5,
     }
+
+
+@pytest.mark.parametrize("highest_level", [27, 2])
+def test_celery_alone_sends_as_the_library_does(highest_level: int, celeryconfig: ModuleType) -> None:
+    topology = workers.make_topology(
+        app="a", classes={}, queues={"io": workers.make_queue("io")}, delayed_delivery={"highest_level": highest_level}
+    )
+    options = {"countdown": 100.5}
+    made = Celery(set_as_current=False).amqp.as_task_v2("id", "task", **options)
+    message, sent = celeryconfig.make_queue(topology, "io").delay(made, {"queue": "io", "expiration": 600})
+    placed = Delays("celery", highest_level).place(options, "io")
+    assert sent == {name: placed[name] for name in ("exchange", "routing_key")}
+    assert message.headers["eta"] == (made.headers["eta"] if placed["countdown"] else None)
+    assert message.properties["timestamp"] - placed["timestamp"] in {-1, 0}  # it looked a moment earlier
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,35 @@ def test_a_queue_has_the_tasks_of_no_other_one() -> None:
     assert keys["celery_celery_delayed_due_bulk.mail"].split(".") == ["*"] * 28 + ["bulk", "mail"]
 
 
+TWO_SECONDS = {"release": "celery", "queues": {"io": {}}, "delayed_delivery": {"highest_level": 1}}
+
+
+def policy(priority: int, pattern: str = ".*", apply_to: str = "queues", **definition: Any) -> dict[str, Any]:
+    keys = {name.replace("_", "-"): value for name, value in definition.items()}
+    return {"name": "all", "priority": priority, "pattern": pattern, "apply-to": apply_to, "definition": keys}
+
+
+@pytest.mark.parametrize("spoils", [{"message_ttl": 1000}, {"expires": 1000}])
+def test_a_policy_that_would_end_a_wait_stops_the_job(spoils: dict[str, int]) -> None:
+    for policies in ([policy(0, **spoils)], [policy(0, **spoils), policy(0, max_length=5)]):
+        with pytest.raises(APPLY.TopologyError, match="policy 'all' holds for queue 'celery_celery_delayed_"):
+            APPLY.check_delays_are_spared(policies, TWO_SECONDS)
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        [policy(0, max_length=5)],
+        [policy(0, "^io$", message_ttl=1000)],
+        [policy(0, apply_to="classic_queues", message_ttl=1000)],
+        [policy(0, message_ttl=1000), policy(1, max_length=5)],
+        [policy(0, message_ttl=2000)],
+    ],
+)
+def test_other_policies_do_not(policies: list[dict[str, Any]]) -> None:
+    APPLY.check_delays_are_spared(policies, TWO_SECONDS)
+
+
 @pytest.mark.parametrize(
     "options",
     [{"countdown": 5}, {"countdown": 4.2}, {"eta": NOW + timedelta(seconds=5)}, {"eta": "2026-01-02T00:00:04.5"}],

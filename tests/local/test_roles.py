@@ -141,7 +141,13 @@ def test_worker_of_quorum_queues(vhost_broker: Broker, tmp_path: Path) -> None:
         assert [name for name in api.queues() if name.startswith("celery_delayed")] == []
 
 
-@pytest.mark.parametrize("kind", [{}, {"type": "quorum", "max_priority": None}], ids=["classic", "quorum"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param({}, id="classic", marks=pytest.mark.full),
+        pytest.param({"type": "quorum", "max_priority": None}, id="quorum"),
+    ],
+)
 def test_delayed_delivery(kind: dict[str, Any], vhost_broker: Broker, tmp_path: Path) -> None:
     """Each user sends what is due later, and reaches no delay queue but by its first exchange."""
     users = Users(vhost_broker, tmp_path, {"highest_level": 3}, **kind)
@@ -150,12 +156,12 @@ def test_delayed_delivery(kind: dict[str, Any], vhost_broker: Broker, tmp_path: 
         assert done.returncode == 0, done.stderr
     release = users.release("worker")
     publisher = Publisher(users.release("publisher").publisher(), topology=Topology.from_document(users.topology))
-    sent = {publisher.publish(MAIL, countdown=2, deadline_seconds=5)}
-    (outcome,) = publisher.publish_many([TaskCall(MAIL, options={"countdown": 2})])
-    sent |= {outcome.task_id, users.release("declaring-publisher").publisher().send_task(MAIL, countdown=2).id}
+    sent = {publisher.publish(MAIL, countdown=1, deadline_seconds=5)}
+    (outcome,) = publisher.publish_many([TaskCall(MAIL, options={"countdown": 1})])
+    sent |= {outcome.task_id, users.release("declaring-publisher").publisher().send_task(MAIL, countdown=1).id}
     publisher.close()
     with release.worker("work") as worker:
-        task = users.owner.publisher().send_task(RETRY, kwargs={"seconds": 2, "times": 1}, countdown=1).id
+        task = users.owner.publisher().send_task(RETRY, kwargs={"seconds": 1, "times": 1}, countdown=1).id
         assert eventually(lambda: len(release.effects(task)) == 2)
         assert eventually(lambda: sent <= {note["id"] for note in release.effects()})
         check = [sys.executable, str(release.config / "celery_workers_check.py")]

@@ -71,7 +71,7 @@ class Tally:
         )
         self.latencies = Histogram(
             "celery_workers_task_latency_seconds",
-            "From a task's publication, or its eta, to its success.",
+            "From a task's publication, or from when it was due, to its success.",
             ("class", "queue"),
             buckets=buckets,
             registry=registry,

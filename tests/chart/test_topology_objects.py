@@ -10,6 +10,7 @@ import pytest
 from harness.chart.render import environment_files, render, topology
 from harness.chart.values import CHART
 from tests.local.worker_release import load_file
+from tests.recording import RecordingApi
 
 JOB = load_file(CHART / "files" / "apply_topology.py")
 BROKERS = {"operator": "quorum", "external": "classic"}
@@ -70,25 +71,6 @@ def test_every_queue_is_bound_and_policies_reach_it_alone(mode: str) -> None:
         assert policy["pattern"].replace("\\", "") == f"^{queue}$"
 
 
-class Declared:
-    """Notes what the Job declares for delays."""
-
-    vhost = "/"
-
-    def __init__(self) -> None:
-        self.exchanges: set[str] = set()
-        self.queues: dict[str, Any] = {}
-        self.bindings: set[tuple[str, str, str]] = set()
-
-    def patient(self, method: str, *path: str, body: Any, deadline: float) -> None:
-        if path[0] == "exchanges":
-            self.exchanges.add(path[2])
-        elif path[0] == "queues":
-            self.queues[path[2]] = body["arguments"]
-        else:
-            self.bindings.add((path[3], path[5], body["routing_key"]))
-
-
 def test_delay_queues_are_the_jobs() -> None:
     values = {
         "broker": {"topology": "operator", "topologyOperator": {"clusterName": "shared"}},
@@ -96,10 +78,10 @@ def test_delay_queues_are_the_jobs() -> None:
     }
     manifests = render(environment_files("prod"), set_values=values)
     found = [one for one in manifests if one["apiVersion"] == "rabbitmq.com/v1beta1"]
-    wanted = Declared()
+    wanted = RecordingApi()
     JOB.declare_delays(wanted, topology(manifests), 0.0)
     exchanges = {name: one["type"] for name, one in named(found, "Exchange").items() if "_celery_delayed_" in name}
-    assert exchanges == dict.fromkeys(wanted.exchanges, "topic")
+    assert exchanges == wanted.exchanges
     queues = {name: one for name, one in named(found, "Queue").items() if "_celery_delayed_" in name}
     assert {name: {"x-queue-type": one["type"], **one["arguments"]} for name, one in queues.items()} == wanted.queues
     bindings = [one["spec"] for one in found if one["kind"] == "Binding"]

@@ -14,30 +14,11 @@ from kombu.transport.native_delayed_delivery import declare_native_delayed_deliv
 from benchmarks import workers
 from celery_workers.delays import Delays, seconds_left
 from tests.local.worker_release import load_file
+from tests.recording import RecordingApi
 
 APPLY = load_file(workers.CHART_FILES / "apply_topology.py")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 KEY_OF_5 = "0." * 25 + "1.0.1.io"
-
-
-class RecordingApi:
-    """Notes what is declared in place of the management API."""
-
-    vhost = "/"
-
-    def __init__(self) -> None:
-        self.exchanges: dict[str, str] = {}
-        self.queues: dict[str, Any] = {}
-        self.bindings: set[tuple[str, str, str]] = set()
-
-    def patient(self, method: str, *path: str, body: Any, deadline: float) -> None:
-        if path[0] == "exchanges":
-            self.exchanges[path[2]] = body["type"]
-        elif path[0] == "queues":
-            self.queues[path[2]] = body["arguments"]
-        else:
-            assert (method, path[2]) == ("POST", "e")
-            self.bindings.add((path[3], path[5], body["routing_key"]))
 
 
 def declared(highest_level: int, *queues: str) -> RecordingApi:

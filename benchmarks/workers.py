@@ -59,7 +59,12 @@ def make_class(pool: str, concurrency: int, *queues: str, **changes: Any) -> dic
 
 
 def make_topology(
-    *, app: str, classes: Mapping[str, Any], queues: Mapping[str, Any], routes: list[dict[str, Any]] | None = None
+    *,
+    app: str,
+    classes: Mapping[str, Any],
+    queues: Mapping[str, Any],
+    routes: list[dict[str, Any]] | None = None,
+    **changes: Any,
 ) -> Topology:
     """A topology.json as the chart renders it."""
     return {
@@ -69,12 +74,14 @@ def make_topology(
         "app": app,
         "default_queue": next(iter(queues)),
         "default_priority": 5,
+        "delayed_delivery": None,
         "dead_letter_exchange": "celery.dlx",
         "redis_key_prefix": "celery-workers",
         "priorities": {"critical": 9, "email": 6, "maintenance": 1},
         "queues": dict(queues),
         "classes": dict(classes),
         "routes": routes or [],
+        **changes,
     }
 
 

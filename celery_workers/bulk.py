@@ -181,7 +181,7 @@ class Bulk:
             self._ended, self._broken = True, error
             return False
         now = self._set.clock()
-        self._wait(_Entry(Message(self._set.app, call), position, now), now)
+        self._wait(_Entry(Message(self._set.app, call, self._set.topology), position, now), now)
         return True
 
     def _wait(self, entry: _Entry, due: float) -> None:

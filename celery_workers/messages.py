@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +22,10 @@ STORED = "full; kept in its dead-letter queue"
 class Message:
     """A call of one app under the id it is offered with, again and again."""
 
-    __slots__ = ("app", "call", "task_id")
+    __slots__ = ("app", "call", "task_id", "topology")
 
-    def __init__(self, app: Celery, call: TaskCall) -> None:
+    def __init__(self, app: Celery, call: TaskCall, topology: Topology | None = None) -> None:
+        self.topology = topology
         self.app = app
         self.call = call
         self.task_id = call.task_id or uuid()
@@ -40,8 +42,16 @@ class Message:
             declare=(),
             mandatory=True,
             confirm_timeout=timeout_seconds,
-            **{**options, **self.call.options},
+            **{**options, **self._options()},
         )
+
+    def _options(self) -> Mapping[str, Any]:
+        """Return the call's options, those of a task that is due later with its way through the delay queues."""
+        options, topology = self.call.options, self.topology
+        if topology is None or topology.delays is None or not (options.get("countdown") or options.get("eta")):
+            return options
+        queue = self.queue()
+        return topology.delays.place(options, queue) if queue in topology.queues else options
 
     def queue(self) -> str:
         """Where the app's router sends it; worked out only when an error has to name it."""

@@ -162,7 +162,8 @@ class Publisher:
         **options: Any,
     ) -> str:
         """Offer a task once; return its id when the broker confirmed it. Raises a PublishError otherwise."""
-        message = Message(self.app, TaskCall(task, args=args, kwargs=kwargs or {}, task_id=task_id, options=options))
+        call = TaskCall(task, args=args, kwargs=kwargs or {}, task_id=task_id, options=options)
+        message = Message(self.app, call, self._topology)
         try:
             with self._lines.line(keep=(QueueFull, Unroutable)) as line:
                 try:

@@ -134,7 +134,7 @@ def is_plain(app: Celery, producer: Any) -> bool:
     Receivers of its signals, routers that look at the arguments, its subclasses, what wraps its functions (tracing
     does), and the event it sends about each task must see every message. A function can say of itself that it need
     not: a router with `by_name_only`, a receiver of before_task_publish with `sets_timestamp_only`, to the time in
-    seconds. The chart's celeryconfig does.
+    seconds, what wraps `send_task_message` with `only_delays`. The chart's celeryconfig does.
     """
     return (
         all(getattr(_alive(one), "sets_timestamp_only", False) for _, one in before_task_publish.receivers)
@@ -147,9 +147,14 @@ def is_plain(app: Celery, producer: Any) -> bool:
         and all(isinstance(one, MapRoute) or getattr(one, "by_name_only", False) for one in app.amqp.routes)
         and _is_from(app.send_task, celery.app.base)
         and _is_from(app.amqp.create_task_message, celery.app.amqp)
-        and _is_from(app.amqp.send_task_message, celery.app.amqp)
+        and _is_from(_within(app.amqp.send_task_message), celery.app.amqp)
         and _is_from(producer.publish, kombu.messaging)
     )
+
+
+def _within(send: Any) -> Any:
+    """Return the function behind one that has a say only about tasks that are due later: Celery builds those anyway."""
+    return send.__wrapped__ if getattr(send, "only_delays", False) else send
 
 
 def _alive(receiver: Any) -> Any:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from celery_workers.delays import Delays
+
 # Environment variables the chart sets: where its configuration is mounted, and the shared Redis.
 DIRECTORY_VARIABLE = "CELERY_WORKERS_CONFIG_DIR"
 REDIS_URL_VARIABLE = "CELERY_WORKERS_REDIS_URL"
@@ -22,12 +24,14 @@ FILE_NAME = "topology.json"
 class Topology:
     """`stores_refused` names the queues that keep what they refuse in their dead-letter queue, `queues` all of them.
 
-    `refused_to` names the dead-letter queue for those that should and cannot: the publisher puts it there.
+    `refused_to` names the dead-letter queue for those that should and cannot: the publisher puts it there. `delays`
+    says where a task waits until it is due.
     """
 
     stores_refused: frozenset[str] = field(default_factory=frozenset)
     queues: frozenset[str] = field(default_factory=frozenset)
     refused_to: Mapping[str, str] = field(default_factory=dict)
+    delays: Delays | None = None
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -41,6 +45,7 @@ class Topology:
             ),
             frozenset(queues),
             {name: queue["refused_to"] for name, queue in queues.items() if queue.get("refused_to")},
+            Delays.from_document(document),
         )
 
     @classmethod

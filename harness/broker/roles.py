@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.broker import delays
+
 NOTHING = "^$"
 EXCHANGE = "celery"
 ANY_QUEUE_BY_NAME = "amq.default"  # the permission's name for the default exchange, which Celery publishes tasks to
@@ -49,6 +51,7 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
     """Return every role a release knows."""
     queues = sorted(topology["queues"])
     dead = sorted(one for queue in topology["queues"].values() if (one := queue.get("dead_letter_queue")))
+    delayed, due = delays.exchanges(topology), delays.due_queues(topology)
     notes = f"{NOTES}.{topology['release']}"
     exchanges = [one for one in (EXCHANGE, topology.get("dead_letter_exchange")) if one]
     return [
@@ -56,27 +59,28 @@ def roles(topology: Mapping[str, Any]) -> list[Role]:
             "worker",
             "the workers, their startup probe and helm test: amqpUrl",
             configure=_names(EXCHANGE, EVENTS, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
-            write=_names(ANY_QUEUE_BY_NAME, EVENTS, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
+            write=_names(ANY_QUEUE_BY_NAME, EVENTS, CONTROL, REPLIES, *queues, *delayed[:1], patterns=[CONTROL_QUEUES]),
             read=_names(EXCHANGE, CONTROL, REPLIES, *queues, patterns=[CONTROL_QUEUES]),
         ),
         Role(
             "publisher",
             "publishers with celery_workers.Publisher, which declares nothing",
-            write=_names(ANY_QUEUE_BY_NAME),
+            write=_names(ANY_QUEUE_BY_NAME, *delayed[:1]),
         ),
         Role(
             "declaring-publisher",
             "publishers with Celery alone, which declares a task's queue before it publishes",
             configure=_names(EXCHANGE, *queues),
-            write=_names(ANY_QUEUE_BY_NAME, *queues),
+            write=_names(ANY_QUEUE_BY_NAME, *queues, *delayed[:1]),
             read=_names(EXCHANGE),
         ),
         Role(
             "topology",
             "the topology Job, and KEDA where it has no Secret of its own: managementUrl",
-            configure=_names(*exchanges, *queues, *dead),
-            write=_names(*queues, *dead),
-            read=_names(*exchanges),
+            configure=_names(*exchanges, *queues, *dead, *delayed, *due),
+            # A queue whose tasks go on to their own queue by its name may be made by who may do so too.
+            write=_names(*queues, *dead, *delayed, *due, *([ANY_QUEUE_BY_NAME] if due else [])),
+            read=_names(*exchanges, *delayed, *due),
             tag="policymaker",
         ),
         Role("scaler", "KEDA, which looks at queues by the management API: broker.scalerSecret", tag="management"),

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.ops.amounts import shown_duration
 from harness.ops.overrides import shown
-from harness.ops.status import Status
+from harness.ops.status import Delayed, Status
 
 COLOURS = {"ok": "green", "warning": "yellow", "critical": "bold red"}
 
@@ -28,7 +28,8 @@ def screen(
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.at))
     parts: list[RenderableType] = [Text(f"{status.release} ({status.place})  {at}", style="bold")]
     parts += [Text(f"! {problem}", style="bold red") for problem in status.problems]
-    parts += [*above, _queues(status), *([] if within is None else [_flow(status, within)]), _pools(status)]
+    parts += [*above, _queues(status), *([_delayed(status.delayed)] if status.delayed else [])]
+    parts += [*([] if within is None else [_flow(status, within)]), _pools(status)]
     if status.breakers:
         parts.append(_breakers(status.breakers))
     if status.rates:
@@ -61,6 +62,13 @@ def _queues(status: Status) -> Table:
             Text("paused" if queue.paused else "", style=COLOURS["warning"]),
         )
     return table
+
+
+def _delayed(delayed: Delayed) -> Text:
+    text = Text(f"{delayed.later:,} tasks wait in RabbitMQ until they are due")
+    for queue, count in delayed.refused.items():
+        text.append(f"; {count:,} are due and wait for room in {queue}", style=COLOURS["warning"])
+    return text
 
 
 def _flow(status: Status, within_seconds: Mapping[str, float]) -> Table:

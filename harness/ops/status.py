@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from harness.broker import delays
 from harness.broker.stats import QueueDepth
 from harness.ops import objects
 from harness.ops.objects import Document
@@ -81,6 +82,14 @@ class OverrideLine:
 
 
 @dataclass(frozen=True)
+class Delayed:
+    """Tasks that RabbitMQ holds: `later` are not due yet, `refused` are due and their queue is full, by queue."""
+
+    later: int
+    refused: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Status:
     """Everything at one moment; `problems` says what could not be seen."""
 
@@ -89,6 +98,7 @@ class Status:
     place: str
     queues: tuple[QueueLine, ...]
     pools: tuple[PoolLine, ...]
+    delayed: Delayed | None = None
     breakers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rates: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[OverrideLine, ...] = ()
@@ -131,12 +141,29 @@ def queue_lines(
     return tuple(lines)
 
 
+def delayed_tasks(release: str, documents: Sequence[Mapping[str, Any]]) -> Delayed | None:
+    """Return what waits until it is due, or for room, by the management API's documents; None without such queues.
+
+    Also of a release that has turned delayed delivery off: what waits still comes.
+    """
+    held = {one["name"]: int(one.get("messages") or 0) for one in documents}
+    mine = {name: count for name, count in held.items() if name.startswith(delays.prefix(release))}
+    if not mine:
+        return None
+    due = delays.due_prefix(release)
+    refused = {name.removeprefix(due): count for name, count in sorted(mine.items()) if name.startswith(due) and count}
+    return Delayed(sum(mine.values()) - sum(refused.values()), refused)
+
+
 def with_depths(documents: Sequence[Mapping[str, Any]], depths: Mapping[str, QueueDepth]) -> list[Mapping[str, Any]]:
-    """Return the management API's documents with how much each queue holds now: their own counts are seconds old."""
+    """Return the management API's documents with how much each queue holds now: their own counts are seconds old.
+
+    Only they know how many messages are on their way to another queue, which a full one does not take.
+    """
     return [
         {
             **one,
-            "messages": depth.total,
+            "messages": depth.total + int(one.get("messages_dlx") or 0),
             "messages_ready": depth.ready,
             "messages_unacknowledged": depth.unacked,
         }

@@ -127,6 +127,7 @@ class Target:
             place=self.shown,
             queues=status.queue_lines(self.topology, queues, paused=objects.paused_queues(state), now=now),
             pools=status.pool_lines(self.pools()),
+            delayed=status.delayed_tasks(self.release, queues),
             breakers=breakers,
             rates=rates,
             overrides=status.override_lines(self.engine.active(), now=now),

@@ -10,6 +10,7 @@ import pytest
 from harness.chart.render import environment_files, render, topology
 from harness.chart.values import CHART
 from tests.local.worker_release import load_file
+from tests.recording import RecordingApi
 
 JOB = load_file(CHART / "files" / "apply_topology.py")
 BROKERS = {"operator": "quorum", "external": "classic"}
@@ -68,6 +69,29 @@ def test_every_queue_is_bound_and_policies_reach_it_alone(mode: str) -> None:
         assert policy["priority"] == JOB.POLICY_PRIORITY
         queue = name.removeprefix(f"{document['release']}-")
         assert policy["pattern"].replace("\\", "") == f"^{queue}$"
+
+
+def test_delay_queues_are_the_jobs() -> None:
+    values = {
+        "broker": {"topology": "operator", "topologyOperator": {"clusterName": "shared"}},
+        "delayedDelivery": {"enabled": True},
+    }
+    manifests = render(environment_files("prod"), set_values=values)
+    found = [one for one in manifests if one["apiVersion"] == "rabbitmq.com/v1beta1"]
+    wanted = RecordingApi()
+    JOB.declare_delays(wanted, topology(manifests), 0.0)
+    exchanges = {name: one["type"] for name, one in named(found, "Exchange").items() if "_celery_delayed_" in name}
+    assert exchanges == wanted.exchanges
+    queues = {name: one for name, one in named(found, "Queue").items() if "_celery_delayed_" in name}
+    assert {name: {"x-queue-type": one["type"], **one["arguments"]} for name, one in queues.items()} == wanted.queues
+    bindings = [one["spec"] for one in found if one["kind"] == "Binding"]
+    assert {
+        (one["source"], one["destination"], one["routingKey"])
+        for one in bindings
+        if "_celery_delayed_" in one["source"]
+    } == wanted.bindings
+    objects = [(one["kind"], one["metadata"]["name"]) for one in found]
+    assert len(objects) == len(set(objects))
 
 
 def test_two_queues_whose_names_kubernetes_cannot_have_stay_two(tmp_path: Path) -> None:

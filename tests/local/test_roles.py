@@ -18,7 +18,7 @@ from kombu import Connection
 
 from benchmarks import workers
 from benchmarks.exporting import run_exporter
-from celery_workers import Publisher
+from celery_workers import Publisher, TaskCall, Topology
 from harness.broker.management import Management, dead_letters
 from harness.broker.roles import roles
 from harness.broker.server import Broker
@@ -26,20 +26,23 @@ from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(120)
 
-MAIL, FAIL = "tests.local.user_apps.plain.send_mail", "tests.local.user_apps.plain.fail"
+PLAIN = "tests.local.user_apps.plain"
+MAIL, FAIL, RETRY = f"{PLAIN}.send_mail", f"{PLAIN}.fail", f"{PLAIN}.retry_later"
 PASSWORD = "of-one-test"
 
 
 class Users:
     """A release's broker, as its owner and as each role's user."""
 
-    def __init__(self, broker: Broker, directory: Path, **queue: Any) -> None:
+    def __init__(self, broker: Broker, directory: Path, delays: dict[str, int] | None = None, **queue: Any) -> None:
         classes = {"work": workers.make_class("prefork", 2, "main", "side")}
         queues = {
             name: workers.make_queue("work", dead_letter_queue=f"{name}.dead", **queue) for name in ("main", "side")
         }
         self.broker = broker
-        self.topology = workers.make_topology(app="tests.local.user_apps.plain:app", classes=classes, queues=queues)
+        self.topology = workers.make_topology(
+            app="tests.local.user_apps.plain:app", classes=classes, queues=queues, delayed_delivery=delays
+        )
         self.config = workers.write_config(directory / "config", self.topology)
         self.owner = ReleaseUnderTest(broker, self.topology, self.config, directory)
         self.roles = {role.name: role for role in roles(self.topology)}
@@ -136,6 +139,41 @@ def test_worker_of_quorum_queues(vhost_broker: Broker, tmp_path: Path) -> None:
         assert "Native delayed delivery will not be available" in worker.log.read_text()
     with Management(users.broker.management_url) as api:
         assert [name for name in api.queues() if name.startswith("celery_delayed")] == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param({}, id="classic", marks=pytest.mark.full),
+        pytest.param({"type": "quorum", "max_priority": None}, id="quorum"),
+    ],
+)
+def test_delayed_delivery(kind: dict[str, Any], vhost_broker: Broker, tmp_path: Path) -> None:
+    """Each user sends what is due later, and reaches no delay queue but by its first exchange."""
+    users = Users(vhost_broker, tmp_path, {"highest_level": 3}, **kind)
+    for _ in range(2):
+        done = users.release("topology").apply()
+        assert done.returncode == 0, done.stderr
+    release = users.release("worker")
+    publisher = Publisher(users.release("publisher").publisher(), topology=Topology.from_document(users.topology))
+    sent = {publisher.publish(MAIL, countdown=1, deadline_seconds=5)}
+    (outcome,) = publisher.publish_many([TaskCall(MAIL, options={"countdown": 1})])
+    sent |= {outcome.task_id, users.release("declaring-publisher").publisher().send_task(MAIL, countdown=1).id}
+    publisher.close()
+    with release.worker("work") as worker:
+        task = users.owner.publisher().send_task(RETRY, kwargs={"seconds": 1, "times": 1}, countdown=1).id
+        assert eventually(lambda: len(release.effects(task)) == 2)
+        assert eventually(lambda: sent <= {note["id"] for note in release.effects()})
+        check = [sys.executable, str(release.config / "celery_workers_check.py")]
+        run = subprocess.run(check, env=worker.environment, timeout=60, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        assert "ACCESS_REFUSED" not in worker.log.read_text()
+    for name in ("worker", "publisher", "declaring-publisher"):
+        url = users.user(name).amqp_url
+        for queue in ("celery_celery_delayed_0", "celery_celery_delayed_due_main"):
+            assert refused(url, lambda channel, queue=queue: channel.basic_get(queue))
+            assert refused(url, lambda channel, queue=queue: channel.queue_purge(queue))
+        assert refused(url, lambda channel: publish(channel, "celery_celery_delayed_0"))
 
 
 def test_publisher_with_the_library(users: Users) -> None:

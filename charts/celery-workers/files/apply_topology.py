@@ -22,6 +22,18 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
+from topology_policies import (
+    POLICY_PRIORITY,
+    TopologyError,
+    check_delays_are_spared,
+    check_policies_hold,
+    consequences,
+    dead_letter_definition,
+    policy_definition,
+    policy_name,
+    version_numbers,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -30,13 +42,7 @@ EXCHANGE = "celery"
 WAIT_SECONDS = 240.0  # for the broker to answer at all; a RabbitMQ that starts with the release takes a minute or two
 PAUSE_SECONDS = 2.0
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-POLICY_PRIORITY = 100  # above a cluster's own catch-all policies: only one policy at a time holds for a queue
-CONSUMER_TIMEOUT_SINCE = (4, 0)  # RabbitMQ before it refuses a whole policy that names consumer-timeout
-DELIVERY_LIMIT_SINCE = (4, 0)  # the first with a limit by default
-
-
-class TopologyError(Exception):
-    """What stands in the way, in one message."""
+DELAY_BITS = 28  # of kombu's routing keys for delays, "0.0. ... .1.0.1.<queue>"
 
 
 class Api:
@@ -79,11 +85,6 @@ class Api:
             time.sleep(PAUSE_SECONDS)
 
 
-def version_numbers(version: str) -> tuple[int, ...]:
-    """Return a RabbitMQ version as numbers: "3.10.8" is (3, 10, 8)."""
-    return tuple(int(part) for part in re.split(r"[-+]", version)[0].split(".") if part.isdigit())
-
-
 def queue_arguments(queue: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that cannot be a policy; all others live in one, so that they can change."""
     arguments = {"x-queue-type": queue["type"]}
@@ -92,69 +93,65 @@ def queue_arguments(queue: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def policy_definition(
-    topology: Mapping[str, Any], queue: Mapping[str, Any], version: tuple[int, ...]
-) -> dict[str, Any]:
-    """Return the one policy of a queue. Limits count waiting messages only; TTL runs from the publish."""
-    definition = {
-        "max-length": queue.get("max_length_messages"),
-        "overflow": queue.get("overflow"),
-        "message-ttl": milliseconds(queue.get("message_ttl_seconds")),
-    }
-    if queue.get("dead_letter_queue"):
-        definition["dead-letter-exchange"] = topology["dead_letter_exchange"]
-        definition["dead-letter-routing-key"] = queue["dead_letter_queue"]
-    if version >= CONSUMER_TIMEOUT_SINCE:
-        definition["consumer-timeout"] = milliseconds(queue.get("consumer_timeout_seconds"))
-    if queue["type"] == "quorum":
-        definition.update(quorum_definition(queue))
-    return {key: value for key, value in definition.items() if value is not None}
-
-
-def quorum_definition(queue: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what differs on a quorum queue."""
-    changes: dict[str, Any] = {}
-    if queue.get("max_deliveries"):
-        changes["delivery-limit"] = queue["max_deliveries"] - 1  # RabbitMQ counts from the second delivery
-    overflow = queue.get("overflow")
-    if overflow is None:
-        return changes
-    # reject-publish-dlx is accepted there and silently drops the oldest: the publisher stores refused tasks instead.
-    changes["overflow"] = "reject-publish" if overflow.startswith("reject-publish") else overflow
-    if queue.get("dead_letter_queue") and changes["overflow"] == "reject-publish":
-        changes["dead-letter-strategy"] = "at-least-once"
-    return changes
-
-
-def dead_letter_definition(queue: Mapping[str, Any], version: tuple[int, ...]) -> dict[str, Any]:
-    """Return the policy of a dead-letter queue: it never refuses, and looking at its messages must not use them up."""
-    if queue["type"] == "quorum" and version >= DELIVERY_LIMIT_SINCE:
-        return {"delivery-limit": -1}
-    return {}
-
-
-def milliseconds(seconds: float | None) -> int | None:
-    """Return seconds as RabbitMQ counts them, None for none."""
-    return None if seconds is None else round(seconds * 1000)
-
-
-def declare_exchange(api: Api, name: str, deadline: float) -> None:
-    """Create a durable direct exchange; TopologyError when one of another kind has the name."""
-    body = {"type": "direct", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+def declare_exchange(api: Api, name: str, deadline: float, kind: str = "direct") -> None:
+    """Create a durable exchange; TopologyError when one of another kind has the name."""
+    body = {"type": kind, "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
     try:
         api.patient("PUT", "exchanges", api.vhost, name, body=body, deadline=deadline)
     except HTTPError as error:
         raise TopologyError(f"exchange {name!r} cannot be declared: {reason(error)}") from error
 
 
-def declare_queue(api: Api, name: str, exchange: str, arguments: Mapping[str, Any], deadline: float) -> None:
-    """Create a durable queue and bind it by its own name; TopologyError when one with other arguments has the name."""
+def declare_queue(
+    api: Api, name: str, exchange: str, arguments: Mapping[str, Any], deadline: float, key: str | None = None
+) -> None:
+    """Create a durable queue and bind it, by its own name unless told; TopologyError when another one has the name."""
     body = {"durable": True, "auto_delete": False, "arguments": arguments}
     try:
         api.patient("PUT", "queues", api.vhost, name, body=body, deadline=deadline)
     except HTTPError as error:
         raise TopologyError(queue_conflict(api, name, arguments, error)) from error
-    api.patient("POST", "bindings", api.vhost, "e", exchange, "q", name, body={"routing_key": name}, deadline=deadline)
+    bind(api, exchange, "q", name, key or name, deadline)
+
+
+def bind(api: Api, exchange: str, kind: str, name: str, key: str, deadline: float) -> None:
+    """Bind a queue (kind "q") or another exchange ("e") to an exchange."""
+    path = ("bindings", api.vhost, "e", exchange, kind, name)
+    api.patient("POST", *path, body={"routing_key": key}, deadline=deadline)
+
+
+def declare_delays(api: Api, topology: Mapping[str, Any], deadline: float) -> None:
+    """Create the exchanges and queues that tasks wait in until they are due, from the last to the first.
+
+    They are kombu's (kombu.transport.native_delayed_delivery), under the release's name: a task passes one level for
+    each bit of its countdown, and waits at those whose bit is 1. Then, which kombu does not have, it passes a queue of
+    its own work queue's: one that is full holds up nobody else there, and the task comes by the queue's name alone.
+    """
+    following = f"{topology['release']}_celery_delayed_delivery"
+    declare_exchange(api, following, deadline, kind="topic")
+    for name in sorted(topology["queues"]):
+        due = f"{topology['release']}_celery_delayed_due_{name}"
+        arguments = {**delay_arguments(0, ""), "x-dead-letter-routing-key": name}
+        # Not "#." and the name: queue `mail` would then have the tasks of a queue `bulk.mail` too.
+        declare_queue(api, due, following, arguments, deadline, key="*." * DELAY_BITS + name)
+    for level in range(topology["delayed_delivery"]["highest_level"] + 1):
+        name = f"{topology['release']}_celery_delayed_{level}"
+        before = "*." * (DELAY_BITS - 1 - level)
+        declare_exchange(api, name, deadline, kind="topic")
+        declare_queue(api, name, name, delay_arguments(2**level, following), deadline, key=f"{before}1.#")
+        bind(api, name, "e", following, f"{before}0.#", deadline)
+        following = name
+
+
+def delay_arguments(seconds: int, following: str) -> dict[str, Any]:
+    """Return a delay queue's arguments. A task leaves it only when what follows has it, however often it is refused."""
+    return {
+        "x-queue-type": "quorum",
+        "x-overflow": "reject-publish",  # without a limit it refuses nothing; at-least-once asks for it
+        "x-message-ttl": seconds * 1000,
+        "x-dead-letter-exchange": following,
+        "x-dead-letter-strategy": "at-least-once",
+    }
 
 
 def queue_conflict(api: Api, name: str, arguments: Mapping[str, Any], error: HTTPError) -> str:
@@ -181,17 +178,6 @@ def announce(api: Api, topology: Mapping[str, Any], queue: str, definition: Mapp
         print(f"queue {queue!r}: {sentence}")
 
 
-def consequences(before: Mapping[str, Any], after: Mapping[str, Any], waiting: int) -> list[str]:
-    """Return what a change of a queue's policy does to its `waiting` messages, one sentence each."""
-    said = []
-    if waiting and after.get("message-ttl") != before.get("message-ttl"):
-        said.append(f"{waiting} messages wait and keep the life they were published with (messageTtl)")
-    limit = after.get("max-length")
-    if limit is not None and waiting > limit and limit < before.get("max-length", float("inf")):
-        said.append(f"{waiting} messages wait and stay; publishers are refused until fewer than {limit} do (maxLength)")
-    return said
-
-
 def apply_policy(
     api: Api, topology: Mapping[str, Any], queue: str, definition: Mapping[str, Any], deadline: float
 ) -> None:
@@ -211,35 +197,6 @@ def apply_policy(
     except HTTPError as error:
         if error.code != 404:
             raise
-
-
-def check_policies_hold(api: Api, topology: Mapping[str, Any], deadline: float) -> None:
-    """Raise TopologyError when someone else's policy wins for a queue: ours would silently not hold."""
-    policies = api.patient("GET", "policies", api.vhost, deadline=deadline)
-    ours = {policy["name"] for policy in policies}
-    for name, queue in sorted(topology["queues"].items()):
-        if policy_name(topology, name) in ours:
-            for policy in policies:
-                if policy["name"] != policy_name(topology, name) and wins(policy, name, queue["type"]):
-                    raise TopologyError(
-                        f"policy {policy['name']!r} (priority {policy['priority']}) wins over the release's (priority "
-                        f"{POLICY_PRIORITY}) for queue {name!r}: lower its priority or narrow its pattern"
-                    )
-
-
-def wins(policy: Mapping[str, Any], queue: str, queue_type: str) -> bool:
-    """Whether RabbitMQ may let this policy hold for a queue instead of one with POLICY_PRIORITY."""
-    if policy["priority"] < POLICY_PRIORITY or policy["apply-to"] not in ("all", "queues", f"{queue_type}_queues"):
-        return False
-    try:
-        return re.search(policy["pattern"], queue) is not None
-    except re.error:  # one of the patterns that Erlang reads and Python does not
-        return False
-
-
-def policy_name(topology: Mapping[str, Any], queue: str) -> str:
-    """Return the name of a queue's policy."""
-    return f"{topology['release']}-{queue}"
 
 
 def reason(error: HTTPError) -> str:
@@ -267,7 +224,11 @@ def apply_topology(api: Api, topology: Mapping[str, Any], wait_seconds: float = 
         definition = policy_definition(topology, queue, version)
         announce(api, topology, name, definition)
         apply_policy(api, topology, name, definition, deadline)
-    check_policies_hold(api, topology, deadline)
+    policies = api.patient("GET", "policies", api.vhost, deadline=deadline)
+    check_policies_hold(policies, topology)
+    if topology.get("delayed_delivery"):
+        check_delays_are_spared(policies, topology)
+        declare_delays(api, topology, deadline)
 
 
 def main(environment: Mapping[str, str]) -> int:

@@ -18,6 +18,7 @@ import celeryconfig
 from amqp.exceptions import AMQPError, NotFound
 from celery_workers_health import broker_addresses, probe_app
 from kombu.exceptions import OperationalError
+from kombu.transport.native_delayed_delivery import level_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,18 +41,29 @@ def find_missing_queues(connection: Connection, topology: Mapping[str, Any]) -> 
     """Return what is wrong with the queues, and how many consumers each existing one has."""
     consumers: dict[str, int] = {}
     missing = []
-    for name, queue in sorted(topology["queues"].items()):
-        for wanted in filter(None, (name, queue.get("dead_letter_queue"))):
-            count = count_consumers(connection, wanted)
-            if count is None:
-                missing.append(
-                    f"queue {wanted!r} does not exist; read the topology Job's log (kubectl logs -l "
-                    "app.kubernetes.io/component=topology); if it was there once, delete that Job and helm upgrade to "
-                    "have it made again; where broker.topology is none, make it"
-                )
-            else:
-                consumers[wanted] = count
+    for wanted in wanted_queues(topology):
+        count = count_consumers(connection, wanted)
+        if count is None:
+            missing.append(
+                f"queue {wanted!r} does not exist; read the topology Job's log (kubectl logs -l "
+                "app.kubernetes.io/component=topology); if it was there once, delete that Job and helm upgrade to "
+                "have it made again; where broker.topology is none, make it"
+            )
+        else:
+            consumers[wanted] = count
     return missing, consumers
+
+
+def wanted_queues(topology: Mapping[str, Any]) -> list[str]:
+    """Return the queues that should exist, those that tasks wait in until they are due last."""
+    names: list[str] = []
+    for name, queue in sorted(topology["queues"].items()):
+        names += filter(None, (name, queue.get("dead_letter_queue")))
+    delays = topology.get("delayed_delivery")
+    if delays:
+        names += (f"{topology['release']}_celery_delayed_due_{name}" for name in sorted(topology["queues"]))
+        names += (level_name(level, topology["release"]) for level in range(delays["highest_level"] + 1))
+    return names
 
 
 def count_consumers(connection: Connection, queue: str) -> int | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from apply_topology import Api, TopologyError, policy_definition, version_numbers
+from apply_topology import Api
+from topology_policies import TopologyError, policy_definition, version_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,6 +20,7 @@ from celery.app.utils import find_app
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.utils.imports import symbol_by_name
 from celery.worker import pidbox, request, state
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from celery_workers_connections import BoundedConnection, BoundedControl, SafeConnections
 from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLetters, Letter, PoisonGuard
 from celery_workers_ops import FollowsOrders, OrderWatch
@@ -300,6 +301,9 @@ def extend_worker(app: Celery, topology: Mapping[str, Any], environment: Mapping
     shared = make_shared(topology, environment)
     letters = DeadLetters(app, topology)
     app.amqp.send_task_message = Sending(app, topology, letters)
+    if topology.get("delayed_delivery"):
+        # Celery's own queues for delays beside the release's: it could not use them.
+        DelayedDelivery.include_if = lambda step, consumer: False
     parts = {
         "letters": letters,
         "guard": PoisonGuard(topology, shared),

@@ -71,7 +71,7 @@ class Tally:
         )
         self.latencies = Histogram(
             "celery_workers_task_latency_seconds",
-            "From a task's publication, or its eta, to its success.",
+            "From a task's publication, or from when it was due, to its success.",
             ("class", "queue"),
             buckets=buckets,
             registry=registry,
@@ -191,15 +191,17 @@ class Tally:
 
 
 def latency_seconds(event: Mapping[str, Any], sent_at: float | None) -> float | None:
-    """Return how long a task took from its publication, or its eta where later, to its end.
+    """Return how long a task took from its publication, or from when it was due where that is later, to its end.
 
-    `sent_at` is exact; without it the message's timestamp counts, whose half second is made up for. None where the
-    message has none. Never less than the run itself, whatever the clocks of two machines say.
+    `sent_at` is exact; without it the message's timestamp counts, whose half second is made up for. A timestamp after
+    `sent_at` is when RabbitMQ had the task come to its queue (delayedDelivery). None where the message has none. Never
+    less than the run itself, whatever the clocks of two machines say.
     """
     published = event.get("published")
     if sent_at is None and published is None:
         return None
-    began = sent_at if sent_at is not None else float(published or 0) + HALF_A_SECOND
+    stamped = float(published or 0)
+    began = stamped + HALF_A_SECOND if sent_at is None else max(sent_at, stamped)
     began = max(began, float(event.get("due") or 0))
     return max(float(event["timestamp"]) - began, float(event.get("runtime") or 0), 0.0)
 

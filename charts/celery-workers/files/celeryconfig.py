@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import math
 import os
 import re
 import socket
 import ssl
 import time
+from datetime import UTC, datetime
 from fnmatch import translate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
 from celery.app.amqp import AMQP
+from celery.utils.time import maybe_iso8601, maybe_make_aware
 from kombu import Exchange, Queue
+from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TOPOLOGY_VERSION = 1
 ROLLOUT_STEPS = 2**48
+SHORTEST_DELAY_SECONDS = 0.5  # what is due sooner goes to its queue at once, and a worker holds it
 EXCHANGE = "celery"  # one direct exchange; the routing key is the queue's name
 
 # Both ends notice a dead connection after two to three intervals. Stock Celery asks for 120 s.
@@ -45,7 +51,75 @@ def load_topology() -> dict[str, Any]:
     return topology
 
 
-class RolloutQueue(Queue):
+class ReleaseQueue(Queue):
+    """A queue of the release. With `first_delay`, an exchange, RabbitMQ holds what is sent to it before it is due."""
+
+    first_delay = ""
+    longest_delay_seconds = 0
+
+    def delay(self, message: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return the message and the options of its sending, so that it waits in RabbitMQ where it has to.
+
+        Rounded up, so that no task is early. One whose wait is longer than all the queues keeps its eta for the rest.
+        Without the message's expiration: a task may expire no sooner than it is due, and a worker looks then. The
+        timestamp is when the task comes to its queue: it was not waiting for a worker before.
+        """
+        seconds = seconds_until(message.headers.get("eta"))
+        if not self.first_delay or seconds <= SHORTEST_DELAY_SECONDS or options.get("exchange"):
+            return message, dict(options)
+        waited = min(math.ceil(seconds), self.longest_delay_seconds)
+        if waited >= seconds:
+            message = message._replace(headers={**message.headers, "eta": None})
+        message = message._replace(properties={**message.properties, "timestamp": int(time.time()) + waited})
+        kept = {name: value for name, value in options.items() if name not in ("queue", "expiration")}
+        key = calculate_routing_key(waited, self.routing_key)
+        return message, {**kept, "exchange": self.first_delay, "routing_key": key}
+
+
+def seconds_until(eta: str | None) -> float:
+    """Return how long until a message's eta, as a worker reads it; 0 without one."""
+    if not eta:
+        return 0.0
+    return float((maybe_make_aware(maybe_iso8601(eta)) - datetime.now(UTC)).total_seconds())
+
+
+def follow_delays() -> None:
+    """Have this process's applications send what is due later to the delay queues of the task's queue.
+
+    Celery does that itself, but not with a direct exchange, over which it warns at each task.
+    """
+    logging.getLogger("celery.app.base").addFilter(is_no_word_about_direct_exchanges)
+    create = AMQP._create_task_sender
+    if getattr(create, "follows_delays", False):
+        return
+
+    def create_task_sender(amqp: AMQP) -> Callable[..., Any]:
+        send = create(amqp)
+
+        def send_task_message(producer: object, name: str, message: Any, **options: Any) -> Any:
+            queue = options.get("queue")
+            queue = amqp.queues.get(queue) if isinstance(queue, str) else queue
+            if hasattr(queue, "for_task"):
+                queue = queue.for_task(message.headers["id"])
+            if hasattr(queue, "delay"):
+                message, options = queue.delay(message, options)
+            return send(producer, name, message, **options)
+
+        send_task_message.only_delays = True  # the bulk publisher then asks Celery only about tasks that are due later
+        send_task_message.__wrapped__ = send
+        return send_task_message
+
+    create_task_sender.follows_delays = True
+    create_task_sender.follows_rollouts = getattr(create, "follows_rollouts", False)
+    AMQP._create_task_sender = create_task_sender
+
+
+def is_no_word_about_direct_exchanges(record: logging.LogRecord) -> bool:
+    """Whether a line of Celery's log is another than its warning that workers will hold tasks: they do not."""
+    return not str(record.msg).startswith("Direct exchanges are not supported with native delayed delivery")
+
+
+class RolloutQueue(ReleaseQueue):
     """The queue of a route that is being moved to another one: which of both a task takes, its id decides."""
 
     new_queue: Queue | None = None
@@ -79,6 +153,7 @@ def follow_rollouts() -> None:
         return send_task_message
 
     create_task_sender.follows_rollouts = True
+    create_task_sender.follows_delays = getattr(create, "follows_delays", False)
     AMQP._create_task_sender = create_task_sender
 
 
@@ -88,8 +163,8 @@ def make_destination(topology: Mapping[str, Any], route: Mapping[str, Any]) -> d
     if not rollout or not rollout["percent"]:
         return {"queue": route["queue"], "priority": route["priority"]}
     follow_rollouts()
-    queue = make_queue(route["queue"], topology["queues"][route["queue"]], kind=RolloutQueue)
-    queue.new_queue = make_queue(rollout["queue"], topology["queues"][rollout["queue"]])
+    queue = make_queue(topology, route["queue"], kind=RolloutQueue)
+    queue.new_queue = make_queue(topology, rollout["queue"])
     queue.percent = rollout["percent"]
     return {"queue": queue, "priority": route["priority"]}
 
@@ -114,14 +189,21 @@ def make_router(topology: Mapping[str, Any]) -> Callable[..., dict[str, Any]]:
     return route_task
 
 
-def make_queue(name: str, queue: Mapping[str, Any], kind: type[Queue] = Queue) -> Queue:
+def make_queue(topology: Mapping[str, Any], name: str, kind: type[ReleaseQueue] = ReleaseQueue) -> ReleaseQueue:
     """Return the declaration of one queue; limits live in its policy, so that they can change without a new queue."""
+    queue = topology["queues"][name]
     arguments = {"x-queue-type": queue["type"]}
     if queue.get("max_priority"):
         arguments["x-max-priority"] = queue["max_priority"]
-    return kind(
+    made = kind(
         name, Exchange(EXCHANGE, type="direct", durable=True), routing_key=name, durable=True, queue_arguments=arguments
     )
+    delays = topology.get("delayed_delivery")
+    if delays:
+        follow_delays()
+        made.first_delay = level_name(delays["highest_level"], topology["release"])
+        made.longest_delay_seconds = 2 ** (delays["highest_level"] + 1) - 1
+    return made
 
 
 def common_settings(topology: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +214,7 @@ def common_settings(topology: Mapping[str, Any]) -> dict[str, Any]:
         "task_default_exchange_type": "direct",
         "task_default_routing_key": topology["default_queue"],
         "task_default_delivery_mode": "persistent",
-        "task_queues": [make_queue(name, queue) for name, queue in sorted(topology["queues"].items())],
+        "task_queues": [make_queue(topology, name) for name in sorted(topology["queues"])],
         # A task sent to a queue nobody consumes would wait there for ever: let the sender see the mistake.
         "task_create_missing_queues": False,
         "task_routes": (make_router(topology),),
@@ -233,7 +315,7 @@ def make_settings(topology: Mapping[str, Any], environment: Mapping[str, str]) -
 
 
 def stamp(properties: dict[str, Any], **details: object) -> None:
-    """Note when a task was published, so that RabbitMQ can tell how old a queue's first one is."""
+    """Note when a task was published or will be due, so that RabbitMQ can tell how old a queue's first one is."""
     properties.setdefault("timestamp", int(time.time()))
 
 

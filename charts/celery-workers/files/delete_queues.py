@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 
-from apply_topology import EXCHANGE, Api, TopologyError, policy_name, reason
+from apply_topology import EXCHANGE, Api, reason
+from topology_policies import TopologyError, policy_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -44,8 +44,8 @@
     {{- if or $newBroker (eq $queue.type "quorum") }}{{ $fixed = append $fixed $name }}{{ end -}}
   {{- end -}}
 {{- end -}}
-{{- if $fixed -}}
-  {{- include "celery-workers.risk" (list $noted (printf "tasks with a countdown or an eta hold their worker's slots until they are due (%s: quorum queues, and every queue from RabbitMQ 4.0); route them to a class of their own with a high concurrency" (join ", " $fixed))) -}}
+{{- if and $fixed (not $values.delayedDelivery.enabled) -}}
+  {{- include "celery-workers.risk" (list $noted (printf "tasks with a countdown or an eta hold their worker's slots until they are due (%s: quorum queues, and every queue from RabbitMQ 4.0); set delayedDelivery.enabled, or route them to a class of their own with a high concurrency" (join ", " $fixed))) -}}
 {{- end -}}
 {{- $policy := $values.networkPolicy -}}
 {{- if not $policy.enabled -}}

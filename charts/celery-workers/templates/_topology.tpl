@@ -20,6 +20,7 @@
   "app" $values.app
   "default_queue" $values.defaultQueue
   "default_priority" $model.defaultPriority
+  "delayed_delivery" (ternary (dict "highest_level" (int $values.delayedDelivery.highestLevel)) nil $values.delayedDelivery.enabled)
   "dead_letter_exchange" (ternary $values.deadLetters.exchange nil $values.deadLetters.enabled)
   "redis_key_prefix" $values.redis.keyPrefix
   "priorities" $values.priorities
@@ -54,8 +55,12 @@
 {{- $dead := (index . 0).Values.deadLetters -}}
 {{- $queue := index . 3 -}}
 {{- $dead := ternary (print (index . 2) $dead.suffix) nil $dead.enabled -}}
-{{- /* A quorum queue only refuses; whoever publishes with celery_workers, or is a worker, then stores the task. */ -}}
-{{- $byPublisher := and (eq $queue.type "quorum") (eq ($queue.overflow | default "") "reject-publish-dlx") -}}
+{{- /*
+A quorum queue only refuses; whoever publishes with celery_workers, or is a worker, then stores the task. So it is with
+delayed delivery: RabbitMQ offers a due task to a full queue again and again, and each time one more letter would be made.
+*/ -}}
+{{- $refuses := or (eq $queue.type "quorum") (index . 0).Values.delayedDelivery.enabled -}}
+{{- $byPublisher := and $refuses (eq ($queue.overflow | default "") "reject-publish-dlx") -}}
 {{- dict
   "class" (index . 1)
   "type" $queue.type
@@ -74,7 +79,7 @@
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_stacks.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_stacks.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" "apply_topology.py" "topology_policies.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}
@@ -111,6 +116,6 @@ publishes has to know whether a refused task is stored. Arguments: root, model.
 {{- range $name, $queue := $topology.queues -}}
   {{- $_ := set $topology.queues $name (omit $queue "max_length_messages" "message_ttl_seconds" "consumer_timeout_seconds") -}}
 {{- end -}}
-{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" -}}
+{{- $files := omit (include "celery-workers.configData" . | fromJson) "topology.json" "apply_topology.py" "topology_policies.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" -}}
 {{- list $topology $files | toJson | sha256sum -}}
 {{- end -}}

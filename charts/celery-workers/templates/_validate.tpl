@@ -67,6 +67,9 @@ what and how to mend it.
 {{- if and $values.broker.topologyJob.deleteOnUninstall (or (ne $model.brokerMode "external") (ne $values.broker.topology "job")) -}}
   {{- include "celery-workers.problem" (list $model "broker.topologyJob.deleteOnUninstall: only what the Job made on an external broker is deleted; set false, or broker.mode external and broker.topology job") -}}
 {{- end -}}
+{{- if and $values.broker.topologyJob.deleteOnUninstall $values.delayedDelivery.enabled -}}
+  {{- include "celery-workers.problem" (list $model "broker.topologyJob.deleteOnUninstall: RabbitMQ does not say of the quorum queues of delayedDelivery whether they are empty; set one of both false") -}}
+{{- end -}}
 {{- if $values.broker.topologyJob.deleteOnUninstall -}}
   {{- range $class, $settings := $model.classes -}}
     {{- range $name, $queue := $settings.queues -}}
@@ -456,6 +459,11 @@ what and how to mend it.
       {{- include "celery-workers.problem" (list $model (printf "%s: the queue belongs to class %s already; give each class its own" $path (index $owners $name))) -}}
     {{- end -}}
     {{- $_ := set $owners $name $class -}}
+    {{- /* Of a name's 255 characters "<release>_celery_delayed_due_" takes some, of a routing key's the 56 of the wait. */ -}}
+    {{- $longest := min 199 (sub 235 (len (index $ 0).Release.Name)) | int -}}
+    {{- if and $values.delayedDelivery.enabled (gt (len $name) $longest) -}}
+      {{- include "celery-workers.problem" (list $model (printf "%s: with delayedDelivery a queue's name has at most %d characters here, beside which RabbitMQ has the wait and the release's name; shorten it" $path $longest)) -}}
+    {{- end -}}
     {{- $version := printf "%s.0" ($values.broker.version | default "3.10") -}}
     {{- if and (eq $queue.type "quorum") $queue.maxPriority (semverCompare "<4.3-0" $version) -}}
       {{- include "celery-workers.problem" (list $model (printf "%s.maxPriority: a quorum queue refuses x-max-priority before RabbitMQ 4.3; set it to null, or type classic, or broker.version where it is 4.3 or newer" $path)) -}}

@@ -29,7 +29,8 @@ def note(task: Task, **facts: Any) -> None:
 def send_mail(self: Task, seconds: float = 0.0) -> None:
     time.sleep(seconds)
     info = self.request.delivery_info
-    note(self, queue=info["routing_key"], priority=info["priority"], acks_late=self.acks_late)
+    stamp = self.request.properties.get("timestamp")
+    note(self, queue=info["routing_key"], priority=info["priority"], acks_late=self.acks_late, stamp=stamp)
 
 
 @shared_task(bind=True, name="reports.monthly.build")
@@ -92,6 +93,13 @@ def retry_once(self: Task, seconds: float) -> None:
     time.sleep(seconds)
     if not self.request.retries:
         raise self.retry()
+
+
+@app.task(bind=True, max_retries=3)
+def retry_later(self: Task, seconds: float, times: int) -> None:
+    note(self, queue=self.request.delivery_info["routing_key"], retries=self.request.retries)
+    if self.request.retries < times:
+        raise self.retry(countdown=seconds)
 
 
 @app.task(bind=True)

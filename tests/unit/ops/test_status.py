@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from harness.broker.stats import QueueDepth
 from harness.cli.ops_screen import screen
 from harness.ops import status, wishes
 from harness.ops.overrides import Change, Override
@@ -45,6 +46,21 @@ def test_the_oldest_tasks_age_is_known_where_rabbitmq_knows_it() -> None:
     assert one_queue(messages_ready=0, head_message_timestamp=940).oldest_seconds is None
 
 
+def test_what_waits_in_rabbitmq_is_told_apart_from_what_a_full_queue_refuses() -> None:
+    documents = [
+        {"name": "celery_celery_delayed_3", "messages": 4},
+        {"name": "celery_celery_delayed_0", "messages": 2},
+        {"name": "celery_celery_delayed_due_io", "messages": 5, "messages_dlx": 5},
+        {"name": "celery_celery_delayed_due_cpu", "messages": 0},
+        {"name": "another_celery_delayed_0", "messages": 9},
+        {"name": "io", "messages": 9},
+    ]
+    assert status.delayed_tasks("celery", documents) == status.Delayed(later=6, refused={"io": 5})
+    assert status.delayed_tasks("exams", documents) is None
+    now = status.with_depths(documents, {one["name"]: QueueDepth(ready=1, unacked=0) for one in documents[2:3]})
+    assert now[2]["messages"] == 6
+
+
 def test_a_broker_that_is_silent_leaves_the_queues_names() -> None:
     (line,) = queue_lines(TOPOLOGY, [], paused=[], now=0.0)
     assert (line.name, line.ready, line.limit_messages) == ("io", 0, 1000)
@@ -58,6 +74,7 @@ def test_everything_stands_on_the_screen() -> None:
         place="local run x",
         queues=(one_queue(messages_ready=900, consumers=2, dead=3),),
         pools=pool_lines(wishes.pools([DEPLOYMENT], [SCALED])),
+        delayed=status.Delayed(later=1200, refused={"io": 7}),
         breakers={"orders-db": {"state": "open", "failures": 7, "threshold": 20, "override": OVERRIDDEN}},
         rates={"send": "10/m"},
         overrides=override_lines([override], now=1000.0),
@@ -66,9 +83,21 @@ def test_everything_stands_on_the_screen() -> None:
     console = Console(width=120, file=io.StringIO())
     console.print(screen(seen))
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for wanted in ("90%", "ScaledObject", "orders-db", "threshold 20", "10/m", "scale io 5", "15m", "Redis does not"):
+    for wanted in (
+        "90%",
+        "ScaledObject",
+        "orders-db",
+        "threshold 20",
+        "10/m",
+        "scale io 5",
+        "15m",
+        "Redis does not",
+        "1,200 tasks wait",
+    ):
         assert wanted in text
+    assert "7 are due and wait for room in io" in text
     assert seen.as_dict()["queues"][0]["level"] == "critical"
+    assert seen.as_dict()["delayed"] == {"later": 1200, "refused": {"io": 7}}
 
 
 def test_overrides_that_end_first_come_first_and_those_without_an_end_last() -> None:

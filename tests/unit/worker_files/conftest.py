@@ -3,10 +3,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from benchmarks import workers
+from tests.local.worker_release import load_file
 
 
 @pytest.fixture
@@ -40,6 +42,14 @@ def topology() -> workers.Topology:
 def config(tmp_path: Path, topology: workers.Topology) -> Path:
     """The release's configuration directory."""
     return workers.write_config(tmp_path / "config", topology)
+
+
+@pytest.fixture
+def celeryconfig(config: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The release's settings, as a publisher has them."""
+    for name in ("CELERY_WORKERS_CLASS", "CELERY_BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return load_file(config / "celeryconfig.py")
 
 
 @pytest.fixture

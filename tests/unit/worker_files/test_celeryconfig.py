@@ -13,13 +13,6 @@ from benchmarks import workers
 from tests.local.worker_release import load_file
 
 
-@pytest.fixture
-def celeryconfig(config: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    for name in ("CELERY_WORKERS_CLASS", "CELERY_BROKER_URL"):
-        monkeypatch.delenv(name, raising=False)
-    return load_file(config / "celeryconfig.py")
-
-
 @pytest.mark.parametrize(
     ("task", "queue", "priority"),
     [
@@ -111,9 +104,10 @@ def test_unknown_version_is_refused(config: Path) -> None:
 
 
 def test_only_what_a_policy_cannot_change_is_declared(celeryconfig: ModuleType) -> None:
-    queue = celeryconfig.make_queue("io", workers.make_queue("io"))
+    queue = celeryconfig.make_queue({"queues": {"io": workers.make_queue("io")}}, "io")
     assert queue.queue_arguments == {"x-queue-type": "classic", "x-max-priority": 9}
-    quorum = celeryconfig.make_queue("io", workers.make_queue("io", type="quorum", max_priority=None))
+    settings = workers.make_queue("io", type="quorum", max_priority=None)
+    quorum = celeryconfig.make_queue({"queues": {"io": settings}}, "io")
     assert quorum.queue_arguments == {"x-queue-type": "quorum"}
 
 

@@ -1,4 +1,4 @@
-"""What apply_topology writes into a queue's one policy."""
+"""What the topology Job writes into a queue's one policy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from tests.local.worker_release import load_file
 @pytest.fixture
 def job(config: Path) -> ModuleType:
     return load_file(config / "apply_topology.py")
+
+
+@pytest.fixture
+def policies(config: Path) -> ModuleType:
+    return load_file(config / "topology_policies.py")
 
 
 def test_consumer_timeout_only_where_the_broker_takes_it(job: ModuleType, topology: workers.Topology) -> None:
@@ -80,9 +85,9 @@ def test_virtual_host_is_the_urls_path(job: ModuleType) -> None:
         ({"pattern": "(?|a|b)"}, False),
     ],
 )
-def test_which_policies_of_others_win(job: ModuleType, changes: dict[str, Any], expected: bool) -> None:
+def test_which_policies_of_others_win(policies: ModuleType, changes: dict[str, Any], expected: bool) -> None:
     policy = {"name": "other", "pattern": ".*", "priority": 100, "apply-to": "all", **changes}
-    assert job.wins(policy, "io", "classic") is expected
+    assert policies.wins(policy, "io", "classic") is expected
 
 
 @pytest.mark.parametrize(
@@ -105,5 +110,5 @@ def test_what_a_change_does_to_waiting_messages_is_said(
     assert said is None or said in sentences[0]
 
 
-def test_delivery_limit_counts_what_comes_after_the_first(job: ModuleType) -> None:
-    assert job.quorum_definition(workers.make_queue("io", type="quorum", max_deliveries=5))["delivery-limit"] == 4
+def test_delivery_limit_counts_what_comes_after_the_first(policies: ModuleType) -> None:
+    assert policies.quorum_definition(workers.make_queue("io", type="quorum", max_deliveries=5))["delivery-limit"] == 4

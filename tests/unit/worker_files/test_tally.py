@@ -93,6 +93,7 @@ def test_names_are_bounded(counted: Counted, files: dict[str, ModuleType]) -> No
         ({"published": 100, "timestamp": 110.0, "runtime": 1.0}, None, 9.5),
         ({"published": 100, "timestamp": 110.0, "runtime": 1.0}, 100.9, 9.1),
         ({"published": 100, "timestamp": 110.0, "due": 105.0, "runtime": 1.0}, None, 5.0),
+        ({"published": 105, "timestamp": 110.0, "runtime": 1.0}, 100.9, 5.0),
         ({"published": 100, "timestamp": 100.2, "runtime": 0.1}, None, 0.1),
         ({"published": 100, "timestamp": 90.0, "runtime": None}, None, 0.0),
         ({"published": None, "timestamp": 90.0, "runtime": 1.0}, None, None),

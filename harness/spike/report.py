@@ -97,7 +97,7 @@ def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | Non
                 *((label, quote(path)) for label, path in result.files.items()),
             ],
             palette=PALETTE,
-            plotly_js=_plotly_js(),
+            plotly_js=plotly_js(),
         )
     )
 
@@ -459,7 +459,8 @@ def _environment() -> Environment:
 
 
 @cache
-def _plotly_js() -> str:
+def plotly_js() -> str:
+    """Return the library that draws the charts, to be put into a page."""
     from plotly.offline import get_plotlyjs  # a slow import that only a page needs
 
     return str(get_plotlyjs())

@@ -56,7 +56,7 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.texts))
 
     def data(self, text: str) -> dict:
-        found = re.search(r'<script type="application/json" id="timeline-data">(.*?)</script>', text, re.DOTALL)
+        found = re.search(r'<script type="application/json" id="timeline-data"[^>]*>(.*?)</script>', text, re.DOTALL)
         assert found
         return json.loads(found[1])
 

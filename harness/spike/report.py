@@ -359,9 +359,14 @@ def _groups(result: Result) -> list[dict[str, Any]]:
     tables = [
         ("By queue", "Queue", result.by_queue),
         ("By phase", "Phase", result.by_phase),
+        ("By group of tasks and phase", "Group, phase", _group_rows(result)),
         ("By task", "Task", result.by_task),
     ]
     return [{"title": title, "what": what, "rows": rows, "open": len(rows) > 1} for title, what, rows in tables if rows]
+
+
+def _group_rows(result: Result) -> dict[str, Mapping[str, float | None]]:
+    return {f"{group}, {phase}": row for group, rows in result.by_group.items() for phase, row in rows.items()}
 
 
 def _setup_pairs(result: Result) -> list[tuple[str, str]]:

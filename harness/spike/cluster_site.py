@@ -21,7 +21,7 @@ from harness import processes, tools
 from harness.broker.server import Broker, reached
 from harness.chart import manifests as look
 from harness.chart import render, yaml_strict
-from harness.cluster import fixture, given, outside, programs, setup, way
+from harness.cluster import fixture, given, kindvalues, outside, programs, setup, way
 from harness.cluster.capacity import nodes_room
 from harness.cluster.fit import require_fit, this_machine
 from harness.cluster.forward import port_forward
@@ -84,11 +84,10 @@ class ClusterSite:
 
     def values(self, request: Request) -> Sequence[Path]:
         """Return the request's files with the site's overlay, if it is not among them, the image and the volume."""
-        names = request.environment.split(",")
-        if self._overlay is not None and self._overlay not in names:
-            names.append(self._overlay)
+        files = render.environment_files(request.environment)
+        overlay = [] if self._overlay is None else _overlay(self._overlay, files)
         image = [_image_values(self._image_values)] if self._image_values else []
-        return [*render.environment_files(",".join(names)), *image, *request.values, _effects_values()]
+        return [*files, *overlay, *image, *request.values, _effects_values()]
 
     def cores(self) -> int:
         """Return this machine's cores: on kind the nodes are containers here."""
@@ -357,9 +356,24 @@ def _effects_values() -> Path:
 
 
 def _image_values(values: Mapping[str, Any]) -> Path:
-    """Return a values file that names the image; its own name tells it from those of runs at the same time."""
+    """Return a values file that names the image."""
+    return _named_by_content("image", values)
+
+
+def _overlay(name: str, files: Sequence[Path]) -> list[Path]:
+    """Return the overlay to lay over these files: one made for their classes where it does not know them."""
+    (path,) = render.environment_files(name)
+    if path in files:
+        return []
+    chart = render.load_values([])
+    made = kindvalues.overlay(yaml_strict.load_file(path), chart=chart, merged=render.load_values(files))
+    return [path if made is None else _named_by_content(name, made)]
+
+
+def _named_by_content(name: str, values: Mapping[str, Any]) -> Path:
+    """Return a values file whose name tells it from those of runs at the same time."""
     text = yaml_strict.dump_all([values])
-    return _values_file(f"image-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml", text)
+    return _values_file(f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml", text)
 
 
 def _values_file(name: str, text: str) -> Path:

@@ -81,7 +81,7 @@ def latencies(compared: Compared) -> list[str]:
         if len(keys) > 1 and all(rows[key].ratio for key in keys):
             sides = (
                 " and ".join(
-                    f"{seconds(median(known(getattr(rows[key], name))))} in {phase}"
+                    f"{seconds(median(known(getattr(rows[key], name))))} in phase {phase}"
                     for key, phase in zip(keys, phases, strict=True)
                 )
                 for name in (BEFORE, AFTER)

@@ -12,12 +12,15 @@ from click.testing import CliRunner
 
 from harness.chart import render
 from harness.cli import cli
+from harness.cluster.capacity import demands
 from harness.compare import run, sides, state
 from harness.compare.budget import Budget
 from harness.compare.state import Begun, Wanted
 from harness.errors import InputError
 from harness.planning.cost_files import load_prices
+from harness.simulation.cost import GIB
 from harness.spike import result
+from harness.spike.cluster_site import on_kind
 from harness.spike.local_site import LocalSite
 from harness.spike.progress import SilentProgress
 from harness.spike.scenario import load_scenario
@@ -27,10 +30,10 @@ SCENARIOS = ("before-after", "interference")
 
 
 class Place(LocalSite):
-    """This machine, as large as a scenario needs it: only what is asked is looked at here."""
+    """A machine of two cores, which both scenarios must fit on both sides."""
 
     def cores(self) -> int:
-        return 64
+        return 2
 
 
 def begin(reports: Path, **changes: Any) -> Begun:
@@ -60,6 +63,17 @@ def test_both_ways_get_what_the_old_ways_four_pods_request(tmp_path: Path) -> No
         (f"celery-{name}-worker" for name in ("bulk-upload", "default", "enrichment", "question-generator-ai")), 1
     )
     assert maxima(begun, "after") == {"celery-io-worker": 2, "celery-cpu-worker": 3, "celery-mixed-worker": 1}
+
+
+@pytest.mark.parametrize("name", ["before", "after"])
+def test_on_kind_the_same_pods_ask_for_a_quarter(tmp_path: Path, name: str) -> None:
+    begun = begin(tmp_path, runtime="kind")
+    manifests = render.render(list(on_kind().values(begun.request(begun.scenarios[0], name))))
+    asked = [one for one in demands(manifests) if one.name.endswith("-worker")]
+    bought = begun.sides[name].bought
+    assert sum(one.replicas for one in asked) == sum(bought.pods.values())
+    assert float(sum(one.total.cpu for one in asked)) == pytest.approx(bought.requested.cores / 4)
+    assert float(sum(one.total.memory for one in asked)) == bought.requested.memory_gib * GIB / 4
 
 
 def test_a_larger_budget_buys_the_old_way_pods_where_its_tasks_are(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from statistics import median
 
-from harness.compare.measures import Measure, group_key
+from harness.compare.measures import MONTH_TASKS, Measure, group_key
 from harness.compare.summary import AFTER, BEFORE, Bought, Compared, Comparison, Row, known
 from harness.planning.words import grid
 from harness.simulation.cost import Prices
@@ -67,8 +67,8 @@ def sentence(compared: Compared) -> str:
     drain = rows["drain_seconds"]
     if drain.ratio is None or drain.ratio[0] <= 0:
         return f"{told}; a backlog was never gone."
-    saving = rows["load_cost"].ratio
-    paid = "" if saving is None else f", at {saving[0]:.0%} of its cost"
+    month = rows["month_cost"].ratio
+    paid = "" if month is None else f", and a month with {MONTH_TASKS:,} such tasks costs {month[0]:.0%} of before"
     return f"{told}; the backlog is gone {times(1 / drain.ratio[0])} as fast after as before{paid}."
 
 

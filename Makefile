@@ -43,6 +43,11 @@ tune: venv ## Find the cheapest values that meet a scenario's objectives: values
 cost: venv ## What the values of ENV cost a month, beside the old way's (example prices; PRICES= a file of yours)
 	@$(BIN)/harness cost --compare baseline $(ENV) $(if $(PRICES),--prices $(PRICES))
 
+.PHONY: compare
+compare: venv ## The old way and the new side by side on the same CPU and memory (SCENARIOS=, RUNS=3, BUDGET=4,64, OPEN=1, RESUME=folder)
+	@$(BIN)/harness compare $(if $(RESUME),--resume $(RESUME),$(SCENARIOS) --runtime $(RUNTIME) $(if $(RUNS),--runs $(RUNS)) \
+	  $(if $(BUDGET),--budget $(BUDGET))) $(if $(PRICES),--prices $(PRICES)) $(if $(OPEN),--open)
+
 .PHONY: chaos
 chaos: venv ## Strike a running release with faults and account for every task (FAULTS=ci: the three that CI runs)
 	@$(BIN)/harness setup --for chaos

@@ -32,9 +32,13 @@ SIZES: tuple[tuple[str, dict[str, int]], ...] = (
     ("generate_question_paper_pdfs", {"pages": 20}),
     ("generate_question_paper_pdfs", {"pages": 100}),
     ("generate_order_copy_pdf_task", {"items": 500}),
+    ("generate_order_copy_pdf_task", {"items": 1200}),
     ("update_order_copy_pdf_task", {"pages": 20}),
+    ("update_order_copy_pdf_task", {"pages": 100}),
     ("process_paper_task", {"pages": 10}),
+    ("process_paper_task", {"pages": 50}),
     ("run_summary_metrics_task", {"resamples": 5000}),
+    ("run_summary_metrics_task", {"resamples": 12000}),
 )
 WORKER_LOADS: tuple[tuple[str, str, int, float], ...] = (
     # task, service, messages, latency in seconds

@@ -104,10 +104,12 @@ def _objective(document: Any, figure: Figure) -> float | None:
 
 def _series(document: Any, path: str) -> Sequence[float | None]:
     """Return a series; where the path leads to several, their sum at each moment, None where none has a value."""
-    found = [one for one in find(document, path) if isinstance(one, list)]
-    if not found:
-        return []
-    moments = zip(*found, strict=True)
+    return summed([one for one in find(document, path) if isinstance(one, list)])
+
+
+def summed(series: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Return the sum of several series at each moment, None where none of them has a value."""
+    moments = zip(*series, strict=True)
     return [sum(known) if (known := [v for v in moment if v is not None]) else None for moment in moments]
 
 

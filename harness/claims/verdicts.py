@@ -78,7 +78,7 @@ def _measure(claim: Claim, test: Trial, files: Sequence[File]) -> Measured | Non
     than = list(_figures(test.than, test.figure, files))
     foretold_than = list(_figures(test.than, test.figure, files, forecast=True))
     runs = min(len(found), len(than))
-    return _measured(claim, test, _ratios(found, than), runs, _ratios(foretold, foretold_than))
+    return _measured(claim, test, ratios(found, than), runs, ratios(foretold, foretold_than))
 
 
 def _measured(
@@ -93,7 +93,7 @@ def _measured(
     return Measured(test.given, middle, min(found), max(found), runs, simulated, holds)
 
 
-def _ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
+def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
     """Return the ratio of the medians, then the least and the largest that single runs allow; none without both."""
     if not over or not under or min(under) <= 0 or math.isinf(min(under)):
         return []

@@ -24,6 +24,7 @@ COMMANDS = {
     "spike": "harness.cli.spike",
     "tune": "harness.cli.tune",
     "cost": "harness.cli.cost",
+    "compare": "harness.cli.compare",
     "chaos": "harness.cli.chaos",
     "soak": "harness.cli.soak",
     "report": "harness.cli.report",

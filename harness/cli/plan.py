@@ -14,8 +14,10 @@ from typing import Any
 
 import click
 
+from harness.chart.values import environment_files
 from harness.cli.endings import EXIT_MISSED
 from harness.cli.options import chosen, values_options
+from harness.cluster import madevalues
 from harness.errors import InputError
 from harness.planning import arrival_files, calibrations, counts, place, planner, words
 from harness.planning.figures import Figures
@@ -25,8 +27,6 @@ from harness.spike.scenario import load_scenario
 
 DEFAULT_SCENARIO = "email-campaign"
 DEFAULT_ENVIRONMENT = "prod,keda"
-KIND_OVERLAY = "kind"
-"""What a run on kind lays over the values, as `harness spike` does."""
 
 
 @click.command()
@@ -143,9 +143,9 @@ def _plan(
 ) -> Plan:
     from harness.planning.engine import simulate  # compiles, or loads what was compiled
 
-    names = options["environments"].split(",")
-    if runtime == "kind" and KIND_OVERLAY not in names:
-        options = {**options, "environments": ",".join([*names, KIND_OVERLAY])}
+    if runtime == madevalues.KIND:  # as `harness spike` does
+        laid = madevalues.overlay(madevalues.KIND, environment_files(options["environments"]))
+        options = {**options, "files": (*laid, *options["files"])}
     values = planner.rendered(chosen(**options), environment=_called(options))
     offer = offer_of(topology=values.topology, run_id=planner.new_id())
     return planner.make(

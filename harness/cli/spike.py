@@ -88,7 +88,7 @@ def command(
         prometheus=prometheus,
     )
     site = sites.find(runtime, broker_port=broker_port)
-    foretell = None if no_forecast else _foretelling(runtime, calibration)
+    foretell = None if no_forecast else foretelling(runtime, calibration)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
     try:
         directory = run.run(request, site=site, progress=progress, foretell=foretell)
@@ -107,11 +107,12 @@ def with_exporter(environment: str) -> str:
     return environment if MONITORING in environment.split(",") else f"{environment},{MONITORING}"
 
 
-def _foretelling(runtime: str, calibration: Path | None) -> run.Foretell:
-    from harness.planning.engine import simulate  # loads the compiled simulator, which a listing does not need
-    from harness.planning.forecasting import foretelling
+def foretelling(runtime: str, calibration: Path | None) -> run.Foretell:
+    """Return what foretells runs there; it loads the compiled simulator, which a listing does not need."""
+    from harness.planning import forecasting
+    from harness.planning.engine import simulate
 
-    return foretelling(simulate, runtime=runtime, calibration=calibration)
+    return forecasting.foretelling(simulate, runtime=runtime, calibration=calibration)
 
 
 def _list(*, as_json: bool) -> None:

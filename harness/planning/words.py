@@ -30,9 +30,9 @@ def text(plan: Plan, *, page: str) -> str:
         *outcome_lines(plan.result),
         "",
         *_plots(plan),
-        *_grid(queue_table(plan)),
+        *grid(queue_table(plan)),
         "",
-        *_grid(class_table(plan)),
+        *grid(class_table(plan)),
         "",
         *_reasons(plan),
         *_spread(plan),
@@ -86,7 +86,7 @@ def side_by_side(plans: Sequence[Plan]) -> Table:
 def compared(plans: Sequence[Plan], *, page: str) -> str:
     """Return the lines a terminal shows of plans side by side."""
     head = f"{plans[0].result.scenario} on {plans[0].runtime}: foretold, not run"
-    lines = [head, "", *_plots(plans[0]), *_grid(side_by_side(plans)), "", f"  figures  {figures_text(plans[0])}"]
+    lines = [head, "", *_plots(plans[0]), *grid(side_by_side(plans)), "", f"  figures  {figures_text(plans[0])}"]
     return printable("\n".join([*lines, f"  report   {page}"]))
 
 
@@ -226,7 +226,7 @@ def _plots(plan: Plan) -> Iterator[str]:
     yield ""
 
 
-def _grid(table: Table) -> list[str]:
+def grid(table: Table) -> list[str]:
     """Return a table as aligned lines."""
     rows = [tuple(table.heads), *[tuple(row) for row in table.rows]]
     widths = [max(len(row[at]) for row in rows) for at in range(len(table.heads))]

@@ -82,6 +82,10 @@ class Steps:
             for start, end, value in zip(self.seconds, edges, self.values, strict=True)
         )
 
+    def highest(self, until_seconds: float = math.inf) -> float:
+        """Return the highest value that begins before `until_seconds`."""
+        return max(value for at, value in zip(self.seconds, self.values, strict=True) if at < until_seconds or at == 0)
+
     def mapped(self, change: Callable[[float], float]) -> Steps:
         """Return the same times with each value changed."""
         return Steps(self.seconds, tuple(change(value) for value in self.values), self.end_seconds)
@@ -208,7 +212,7 @@ def by_task(cycle: Cycle, prices: Prices) -> tuple[TaskCost, ...]:
 
 def rate_by_requests(cycle: Cycle, prices: Prices) -> tuple[Steps, float]:
     """Return what all pods cost an hour over the cycle, and what the minimum alone does."""
-    rate = _together(cycle.classes, lambda counts: math.fsum(n * use.pod.per_hour(prices) for use, n in counts))
+    rate = together(cycle.classes, lambda counts: math.fsum(n * use.pod.per_hour(prices) for use, n in counts))
     return rate, math.fsum(use.minimum * use.pod.per_hour(prices) for use in cycle.classes)
 
 
@@ -218,7 +222,7 @@ def rate_by_nodes(cycle: Cycle, node: NodeType) -> tuple[Steps, float]:
     Nodes come and go with the pods; a cluster's autoscaler takes longer. Raises ValueError for a pod that is larger
     than the node.
     """
-    rate = _together(cycle.classes, lambda counts: node.per_hour * nodes_needed(counts, node))
+    rate = together(cycle.classes, lambda counts: node.per_hour * nodes_needed(counts, node))
     minimum = [(use, float(use.minimum)) for use in cycle.classes]
     return rate, node.per_hour * nodes_needed(minimum, node)
 
@@ -243,7 +247,8 @@ def nodes_needed(counts: Sequence[tuple[ClassUse, float]], node: NodeType) -> in
     return len(free)
 
 
-def _together(classes: Sequence[ClassUse], price: Callable[[Sequence[tuple[ClassUse, float]]], float]) -> Steps:
+def together(classes: Sequence[ClassUse], price: Callable[[Sequence[tuple[ClassUse, float]]], float]) -> Steps:
+    """Return what `price` makes of all classes' replicas, whenever one of them changes."""
     times = sorted({second for use in classes for second in use.replicas.seconds})
     values = tuple(price([(use, use.replicas.at(second)) for use in classes]) for second in times)
     return Steps(tuple(times), values, max(use.replicas.end_seconds for use in classes))

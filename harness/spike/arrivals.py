@@ -113,12 +113,13 @@ def plan(scenario: Scenario, topology: Topology, *, run_id: str) -> LoadPlan:
 
 def _phase_tasks(scenario: Scenario, phase: Phase, topology: Topology) -> list[tuple[float, TaskMix]]:
     """Return when each task of the phase is due, from the phase's start."""
+    mix = [task for task in scenario.tasks if phase.groups is None or task.group in phase.groups]
     if phase.load is None:
         count = phase.count if phase.count is not None else round((phase.rate_per_second or 0) * phase.seconds)
-        return _spread(scenario.tasks, count, phase.seconds, f"{scenario.seed}/{phase.name}")
+        return _spread(mix, count, phase.seconds, f"{scenario.seed}/{phase.name}")
     found = []
     for worker_class, factor in phase.load.items():
-        tasks = _tasks_of(scenario, worker_class, topology)
+        tasks = _tasks_of(mix, worker_class, topology, label=scenario.label)
         rate = normal_rate(tasks, worker_class, topology, normal_slots=scenario.normal_slots)
         count = round(factor * rate * phase.seconds)
         found += _spread(tasks, count, phase.seconds, f"{scenario.seed}/{phase.name}/{worker_class}")
@@ -185,15 +186,13 @@ def slots_at_most(worker_class: str, topology: Topology) -> int:
     return int(settings["replicas"]["max"] * settings["concurrency"])
 
 
-def _tasks_of(scenario: Scenario, worker_class: str, topology: Topology) -> list[TaskMix]:
+def _tasks_of(mix: Sequence[TaskMix], worker_class: str, topology: Topology, *, label: str) -> list[TaskMix]:
     if worker_class not in topology["classes"]:
         known = ", ".join(sorted(topology["classes"]))
-        raise InputError(
-            f"{scenario.label}: phases: no worker class {worker_class!r} in these values; there are: {known}"
-        )
-    tasks = [task for task in scenario.tasks if class_of(queue_of(task.task, topology), topology) == worker_class]
+        raise InputError(f"{label}: phases: no worker class {worker_class!r} in these values; there are: {known}")
+    tasks = [task for task in mix if class_of(queue_of(task.task, topology), topology) == worker_class]
     if not tasks:
-        raise InputError(f"{scenario.label}: phases: load on {worker_class!r}, but no task of the mix goes there")
+        raise InputError(f"{label}: phases: load on {worker_class!r}, but no task of the mix goes there")
     return tasks
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -20,8 +19,8 @@ from typing import Any
 from harness import processes, tools
 from harness.broker.server import Broker, reached
 from harness.chart import manifests as look
-from harness.chart import render, yaml_strict
-from harness.cluster import fixture, given, outside, programs, setup, way
+from harness.chart import render
+from harness.cluster import fixture, given, madevalues, outside, programs, setup, way
 from harness.cluster.capacity import nodes_room
 from harness.cluster.fit import require_fit, this_machine
 from harness.cluster.forward import port_forward
@@ -42,7 +41,6 @@ from harness.spike.scenario import resolved_text
 from harness.spike.services import Services
 from harness.spike.site import Generator, Ground
 
-KIND_OVERLAY = "kind"
 EFFECTS_VALUES = "effects-volume.yaml"
 LOAD_MARGIN_SECONDS = 180.0  # its image is there; what takes time is Python, and waiting for its turn
 POLL_SECONDS = 0.5
@@ -84,11 +82,11 @@ class ClusterSite:
 
     def values(self, request: Request) -> Sequence[Path]:
         """Return the request's files with the site's overlay, if it is not among them, the image and the volume."""
-        names = request.environment.split(",")
-        if self._overlay is not None and self._overlay not in names:
-            names.append(self._overlay)
-        image = [_image_values(self._image_values)] if self._image_values else []
-        return [*render.environment_files(",".join(names)), *image, *request.values, _effects_values()]
+        files = render.environment_files(request.environment)
+        overlay = [] if self._overlay is None else madevalues.overlay(self._overlay, files)
+        image = [madevalues.named_by_content("image", self._image_values)] if self._image_values else []
+        effects = madevalues.values_file(EFFECTS_VALUES, outside.worker_values())
+        return [*files, *overlay, *image, *request.values, effects]
 
     def cores(self) -> int:
         """Return this machine's cores: on kind the nodes are containers here."""
@@ -153,7 +151,7 @@ class ClusterSite:
 
 def on_kind() -> ClusterSite:
     """Return the site on our own kind cluster, which is made when it is not there."""
-    return ClusterSite("kind", overlay=KIND_OVERLAY, find=_kind)
+    return ClusterSite("kind", overlay=madevalues.KIND, find=_kind)
 
 
 def on_given() -> ClusterSite:
@@ -349,21 +347,3 @@ def _keep(effects: Path, directory: Path) -> None:
         copy_database(effects / outside.DATABASE, kept / outside.DATABASE)
     if (effects / JOURNALS).is_dir():
         shutil.copytree(effects / JOURNALS, directory / JOURNALS, dirs_exist_ok=True)
-
-
-def _effects_values() -> Path:
-    """Return the values file that mounts the effects' volume into every worker."""
-    return _values_file(EFFECTS_VALUES, yaml_strict.dump_all([outside.worker_values()]))
-
-
-def _image_values(values: Mapping[str, Any]) -> Path:
-    """Return a values file that names the image; its own name tells it from those of runs at the same time."""
-    text = yaml_strict.dump_all([values])
-    return _values_file(f"image-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml", text)
-
-
-def _values_file(name: str, text: str) -> Path:
-    path = tools.cache_home() / "values" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tools.write_atomically(path, text)
-    return path

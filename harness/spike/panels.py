@@ -87,7 +87,7 @@ def _joined(panel: Panel, other: Panel | None, axis: Timeline, beside: Beside) -
         replace(
             series,
             name=f"{series.name} {beside.name}",
-            values=_aligned(series.values, beside.timeline.seconds, axis.seconds),
+            values=aligned(series.values, beside.timeline.seconds, axis.seconds),
             dash="longdash",
             filled=False,
         )
@@ -97,7 +97,8 @@ def _joined(panel: Panel, other: Panel | None, axis: Timeline, beside: Beside) -
     return replace(panel, series=[*panel.series, *added])
 
 
-def _aligned(values: Sequence[float | None], at_seconds: Sequence[int], wanted: Sequence[int]) -> list[float | None]:
+def aligned(values: Sequence[float | None], at_seconds: Sequence[int], wanted: Sequence[int]) -> list[float | None]:
+    """Return a series on another axis; None where it has no value."""
     known = dict(zip(at_seconds, values, strict=False))
     return [known.get(second) for second in wanted]
 
@@ -308,7 +309,7 @@ def _resource(result: Result, colours: Mapping[str, str], *, key: str, title: st
         peak, at = _peak(used, line.seconds)
         told.append(f"{name} used at most {_figure(peak, key)} {unit}, at {at} s.")
         each = (result.setup.get("classes", {}).get(name) or {}).get(request_key)
-        requested = _requested(result, name, each, divisor)
+        requested = requested_by(result, name, each, divisor)
         most = max((value for value in requested if value is not None), default=0.0)
         if most and peak >= LIMIT_SHOWN_FROM_SHARE * most:
             series.append(Series(name=f"{name} requested", values=requested, colour=colour, dash="dot", step=True))
@@ -329,7 +330,8 @@ def _resource(result: Result, colours: Mapping[str, str], *, key: str, title: st
     )
 
 
-def _requested(result: Result, name: str, each: float | None, divisor: float) -> list[float | None]:
+def requested_by(result: Result, name: str, each: float | None, divisor: float) -> list[float | None]:
+    """Return what the running pods of a class request together, each of them `each`, in units of `divisor`."""
     deployment = (result.setup.get("classes", {}).get(name) or {}).get("deployment") or ""
     running = result.timeline.replicas.get(deployment, {}).get("running", ())
     if not each:

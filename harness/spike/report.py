@@ -97,7 +97,7 @@ def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | Non
                 *((label, quote(path)) for label, path in result.files.items()),
             ],
             palette=PALETTE,
-            plotly_js=_plotly_js(),
+            plotly_js=plotly_js(),
         )
     )
 
@@ -359,9 +359,14 @@ def _groups(result: Result) -> list[dict[str, Any]]:
     tables = [
         ("By queue", "Queue", result.by_queue),
         ("By phase", "Phase", result.by_phase),
+        ("By group of tasks and phase", "Group, phase", _group_rows(result)),
         ("By task", "Task", result.by_task),
     ]
     return [{"title": title, "what": what, "rows": rows, "open": len(rows) > 1} for title, what, rows in tables if rows]
+
+
+def _group_rows(result: Result) -> dict[str, Mapping[str, float | None]]:
+    return {f"{group}, {phase}": row for group, rows in result.by_group.items() for phase, row in rows.items()}
 
 
 def _setup_pairs(result: Result) -> list[tuple[str, str]]:
@@ -459,7 +464,8 @@ def _environment() -> Environment:
 
 
 @cache
-def _plotly_js() -> str:
+def plotly_js() -> str:
+    """Return the library that draws the charts, to be put into a page."""
     from plotly.offline import get_plotlyjs  # a slow import that only a page needs
 
     return str(get_plotlyjs())

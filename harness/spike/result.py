@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -92,6 +92,7 @@ class Result:
     forecast: Mapping[str, Any] | None = None  # what was foretold before the load began
     foretold: bool = False
     alerts: Sequence[Mapping[str, Any]] | None = None  # name, severity, about, start, end; None: nobody watched
+    by_group: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)  # group -> phase
 
     @property
     def duplicated(self) -> int:
@@ -143,14 +144,16 @@ def build(
     samples: Sequence[Mapping[str, Any]],
     scale_events: Sequence[ScaleEvent] = (),
     events: Sequence[RuntimeEvent] = (),
+    groups: Mapping[str, str] | None = None,
 ) -> Result:
     """Measure a run and judge it.
 
     `due_at` maps every planned task id to the time its first attempt was scheduled for, seconds since the epoch; it
-    must not be empty. `samples` are the run loop's (see timeline.build). An interrupted run never passes.
+    must not be empty. `samples` are the run loop's (see timeline.build). `groups` has the group of each task that has
+    one. An interrupted run never passes.
     """
     last_due_at = max(due_at.values())
-    line = timeline.build(records=ledger.records, samples=samples, started_at=facts.started_at)
+    line = timeline.build(records=ledger.records, samples=samples, started_at=facts.started_at, groups=groups)
     added = min(timeline.first_added_ready(line).values(), default=None)
     measured = Measurements(ledger, due_at.keys(), facts.started_at, last_due_at, added)
     outcomes, rules = evaluate(objectives, measured), standing_rules(objectives, measured)
@@ -174,6 +177,7 @@ def build(
         by_task=_groups(ledger, "task"),
         by_queue=_groups(ledger, "queue"),
         by_phase=_groups(ledger, "phase"),
+        by_group=_phases_of_groups(ledger, groups or {}),
         scale_events=[_since(facts.started_at, event) for event in scale_events],
         events=[_since(facts.started_at, event) for event in events],
         timeline=line,
@@ -246,6 +250,13 @@ def _groups(ledger: Ledger, attribute: str) -> dict[str, dict[str, float | None]
             **_percentiles(_latencies(rows[name]), ("p50", "p95", "p99", "max")),
         }
         for name, counts in ledger.by(attribute).items()
+    }
+
+
+def _phases_of_groups(ledger: Ledger, groups: Mapping[str, str]) -> dict[str, dict[str, dict[str, float | None]]]:
+    return {
+        group: _groups(replace(ledger, records=tuple(rows)), "phase")
+        for group, rows in timeline.by_group(ledger.records, groups).items()
     }
 
 

@@ -153,6 +153,7 @@ def _write(
         samples=watch.relative(started_at),
         scale_events=watch.runtime.scale_events(),
         events=watch.runtime.events(),
+        groups=prepared.scenario.groups,
     )
     result.write(outcome, directory)
     report.write(outcome, directory)

@@ -28,7 +28,8 @@ class TaskMix:
 
     `share` is relative to the other tasks of its phase (of its class, where a phase states its load by class).
     `service_seconds` is how long it holds a worker's slot, `cpu_seconds` the CPU time it costs this machine in all:
-    worker, stand-in services and broker, not the publisher's attempts.
+    worker, stand-in services and broker, not the publisher's attempts. Tasks of one `group` are told of together,
+    whatever queues and classes they go to.
     """
 
     task: str
@@ -36,13 +37,15 @@ class TaskMix:
     kwargs: Mapping[str, Any]
     service_seconds: float
     cpu_seconds: float
+    group: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
     """A stretch of traffic. One of `count` (spread over `seconds`, 0: at once), `rate_per_second` and `load` is set.
 
-    `load` maps worker classes to multiples of their 1x, which `Scenario.normal_slots` or the values state.
+    `load` maps worker classes to multiples of their 1x, which `Scenario.normal_slots` or the values state. With
+    `groups` only tasks of these are offered.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Phase:
     count: int | None = None
     rate_per_second: float | None = None
     load: Mapping[str, float] | None = None
+    groups: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,11 @@ class Scenario:
     normal_slots: Mapping[str, float] | None = None
     source: str = field(compare=False)
     label: str = field(compare=False)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each task that has one."""
+        return {task.task: task.group for task in self.tasks if task.group is not None}
 
 
 def available() -> list[str]:
@@ -158,6 +167,7 @@ def parse_scenario(document: Document, *, source: Path) -> Scenario:
         if section is not None:
             section.end()
     _check_phase_names(root, scenario)
+    _check_groups(root, scenario)
     _check_normal(root, scenario)
     return scenario
 
@@ -201,6 +211,7 @@ def _tasks(root: Section) -> tuple[TaskMix, ...]:
             kwargs=section.mapping("kwargs", {}),
             service_seconds=section.number("service_seconds", above=0),
             cpu_seconds=section.number("cpu_seconds", above=0),
+            group=section.text("group", None) if section.has("group") else section.take("group", None),
         )
         section.end()
         if any(task.task == other.task for other in tasks):
@@ -231,6 +242,7 @@ def _phase(section: Section) -> Phase:
         count=section.whole("count", least=1) if section.has("count") else None,
         rate_per_second=section.number("rate_per_second", above=0) if section.has("rate_per_second") else None,
         load=_by_class(section, "load", "factors such as {io: 1}") if section.has("load") else None,
+        groups=tuple(map(str, section.list("groups"))) if section.has("groups") else section.take("groups", None),
     )
     section.end()
     return phase
@@ -279,6 +291,16 @@ def _check_phase_names(root: Section, scenario: Scenario) -> None:
                     index,
                     key,
                 )
+
+
+def _check_groups(root: Section, scenario: Scenario) -> None:
+    known = set(scenario.groups.values())
+    for index, phase in enumerate(scenario.phases):
+        for group in phase.groups or ():
+            if group not in known:
+                there = ", ".join(sorted(known)) or "none; name a task's with group:"
+                root.fail(f"no task is of group {group!r}{closest(group, known)}; there are: {there}",
+                          "phases", index, "groups")  # fmt: skip
 
 
 def _check_normal(root: Section, scenario: Scenario) -> None:

@@ -46,16 +46,16 @@ def _row(key: Key, runs: Sequence[Result]) -> list[str]:
         "met" if passed == len(runs) else "missed" if not passed else f"met {passed} of {len(runs)}",
         f"{sum(run.counts.completed for run in runs):,} / {sum(run.counts.offered for run in runs):,}",
         f"{sum(run.counts.lost for run in runs):,}",
-        _spread([run.counts.refused_then_accepted for run in runs], "", digits=0),
-        _spread([run.drain_seconds for run in runs], " s"),
-        _spread([newest.ideal_drain_seconds], " s"),
-        _spread([run.latency_seconds.get("p95") for run in runs], " s"),
+        spread([run.counts.refused_then_accepted for run in runs], "", digits=0),
+        spread([run.drain_seconds for run in runs], " s"),
+        spread([newest.ideal_drain_seconds], " s"),
+        spread([run.latency_seconds.get("p95") for run in runs], " s"),
         steps(newest) or "no change",
         "; ".join(f"{miss.title}: {miss.measured_words} ({miss.target} wanted)" for miss in newest.missed) or "-",
     ]
 
 
-def _spread(values: Iterable[float | None], unit: str, *, digits: int = 1) -> str:
+def spread(values: Iterable[float | None], unit: str, *, digits: int = 1) -> str:
     """Return the median and, for several values, their range."""
     known = [value for value in values if value is not None]
     if not known:

@@ -19,6 +19,7 @@ Floats = list[float]
 
 LATENCY_WINDOW_SECONDS = 10
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+GROUP_PERCENTILE = "p95"
 HOLD_SECONDS = 3  # a late sample leaves no hole in a curve; a longer silence does
 REPLICA_KEYS = ("desired", "running", "ready")
 QUEUE_KEYS = ("ready", "unacked")
@@ -37,7 +38,7 @@ class Timeline:
     replicas: Mapping[str, Mapping[str, Numbers]]  # deployment -> desired, running, ready
     cpu_cores: Mapping[str, Numbers]  # by worker class
     memory_bytes: Mapping[str, Numbers]
-    latency_seconds: Mapping[str, Numbers]  # p50, p95, p99 of the tasks done in the last window
+    latency_seconds: Mapping[str, Numbers]  # p50, p95, p99 of the tasks done in the last window; p95 of each group
     latency_window_seconds: int = LATENCY_WINDOW_SECONDS
 
     @classmethod
@@ -63,11 +64,13 @@ def build(
     samples: Sequence[Mapping[str, Any]],
     started_at: float,
     latency_window_seconds: int = LATENCY_WINDOW_SECONDS,
+    groups: Mapping[str, str] | None = None,
 ) -> Timeline:
     """Put the ledger's records and the run's samples on one axis.
 
     `samples` are the run loop's, one a second: `t` (seconds since the start), `queues`, `replicas`, `cpu_cores`,
-    `memory_bytes`. `started_at` is the start of the load in seconds since the epoch.
+    `memory_bytes`. `started_at` is the start of the load in seconds since the epoch. `groups` has the group of each
+    task that has one.
     """
     arrived = _relative((row.first_attempt_at for row in records), started_at)
     done = _relative((row.done_at for row in records), started_at)
@@ -90,7 +93,13 @@ def build(
         replicas=pick("replicas", REPLICA_KEYS),
         cpu_cores=pick("cpu_cores"),
         memory_bytes=pick("memory_bytes"),
-        latency_seconds=_latencies(records, seconds, started_at, latency_window_seconds),
+        latency_seconds={
+            **_latencies(records, seconds, started_at, latency_window_seconds),
+            **{
+                group_latency(name): _latencies(rows, seconds, started_at, latency_window_seconds)[GROUP_PERCENTILE]
+                for name, rows in by_group(records, groups or {}).items()
+            },
+        },
         latency_window_seconds=latency_window_seconds,
     )
 
@@ -163,6 +172,20 @@ def _latencies(
         name: tuple(round(percentile(window, percent), 3) if window else None for window in windows)
         for name, percent in PERCENTILES.items()
     }
+
+
+def group_latency(group: str) -> str:
+    """Return the name under which a group's p95 stands among the latencies."""
+    return f"{GROUP_PERCENTILE} {group}"
+
+
+def by_group(records: Iterable[TaskRecord], groups: Mapping[str, str]) -> dict[str, list[TaskRecord]]:
+    """Return the records of each group, by its name; `groups` has the group of each task that has one."""
+    members: dict[str, list[TaskRecord]] = {name: [] for name in sorted(set(groups.values()))}
+    for row in records:
+        if row.task in groups:
+            members[groups[row.task]].append(row)
+    return {name: rows for name, rows in members.items() if rows}
 
 
 def _sampled(

@@ -9,15 +9,19 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from harness.compare import page as compare_page
+from harness.compare import panels as compare_panels
 from harness.spike import report
 from harness.spike.panels import panels
 from harness.spike.result import Result
+from tests.unit.compare import made
 from tests.unit.spike_report import scenes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -110,8 +114,10 @@ async def port_of(path: Path) -> str:
 
 def look(outcome: Result, directory: Path, see: Callable[[Tab, Path], Any]) -> None:
     """Write the page and let `see` look at it in a browser of its own."""
-    page = report.write(outcome, directory)
+    look_at(report.write(outcome, directory), see)
 
+
+def look_at(page: Path, see: Callable[[Tab, Path], Any]) -> None:
     async def run() -> None:
         async with browser() as tab:
             await see(tab, page)
@@ -173,6 +179,29 @@ def test_hostile_names_do_nothing(tmp_path: Path) -> None:
         assert await tab.evaluate("document.documentElement.scrollWidth") <= 390
 
     look(scenes.hostile(), tmp_path, see)
+
+
+def test_a_comparison_draws_each_scenario_on_an_axis_of_its_own(tmp_path: Path) -> None:
+    slow, fast = made.surge(io_pods=1), made.surge()
+    twice = made.comparison([slow], [fast]).compared + made.comparison([fast], [fast]).compared
+    written = compare_page.write(replace(made.comparison([slow], [fast]), compared=twice), tmp_path)
+    ends = [max(one.timeline.seconds[-1] for one in sides) + 1 for sides in ((slow, fast), (fast, fast))]
+
+    async def see(tab: Tab, page: Path) -> None:
+        for width in (390, 1280):
+            await tab.show(page, width=width)
+            assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+            axes = "[1, 2].map((n) => document.querySelector(`#scenario-${n} .chart`).layout.xaxis.range[1])"
+            assert await tab.evaluate(axes) == ends
+            curves = "[...document.querySelectorAll('.chart')].map((c) => c.querySelectorAll('path.js-line').length)"
+            drawn = [
+                len(panel.series)
+                for before, after in ((slow, fast), (fast, fast))
+                for panel in compare_panels.panels(before, after, budget=made.BUDGET)
+            ]
+            assert await tab.evaluate(curves) == drawn
+
+    look_at(written, see)
 
 
 def rgb(colour: str) -> str:

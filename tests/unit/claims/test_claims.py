@@ -16,6 +16,7 @@ from harness.claims.catalogue import Claim, Runs, Trial
 from harness.claims.figures import NEVER, Figure
 from harness.claims.verdicts import DOES_NOT_HOLD, HOLDS, HOLDS_IF, NOT_RUN, File, Judged, judge
 from harness.cli import cli
+from harness.cli.compare import SCENARIOS
 from harness.errors import InputError
 from harness.spike import result
 from harness.spike.scenario import available
@@ -187,6 +188,10 @@ def test_every_claim_names_a_scenario_and_figures_that_exist() -> None:
                 if scenario is None:
                     continue
                 assert scenario in (*available(), "chaos"), one.id
+                if selected.files.startswith("compare-"):
+                    assert scenario in SCENARIOS, one.id
+                    assert selected.command == "make compare", one.id
+                    continue
                 wanted = (
                     f"SCENARIO={scenario} ENV={','.join(selected.where['values'])}" if scenario != "chaos" else "chaos"
                 )
@@ -216,3 +221,17 @@ def test_a_bad_list_is_refused_by_line_and_key(change: dict[str, Any], message: 
     with pytest.raises(InputError, match=message) as refused:
         catalogue.load(path)
     assert str(refused.value).startswith(f"{path}:1: ")
+
+
+def test_a_comparisons_runs_are_told_from_runs_of_their_own(tmp_path: Path) -> None:
+    groups = {"io": {"alone": {"p95": 2.5}, "beside-cpu": {"p95": 2.75}}}
+    made = replace(campaign(), scenario="interference", by_group=groups)
+    result.write(made, tmp_path / "compare-1" / "after" / "one")
+    result.write(replace(made, drain_seconds=80.0), tmp_path / "compare-1" / "before" / "one")
+    saved = {"runtime": "local", "scenarios": {"before-after": {"saved": {"month_cost": 0.7}}}}
+    (tmp_path / "compare-1" / "result.json").write_text(json.dumps(saved))
+    by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path)}
+    assert [round(found.middle, 3) for found in by_id["no-interference"].measured] == [1.1]
+    assert [found.middle for found in by_id["cost-60-percent"].measured] == [0.7]
+    assert by_id["three-times-faster"].measured == ()
+    assert "make compare" in by_id["three-times-faster"].pending

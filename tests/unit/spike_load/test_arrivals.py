@@ -40,6 +40,21 @@ def test_another_seed_is_another_order(topology: dict[str, Any]) -> None:
     assert Counter(orders[0]) == Counter(orders[1])
 
 
+def test_a_phase_of_a_group_offers_its_tasks_only(topology: dict[str, Any]) -> None:
+    text = SCENARIO.replace("task: mail,", "task: mail, group: io,").replace("task: pdf,", "task: pdf, group: cpu,")
+    phases = (
+        "- {name: a, count: 20, groups: [io]}\n  - {name: b, count: 20, groups: [io, cpu]}\n"
+        "  - {name: c, seconds: 10, load: {io: 1}, groups: [io]}"
+    )
+    load = plan(make(text, phases=phases), topology, run_id="r")
+    found = {name: Counter(one.task for one in load.arrivals if one.phase == name) for name in "abc"}
+    assert found["a"] == {"mail": 20}
+    assert found["b"] == {"mail": 15, "pdf": 5}
+    assert found["c"].keys() == {"mail"}  # one that has no group belongs to none
+    with pytest.raises(InputError, match=r"load on 'cpu', but no task of the mix goes there"):
+        plan(make(text, phases="- {name: c, seconds: 10, load: {cpu: 1}, groups: [io]}"), topology, run_id="r")
+
+
 def test_phases_follow_one_another(topology: dict[str, Any]) -> None:
     phases = (
         "- {name: a, rate_per_second: 2.5, seconds: 10}\n  - {name: b, count: 8}\n  - {name: c, count: 7, seconds: 4}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ ISSUE = {
     "email-5min",
     "ai-questions",
     "before-after",
+    "interference",
     "mixed-surge",
     "spike-10x",
     "io-alone",
@@ -88,6 +90,9 @@ MISTAKES = [
     ("cpu_seconds: 0.001", "cpu_seconds: 1, backoff: {jitter: 2}", r"publisher.backoff: jitter must lie in 0..1"),
     ("cpu_seconds: 0.001", "cpu_seconds: 1, backoff: {jitters: 1}", r"publisher.backoff.jitters: unknown key"),
     ("{name: lost, max: 0}", "{name: lots, max: 0}", r"objectives\[0\]: unknown objective 'lots'"),
+    ("task: ask,", "task: ask, group: ' ',", r"tasks\[1\].group: is ' ', expected text"),
+    ("count: 100", "count: 100, groups: []", r"phases\[0\].groups: is \[\], expected a list"),
+    ("count: 100", "count: 100, groups: [io]", r"phases\[0\].groups: no task is of group 'io'; there are: none"),
     (
         "{name: lost, max: 0}",
         "{name: p95_latency_ratio, phase: brust, baseline: burst, max: 2}",
@@ -165,6 +170,24 @@ def _served(topology: dict[str, Any]) -> dict[str, Any]:
     concurrency = {"io": 200, "cpu": 4, "mixed": 16}
     workers = {key: {"concurrency": value, "replicas": {"min": 1, "max": 3}} for key, value in concurrency.items()}
     return {**topology, "routes": routes, "classes": workers}
+
+
+def test_before_after_offers_the_reports_inventory_each_task_as_often_as_any_other() -> None:
+    scenario = load_scenario("before-after")
+    assert scenario.groups == {task: "cpu" if spec.worker_class == "cpu" else "io" for task, spec in TASKS.items()}
+    assert Counter(scenario.groups.values()) == {"io": 19, "cpu": 6}  # the report's 76 %
+    assert {task.share for task in scenario.tasks} == {1}
+
+
+def test_the_mails_of_interference_come_as_fast_beside_the_tasks_that_compute(topology: dict[str, Any]) -> None:
+    scenario = load_scenario("interference")
+    assert {task for task, group in scenario.groups.items() if group == "cpu"} == {
+        task for task, spec in TASKS.items() if spec.worker_class == "cpu"
+    }
+    offered = Counter(
+        (one.phase, scenario.groups[one.task]) for one in plan(scenario, _served(topology), run_id="r").arrivals
+    )
+    assert offered == {("alone", "io"): 90, ("beside-cpu", "io"): 90, ("beside-cpu", "cpu"): 144}
 
 
 @pytest.mark.parametrize("name", ["mixed-surge", "spike-10x"])

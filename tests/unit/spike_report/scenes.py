@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -81,7 +82,7 @@ def facts(scenario: str, classes: list[Class], run: Run, **changes: Any) -> RunF
     return replace(known, **changes)
 
 
-def build(facts: RunFacts, run: Run, objectives: list[Objective]) -> Result:
+def build(facts: RunFacts, run: Run, objectives: list[Objective], *, groups: Mapping[str, str] | None = None) -> Result:
     ledger = account(
         offers=run.offers,
         effects=run.effects,
@@ -97,6 +98,7 @@ def build(facts: RunFacts, run: Run, objectives: list[Objective]) -> Result:
         samples=run.samples,
         scale_events=run.scale_events,
         events=run.events,
+        groups=groups,
     )
 
 

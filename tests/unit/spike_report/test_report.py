@@ -17,6 +17,7 @@ from harness.errors import InputError
 from harness.spike import report, result
 from harness.spike.panels import marks, panels
 from harness.spike.result import Result
+from tests.unit.compare import made
 from tests.unit.spike_report import scenes
 
 # In one process: each would simulate the campaign of its own.
@@ -56,7 +57,7 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.texts))
 
     def data(self, text: str) -> dict:
-        found = re.search(r'<script type="application/json" id="timeline-data">(.*?)</script>', text, re.DOTALL)
+        found = re.search(r'<script type="application/json" id="timeline-data"[^>]*>(.*?)</script>', text, re.DOTALL)
         assert found
         return json.loads(found[1])
 
@@ -117,6 +118,12 @@ def test_every_scene_renders_its_own_verdict(scene) -> None:
     assert heading in page.text
     marks_shown = page.text.count("Miss") - page.text.count("Missed")
     assert marks_shown == len(outcome.missed)
+
+
+def test_groups_of_tasks_have_a_table_of_their_own(html: str) -> None:
+    grouped = report.render(made.surge())
+    assert '<th scope="row">io, surge</th>' in grouped
+    assert "By group of tasks" not in html  # of a scenario without groups
 
 
 def test_hostile_names_stay_text() -> None:

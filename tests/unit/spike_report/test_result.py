@@ -11,6 +11,7 @@ import pytest
 from harness.errors import HarnessError, InputError
 from harness.spike import result
 from harness.spike.result import Result
+from tests.unit.compare import made
 from tests.unit.spike_report import scenes
 
 
@@ -47,6 +48,27 @@ def test_the_figures_are_those_of_the_simulation(campaign: Result) -> None:
     assert sum(row["completed"] or 0 for row in campaign.by_queue.values()) == 3000
     assert campaign.latency_seconds["p50"] <= campaign.latency_seconds["p95"] <= campaign.latency_seconds["max"]
     assert campaign.publisher_lag_seconds["max"] == pytest.approx(2, abs=0.1)  # 3,000 at 1,500 a second
+
+
+def test_groups_of_tasks_are_told_phase_by_phase(tmp_path: Path) -> None:
+    grouped = made.surge()
+    assert {name: list(phases) for name, phases in grouped.by_group.items()} == {
+        "cpu": ["normal", "surge"],
+        "io": ["normal", "surge"],
+    }
+    for phase, row in grouped.by_phase.items():
+        assert row["completed"] == sum(phases[phase]["completed"] for phases in grouped.by_group.values())
+    (io_task,) = (task for task, group in made.GROUPS.items() if group == "io")
+    slowest = max(row["max"] for row in grouped.by_group["io"].values())
+    assert slowest == grouped.by_task[io_task]["max"]
+    result.write(grouped, tmp_path)
+    assert result.read(tmp_path).by_group == grouped.by_group
+
+
+def test_a_result_from_before_groups_is_still_read(campaign: Result) -> None:
+    document = campaign.as_dict()
+    del document["by_group"]
+    assert Result.from_dict(json.loads(json.dumps(document))).by_group == {}
 
 
 def test_everything_that_goes_wrong_is_in_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -52,6 +52,20 @@ def test_events_fall_into_their_second() -> None:
 def test_a_late_sample_is_held_and_a_silence_is_a_hole() -> None:
     line = build([], [sample(0.1, 5), sample(2.2, 9), sample(8.0, 1)])
     assert line.queues["io"]["ready"] == (5, 5, 9, 9, 9, 9, None, None, 1)
+
+
+def test_the_latency_of_a_group_is_that_of_its_tasks_alone() -> None:
+    sent = records((0.0, 1.5), (0.0, 2.5))
+    printed = [replace(row, task="print") for row in records((0.0, 9.5), queue="cpu")]
+    rows = [*sent, *printed]
+    groups = {"send": "io", "print": "cpu", "never offered": "none"}
+    line = timeline.build(records=rows, samples=[], started_at=EPOCH, groups=groups)
+    alone = build(sent, [])
+    known = len(alone.seconds)
+    assert line.latency_seconds["p95 io"][:known] == alone.latency_seconds["p95"]
+    assert set(line.latency_seconds["p95 cpu"]) == {None, 9.5}
+    assert line.latency_seconds.keys() == {"p50", "p95", "p99", "p95 cpu", "p95 io"}
+    assert build(rows, []).latency_seconds.keys() == {"p50", "p95", "p99"}
 
 
 def test_latency_is_of_the_tasks_done_in_the_window() -> None:

@@ -60,5 +60,5 @@ def write_rules(run: Run, path: Path) -> Path:
         set_values=run.set_values,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(rules.text(found))
+    path.write_text(rules.text(rules.beside_a_run(found)))
     return path

@@ -71,5 +71,5 @@ def _targets(ground: Ground) -> list[Target]:
 def _write_rules(prepared: Prepared, path: Path) -> Path:
     found = rules.of_values(prepared.values, release=prepared.request.release, namespace=NAMESPACE)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(rules.text(found))
+    path.write_text(rules.text(rules.beside_a_run(found)))
     return path

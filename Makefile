@@ -57,6 +57,10 @@ soak: venv ## A million tasks with faults now and then, every one accounted for 
 report: venv ## Show the newest report's verdict (OPEN=1 opens the page)
 	@$(BIN)/harness report $(if $(OPEN),--open)
 
+.PHONY: claims
+claims: venv ## Write docs/claims.md: what the two documents claim, and what the runs in reports/ say
+	@$(BIN)/harness claims
+
 .PHONY: monitor
 monitor: venv ## Run a Prometheus beside a local run, with the release's alerts, and say where its page is (RUN=, PORT=)
 	@$(BIN)/harness setup --for monitor

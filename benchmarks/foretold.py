@@ -1,8 +1,9 @@
 """How near forecasts come to real runs: `python -m benchmarks.foretold`.
 
 Each scenario runs several times. Its forecast was written before the load began, from figures of another scenario
-(`harness calibrate`); the medians of the runs are compared with it. A row holds as harness.spike.forecast says: 5 % for
-the drain and the most messages waiting, the same replica counts in most runs. Exits 1 when a row does not.
+(`harness calibrate`), which a row of its own says; the medians of the runs are compared with it. A row holds as
+harness.spike.forecast says: 5 % for the drain and the most messages waiting, the same replica counts in most runs.
+Exits 1 when a row does not.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,11 +26,13 @@ from rich.table import Table
 
 from benchmarks.command_line import run
 from harness.errors import HarnessError
+from harness.planning.figures import ASSUMED
 from harness.spike import forecast, result, sites
 from harness.spike.result import Result
 
 SCENARIOS = ("email-campaign", "ai-questions", "mixed-surge", "spike-10x")
 RUN_SECONDS = 900.0
+RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,44 @@ class Row:
     passed: bool
 
 
-def rows(scenario: str, results: Sequence[Result]) -> list[Row]:
-    """Compare the runs of a scenario with their forecast. Raises HarnessError where one has none."""
+def rows(scenario: str, results: Sequence[Result], *, runs: int) -> list[Row]:
+    """Compare the runs of a scenario with their forecast. Raises HarnessError where one has none, or runs are few."""
     forecasts = [one.forecast for one in results if one.forecast is not None]
-    if len(forecasts) < len(results) or not results:
+    if len(results) < runs:
+        raise HarnessError(f"{scenario}: {len(results)} runs, {runs} wanted; run it without --again")
+    if len(forecasts) < len(results):
         raise HarnessError(f"{scenario}: a run has no forecast; run without --no-forecast")
     told = forecasts[0]
     drains = [one.drain_seconds for one in results]
-    found = [_figure(scenario, "drain, s", told["drain_seconds"], drains)]
+    found = [_origin(scenario, results), _figure(scenario, "drain, s", told["drain_seconds"], drains)]
     for queue, depth in sorted(told["peak_depth_messages"].items()):
         depths = [forecast.peak_depths(one).get(queue) for one in results]
         found.append(_figure(scenario, f"most waiting in {queue}", depth, depths))
     return [*found, *_steps(scenario, told["steps"], results)]
+
+
+def _origin(scenario: str, results: Sequence[Result]) -> Row:
+    """Say where the forecast's figures are from, and whether it is one: told before, and the same for each run."""
+    forecasts = [one.forecast or {} for one in results]
+    calibration = forecasts[0]["calibration"]
+    ahead = min(one.started_at - told["written_at"] for one, told in zip(results, forecasts, strict=True))
+    wrong = [
+        words
+        for words, applies in {
+            "not calibrated: harness calibrate": calibration["source"] == ASSUMED,
+            "calibrated by the same scenario": f"-{scenario}-" in calibration["source"],
+            f"calibrated on {calibration['runtime']}": any(one.runtime != calibration["runtime"] for one in results),
+            "not before the load": ahead <= 0,
+            "the runs' forecasts differ": any(_compared(told) != _compared(forecasts[0]) for told in forecasts),
+        }.items()
+        if applies
+    ]
+    shown = f"written {ahead:,.0f} s before the load, or more"
+    return Row(scenario, "forecast", calibration["source"], shown, "; ".join(wrong) or "none", not wrong)
+
+
+def _compared(told: Mapping[str, Any]) -> Any:
+    return [told[key] for key in ("drain_seconds", "peak_depth_messages", "steps")]
 
 
 def _figure(scenario: str, name: str, told: float | None, measured: Sequence[float | None]) -> Row:
@@ -97,14 +127,17 @@ def measure(scenario: str, *, runtime: str, runs: int, reports: Path) -> list[Re
     for number in range(1, runs + 1):
         click.echo(f"{scenario} on {runtime}, run {number} of {runs}", err=True)
         command = [sys.executable, "-m", "harness", "spike", scenario, "--runtime", runtime, "--json"]
-        done = subprocess.run(
-            [*command, "--reports", str(reports)],
-            env=dict(os.environ),
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [*command, "--reports", str(reports)],
+                env=dict(os.environ),
+                stdout=subprocess.PIPE,
+                text=True,
+                timeout=RUN_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise HarnessError(f"{scenario}: the run had not ended after {RUN_SECONDS:.0f} s") from None
         if done.returncode not in (0, 1):  # 1: an objective was missed, which is not the question here
             raise HarnessError(f"{scenario}: the run ended with exit code {done.returncode}")
         found.append(Result.from_dict(json.loads(done.stdout)))
@@ -130,7 +163,7 @@ def _yes(passed: bool) -> str:
 
 
 @click.command()
-@click.option("--runs", default=3, show_default=True, type=click.IntRange(min=1), help="Runs of each scenario.")
+@click.option("--runs", default=RUNS, show_default=True, type=click.IntRange(min=1), help="Runs of each scenario.")
 @click.option("--runtime", type=click.Choice(sites.NAMES), default="local", show_default=True, help="Where they run.")
 @click.option("--scenario", "scenarios", multiple=True, default=SCENARIOS, help="Which; can be repeated.")
 @click.option(
@@ -143,7 +176,7 @@ def main(runs: int, runtime: str, scenarios: Sequence[str], reports: Path, again
     found: list[Row] = []
     for scenario in scenarios:
         results = kept(scenario, reports) if again else measure(scenario, runtime=runtime, runs=runs, reports=reports)
-        found += rows(scenario, results)
+        found += rows(scenario, results, runs=runs)
     if as_json:
         click.echo(json.dumps([asdict(row) for row in found], indent=2, ensure_ascii=False))
     else:

@@ -5,14 +5,15 @@ Source: controllers/keda/hpa.go, apis/keda/v1alpha1/scaledobject_{types,webhook}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from harness.autoscaling.fields import choice, integer, mapping, name_of, optional_mapping, sequence, text
 from harness.autoscaling.quantity import format_milli
-from harness.autoscaling.triggers import TriggerMetric, read_trigger
+from harness.autoscaling.triggers import TriggerMetric, check_admission, is_external, read_trigger
 
 KEDA_VERSION = "2.20.2"
 OWNER_LABEL = "scaledobject.keda.sh/name"
@@ -111,12 +112,13 @@ def _read(name: str, manifest: Mapping[str, Any]) -> ScaledObject:
     if _scaling_modifiers(spec):
         raise ValueError("spec.advanced.scalingModifiers is not modelled")
     target = mapping(spec.get("scaleTargetRef"), "spec.scaleTargetRef")
+    switches = _annotations(manifest)
     scaled = ScaledObject(
         name=name,
         target_kind=target.get("kind") or "Deployment",
         target_api_version=target.get("apiVersion") or "apps/v1",
         target_name=text(target.get("name"), "spec.scaleTargetRef.name"),
-        triggers=_triggers(spec.get("triggers")),
+        triggers=_triggers(spec.get("triggers"), paused=switches["paused"]),
         idle_replicas=None if spec.get("idleReplicaCount") is None else _count(spec, "idleReplicaCount", 0),
         min_replicas=_count(spec, "minReplicaCount", 0),
         max_replicas=_count(spec, "maxReplicaCount", DEFAULT_MAX_REPLICAS, low=1),
@@ -124,34 +126,52 @@ def _read(name: str, manifest: Mapping[str, Any]) -> ScaledObject:
         cooldown_seconds=_count(spec, "cooldownPeriod", DEFAULT_COOLDOWN_SECONDS),
         initial_cooldown_seconds=_count(spec, "initialCooldownPeriod", 0),
         fallback=_fallback(spec.get("fallback")),
-        **_annotations(manifest),
+        **switches,
     )
     _check_names(name, _hpa_name(name, manifest))
-    _check(scaled, minimum=scaled.hpa_min_replicas if spec.get("minReplicaCount") is not None else 0)
+    _check(
+        scaled,
+        minimum=scaled.hpa_min_replicas if spec.get("minReplicaCount") is not None else 0,
+        external=any(is_external(entry) for entry in spec["triggers"]),
+    )
     return scaled
 
 
-def _triggers(value: Any) -> tuple[TriggerMetric, ...]:
-    triggers = tuple(read_trigger(entry, index) for index, entry in enumerate(sequence(value, "spec.triggers")))
-    if not triggers:
+def _triggers(value: Any, *, paused: bool) -> tuple[TriggerMetric, ...]:
+    entries = sequence(value, "spec.triggers")
+    if not entries:
         raise ValueError("spec.triggers is empty")
-    names = [entry["name"] for entry in value if entry.get("name")]
+    for index, entry in enumerate(entries):
+        check_admission(entry, index)
+    names = [entry["name"] for entry in entries if entry.get("name")]
     if len(set(names)) != len(names):
         raise ValueError("spec.triggers: two have the same name")
-    return triggers
+    if paused:
+        return tuple(_those_without_mistake(entries))
+    return tuple(read_trigger(entry, index) for index, entry in enumerate(entries))
+
+
+def _those_without_mistake(entries: Sequence[Any]) -> Iterator[TriggerMetric]:
+    """Read a paused object's triggers: KEDA makes no scalers of them, so it meets no mistake in their settings."""
+    for index, entry in enumerate(entries):
+        with suppress(ValueError):
+            yield read_trigger(entry, index)
 
 
 def _count(spec: Mapping[str, Any], key: str, default: int, *, low: int = 0) -> int:
     return integer(spec.get(key), f"spec.{key}", low=low, default=default)
 
 
-def _check(scaled: ScaledObject, *, minimum: int) -> None:
-    """Apply the rules across settings that KEDA's own webhook applies; `minimum` is 1 where 0 is written out."""
+def _check(scaled: ScaledObject, *, minimum: int, external: bool) -> None:
+    """Apply the rules across settings that KEDA's own webhook applies.
+
+    `minimum` is 1 where 0 is written out; `external` says whether a trigger is none of cpu and memory.
+    """
     if minimum > scaled.max_replicas:
         raise ValueError(f"spec.minReplicaCount {scaled.min_replicas} is above maxReplicaCount {scaled.max_replicas}")
     if scaled.idle_replicas is not None and scaled.idle_replicas >= minimum:
         raise ValueError(f"spec.idleReplicaCount {scaled.idle_replicas} must be below minReplicaCount")
-    if any(trigger.external for trigger in scaled.triggers):
+    if external:
         return
     if scaled.min_replicas == 0:
         raise ValueError("spec.minReplicaCount 0 needs a trigger besides cpu and memory")

@@ -6,6 +6,7 @@ Source: pkg/scalers/{rabbitmq,cpu_memory,cron}_scaler.go, pkg/scalers/scalerscon
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -25,6 +26,9 @@ QUEUE_LENGTH: Mode = "QueueLength"
 MODES = (QUEUE_LENGTH, "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime")
 DEFAULT_QUEUE_LENGTH_MESSAGES = 20.0
 KINDS = ("rabbitmq", "cpu", "memory", "cron")
+_RESOURCES = ("cpu", "memory")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+MIN_INT32 = -(2**31)
 _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
@@ -60,7 +64,7 @@ class TriggerMetric:
     @property
     def external(self) -> bool:
         """Whether KEDA serves this metric; cpu and memory come from the cluster's resource metrics."""
-        return self.kind not in ("cpu", "memory")
+        return self.kind not in _RESOURCES
 
 
 def read_trigger(entry: Any, index: int) -> TriggerMetric:
@@ -71,11 +75,23 @@ def read_trigger(entry: Any, index: int) -> TriggerMetric:
     metadata = _metadata(trigger.get("metadata"), f"{path}.metadata")
     if kind == "rabbitmq":
         return _rabbitmq(trigger, metadata, index, path)
-    if trigger.get("useCachedMetrics"):
-        raise ValueError(f"{path}.useCachedMetrics is not for {kind} triggers")
     if kind == "cron":
         return _cron(trigger, metadata, index, path)
     return _resource(trigger, metadata, index, path)
+
+
+def check_admission(entry: Any, index: int) -> None:
+    """Apply what the API server and KEDA's webhook ask of a trigger. Raises ValueError naming the key."""
+    path = f"spec.triggers[{index}]"
+    trigger = mapping(entry, path)
+    _metadata(trigger.get("metadata"), f"{path}.metadata")
+    if trigger.get("useCachedMetrics") and trigger.get("type") in (*_RESOURCES, "cron"):
+        raise ValueError(f"{path}.useCachedMetrics is not for {trigger['type']} triggers")
+
+
+def is_external(entry: Mapping[str, Any]) -> bool:
+    """Tell by its type whether KEDA serves a trigger's metric."""
+    return entry.get("type") not in _RESOURCES
 
 
 def _metadata(value: Any, path: str) -> dict[str, str]:
@@ -208,8 +224,8 @@ def _number(metadata: Mapping[str, str], key: str, where: str) -> float:
 
 
 def _whole(value: str, path: str) -> int:
-    digits = value.removeprefix("+")
-    return integer(int(digits) if digits.isascii() and digits.isdigit() else value, path, low=1)
+    """Read a percentage; any whole number will do for KEDA, the API server refuses the autoscaler of one below 1."""
+    return integer(int(value) if _WHOLE.fullmatch(value) else value, path, low=MIN_INT32)
 
 
 def _flag(metadata: Mapping[str, str], key: str, where: str) -> bool:

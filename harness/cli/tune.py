@@ -47,8 +47,8 @@ def _percent(_: click.Context, __: click.Parameter, value: str) -> float:
 @click.option(
     "--max-minimum",
     type=click.IntRange(1),
-    help="Warm pods of any class. By default two more than given; as given where a scenario states its load "
-    "as multiples of what the minimum holds.",
+    help="Warm pods of any class. By default two more than given; as given where a scenario's load is in multiples "
+    "of what the minimum holds (no normal_slots).",
 )
 @click.option("--room", metavar="CORES,GIB", help="What all pods may request together at their maxima.")
 @click.option(

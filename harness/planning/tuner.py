@@ -10,7 +10,7 @@ written beside the figure.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.planning.candidates import Asked, Candidate, ClassSearch, search_class, tunable
@@ -87,7 +87,7 @@ def latency_percent(cases: Mapping[str, Case]) -> float:
 def _first_that_holds(searches: Sequence[ClassSearch], check: Check, room: Pod | None) -> dict[str, Candidate] | None:
     """Begin with each class's cheapest; each miss moves the class that is worst off to a stronger candidate."""
     left = {search.name: list(search.feasible) for search in searches}
-    best: tuple[float, dict[str, Candidate]] | None = None
+    best: tuple[dict[str, Candidate], Verified] | None = None
     for _ in range(MAX_VERIFICATIONS):
         choice = {name: candidates[0] for name, candidates in left.items()}
         if room is not None and not fits(searches, choice, room):
@@ -95,53 +95,67 @@ def _first_that_holds(searches: Sequence[ClassSearch], check: Check, room: Pod |
         found = check(_settings(choice))
         if found.met:
             return choice
-        if best is None or found.strain < best[0]:
-            best = (found.strain, choice)
+        if best is None or found.strain < best[1].strain:
+            best = (choice, found)
         blamed = left[found.blamed]
         wanted = STRONGER * blamed[0].latency_seconds
         stronger = [one for one in blamed[1:] if one.latency_seconds <= wanted]
         if not stronger:
             break
         left[found.blamed] = stronger
-    return None if best is None else _climb(searches, best[1], best[0], check, room)
+    return None if best is None else _climb(searches, *best, check, room)
 
 
 def _climb(
-    searches: Sequence[ClassSearch], choice: dict[str, Candidate], strain: float, check: Check, room: Pod | None
+    searches: Sequence[ClassSearch], choice: dict[str, Candidate], found: Verified, check: Check, room: Pod | None
 ) -> dict[str, Candidate] | None:
     """Change one figure at a time for as long as that brings the simulation nearer to the limit.
 
-    For what the coarse model leaves out: above all pods that take each other's cores while they start.
+    For what the coarse model leaves out: above all pods that take each other's cores while they start, which warm pods
+    do not.
     """
     tried, improved = 0, True
     while improved:
         improved = False
-        for search in searches:
-            for neighbour in _neighbours(search, choice[search.name]):
-                other = {**choice, search.name: neighbour}
-                if room is not None and not fits(searches, other, room):
-                    continue
-                tried += 1
-                if tried > MAX_STEPS:
-                    return None
-                found = check(_settings(other))
-                if found.met:
-                    return other
-                if found.strain < strain:
-                    choice, strain, improved = other, found.strain, True
-                    break
+        for name, neighbour in _moves(searches, choice, found.blamed):
+            other = {**choice, name: neighbour}
+            if room is not None and not fits(searches, other, room):
+                continue
+            tried += 1
+            if tried > MAX_STEPS:
+                return None
+            after = check(_settings(other))
+            if after.met:
+                return other
+            if after.strain < found.strain:
+                choice, found, improved = other, after, True
+                break
     return None
 
 
+def _moves(
+    searches: Sequence[ClassSearch], choice: Mapping[str, Candidate], blamed: str
+) -> Iterator[tuple[str, Candidate]]:
+    """Yield what may be changed next, first of the class that is worst off."""
+    for search in sorted(searches, key=lambda each: each.name != blamed):
+        for neighbour in _neighbours(search, choice[search.name]):
+            yield search.name, neighbour
+
+
 def _neighbours(search: ClassSearch, one: Candidate) -> list[Candidate]:
-    """Return the candidates that differ in one figure, a maximum by at most two; cheapest first."""
-    return [
+    """Return the candidates that differ in one figure, a minimum by one, a maximum by at most two.
+
+    The next dearer ones stand first. Those that are the same to the coarse model, in cost and in time, are left out.
+    """
+    near = [
         other
         for other in search.candidates
         if len(other.setting.changes(one.setting)) == 1
-        and other.setting.minimum == one.setting.minimum
+        and abs(other.setting.minimum - one.setting.minimum) <= 1
         and abs(other.setting.maximum - one.setting.maximum) <= 2
+        and (other.cost, other.latency_seconds) != (one.cost, one.latency_seconds)
     ]
+    return sorted(near, key=lambda other: other.cost < one.cost)
 
 
 def _settings(choice: Mapping[str, Candidate]) -> dict[str, Setting]:

@@ -62,7 +62,7 @@ def run(request: Request, values: Rendered, simulate: Simulate) -> Found:
     """Tune. Raises InputError for what cannot be tuned."""
     scenarios = [load_scenario(name) for name in request.scenarios]
     cases = {one.name: _case(one, request, values) for one in scenarios}
-    multiples = any(phase.load for one in scenarios for phase in one.phases)
+    multiples = any(phase.load and one.normal_slots is None for one in scenarios for phase in one.phases)
     keeps = request.most_minimum is None and multiples
     first = next(iter(cases.values()))
     least = min((one.scaler.hpa.min_replicas for one in first.plant.classes if one.scaler), default=1)

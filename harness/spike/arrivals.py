@@ -19,7 +19,7 @@ from harness.errors import InputError
 from harness.spike.scenario import Phase, Scenario, TaskMix
 
 NORMAL_UTILISATION = 0.6
-"""1x of a class: this share of what its minimum replicas hold."""
+"""1x of a class where a scenario does not state it: this share of what its minimum replicas hold."""
 MAX_CPU_SHARE = 0.6
 """Above this share of the machine's cores at its peak a scenario would measure the machine, not the workers."""
 PEAK_WINDOW_SECONDS = 10
@@ -119,7 +119,8 @@ def _phase_tasks(scenario: Scenario, phase: Phase, topology: Topology) -> list[t
     found = []
     for worker_class, factor in phase.load.items():
         tasks = _tasks_of(scenario, worker_class, topology)
-        count = round(factor * normal_rate(tasks, worker_class, topology) * phase.seconds)
+        rate = normal_rate(tasks, worker_class, topology, normal_slots=scenario.normal_slots)
+        count = round(factor * rate * phase.seconds)
         found += _spread(tasks, count, phase.seconds, f"{scenario.seed}/{phase.name}/{worker_class}")
     return found
 
@@ -167,9 +168,13 @@ def class_of(queue: str, topology: Topology) -> str:
     return str(found["class"])
 
 
-def normal_rate(tasks: Sequence[TaskMix], worker_class: str, topology: Topology) -> float:
-    """Return 1x of a class in tasks a second, for this mix of its tasks."""
+def normal_rate(
+    tasks: Sequence[TaskMix], worker_class: str, topology: Topology, *, normal_slots: Mapping[str, float] | None = None
+) -> float:
+    """Return 1x of a class in tasks a second, for this mix of its tasks; `normal_slots` as a scenario states it."""
     mean_seconds = sum(task.share * task.service_seconds for task in tasks) / sum(task.share for task in tasks)
+    if normal_slots is not None:
+        return normal_slots[worker_class] / mean_seconds
     settings = topology["classes"][worker_class]
     return float(NORMAL_UTILISATION * settings["replicas"]["min"] * settings["concurrency"] / mean_seconds)
 

@@ -42,7 +42,7 @@ class TaskMix:
 class Phase:
     """A stretch of traffic. One of `count` (spread over `seconds`, 0: at once), `rate_per_second` and `load` is set.
 
-    `load` maps worker classes to multiples of their 1x: 60 % of what the class's minimum replicas hold.
+    `load` maps worker classes to multiples of their 1x, which `Scenario.normal_slots` or the values state.
     """
 
     name: str
@@ -73,6 +73,8 @@ class Publishing:
 class Scenario:
     """A scenario file, read and checked. `services` is the stand-ins' profile, the seed included.
 
+    `normal_slots` says how many slots of a class its 1x keeps busy, whatever pods there are; without it 1x is 60 % of
+    what the class's minimum replicas hold.
     `source` is the file's path, `label` what messages call it.
     """
 
@@ -86,6 +88,7 @@ class Scenario:
     phases: tuple[Phase, ...]
     publisher: Publishing
     objectives: tuple[Objective, ...]
+    normal_slots: Mapping[str, float] | None = None
     source: str = field(compare=False)
     label: str = field(compare=False)
 
@@ -147,6 +150,7 @@ def parse_scenario(document: Document, *, source: Path) -> Scenario:
         phases=_phases(root),
         publisher=_publishing(_holder("publisher", root, base).section("publisher")),
         objectives=parse_objectives(root.list("objectives"), source=document.name),
+        normal_slots=_by_class(root, "normal_slots", "slots such as {io: 120}") if root.has("normal_slots") else None,
         source=str(source.absolute()),
         label=document.name,
     )
@@ -154,6 +158,7 @@ def parse_scenario(document: Document, *, source: Path) -> Scenario:
         if section is not None:
             section.end()
     _check_phase_names(root, scenario)
+    _check_normal(root, scenario)
     return scenario
 
 
@@ -225,18 +230,18 @@ def _phase(section: Section) -> Phase:
         seconds=section.number("seconds", 0.0, least=0) if at_once else section.number("seconds", above=0),
         count=section.whole("count", least=1) if section.has("count") else None,
         rate_per_second=section.number("rate_per_second", above=0) if section.has("rate_per_second") else None,
-        load=_load(section) if section.has("load") else None,
+        load=_by_class(section, "load", "factors such as {io: 1}") if section.has("load") else None,
     )
     section.end()
     return phase
 
 
-def _load(section: Section) -> dict[str, float]:
-    load = section.section("load")
-    factors = {name: load.number(name, above=0) for name in section.mapping("load")}
-    if not factors:
-        section.fail("is empty, expected worker classes and factors such as {io: 1}", "load")
-    return factors
+def _by_class(section: Section, key: str, what: str) -> dict[str, float]:
+    inner = section.section(key)
+    figures = {name: inner.number(name, above=0) for name in section.mapping(key)}
+    if not figures:
+        section.fail(f"is empty, expected worker classes and {what}", key)
+    return figures
 
 
 def _publishing(section: Section) -> Publishing:
@@ -274,3 +279,17 @@ def _check_phase_names(root: Section, scenario: Scenario) -> None:
                     index,
                     key,
                 )
+
+
+def _check_normal(root: Section, scenario: Scenario) -> None:
+    if scenario.normal_slots is None:
+        return
+    loaded = [name for phase in scenario.phases for name in phase.load or ()]
+    for name in loaded:
+        if name not in scenario.normal_slots:
+            root.fail(
+                f"states no slots for {name}, which has a load; add it, or leave normal_slots out", "normal_slots"
+            )
+    for name in scenario.normal_slots:
+        if name not in loaded:
+            root.fail(f"{name} has no load in any phase; take it out", "normal_slots", name)

@@ -31,6 +31,7 @@ RELEASE = "celery"
 CLASSES = ("io", "cpu", "mixed")
 WORKERS = "celery-workers/class"
 HELM_SECONDS = 300.0
+STACKS_SECONDS = 5.0
 STORY_LINES = 60
 
 
@@ -231,6 +232,19 @@ class Space:
             with contextlib.suppress(HarnessError):
                 text = self.kubectl.run(*command, "-n", self.name, doing="looking at the namespace")
                 parts.append("\n".join(text.splitlines()[-STORY_LINES:]))
+        return "\n\n".join(parts)
+
+    def stacks(self, pods: Iterable[Mapping[str, Any]]) -> str:
+        """Return what the threads and greenlets of workers wait for, as they write it to their logs on SIGUSR1."""
+        parts = []
+        for name in (pod["metadata"]["name"] for pod in pods):
+            tell = ["exec", name, "--", "python", "-c", "import os, signal; os.kill(1, signal.SIGUSR1)"]
+            with contextlib.suppress(HarnessError):
+                self.kubectl.run(*tell, "-n", self.name, doing=f"asking {name} what it waits for")
+                time.sleep(STACKS_SECONDS)
+                parts.append(
+                    self.kubectl.run("logs", "--tail=600", name, "-n", self.name, doing=f"reading {name}'s log")
+                )
         return "\n\n".join(parts)
 
     # ---- faults ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,10 @@ from harness.chart.values import environment_files
 from harness.chart.yaml_strict import dump_all
 from tests.cluster.space import RELEASE, Space
 
-ENVIRONMENTS = ("dev", "staging", "staging,keda", "uat", "uat,keda", "prod", "prod,keda", "prod,keda,kind")
+ENVIRONMENTS = (
+    "dev", "staging", "staging,keda", "uat", "uat,keda", "prod", "prod,keda", "prod,keda,kind",
+    "baseline,phase-1", "baseline,phase-1,phase-2", "prod,keda,phase-3",
+)  # fmt: skip
 
 
 @pytest.mark.timeout(400)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -64,10 +65,14 @@ def test_without_a_broker_nobody_is_ready_and_nobody_restarts(
     busy.scale_broker(0)
     gone_at = time.monotonic()
 
-    def nobody_ready() -> bool:
-        return not [pod for pod in busy.workers() if is_ready(pod)]
+    def ready_ones() -> list[dict[str, Any]]:
+        return [pod for pod in busy.workers() if is_ready(pod)]
 
-    eventually(nobody_ready, seconds=60, what="readiness to fall without a broker")
+    try:
+        eventually(lambda: not ready_ones(), seconds=60, what="readiness to fall without a broker")
+    except AssertionError:
+        print(busy.stacks(ready_ones()))  # what they wait for; pytest shows it
+        raise
     time.sleep(max(0.0, gone_at + away_seconds - time.monotonic()))
     busy.scale_broker(1)
     busy.ready()  # Celery's reconnect waits up to 30 s

@@ -29,7 +29,14 @@ FOLDER = Path(__file__).resolve().parent
 REFERENCE = ROOT / "docs" / "reference" / "dashboards.md"
 FEATURES = FOLDER / "values"
 # What an overlay is laid over, where that is not prod.
-BASES = {"local": "dev"}
+BASES = {
+    "local": "dev",
+    "phase-1": "baseline",
+    "phase-1-back": "baseline,phase-1",
+    "phase-2": "baseline,phase-1",
+    "phase-2-back": "baseline,phase-1,phase-2",
+    "phase-3": "prod,keda",
+}
 ENVIRONMENTS = ("dev", "staging", "uat", "prod", "baseline")
 HEADER = "# Written by `make golden`; a change here is a change of what users install.\n"
 

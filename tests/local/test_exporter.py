@@ -16,9 +16,8 @@ from benchmarks.exporting import Exporter, run_exporter
 from celery_workers.breaker import CircuitBreaker, set_override
 from celery_workers.shared import SharedRedis
 from harness.broker.management import Management, dead_letters
-from harness.broker.server import Broker
+from harness.broker.server import Broker, own_node
 from harness.services.redis import Redis
-from tests.local.keeper import ALONE
 from tests.local.test_workers import EACH_POOL, POOLS, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
@@ -243,14 +242,17 @@ def test_a_connection_that_is_cut(vhost_broker: Broker, tmp_path: Path) -> None:
         assert exporter.value("celery_workers_exporter_up") == 1
 
 
-@ALONE
 @pytest.mark.full
-def test_a_broker_that_restarts(own_broker: Broker, tmp_path: Path) -> None:
+def test_a_broker_that_restarts(tmp_path: Path) -> None:
     """While it is away nothing is said of workers; counts go on afterwards."""
-    control = own_broker.control
-    if control is None:
-        pytest.skip("the broker is not ours to stop")
-    release = ReleaseUnderTest.install(own_broker, tmp_path, make_topology("threads"))
+    with own_node(tmp_path / "broker") as broker:
+        look_at_a_restart(broker, tmp_path)
+
+
+def look_at_a_restart(broker: Broker, directory: Path) -> None:
+    control = broker.control
+    assert control is not None
+    release = ReleaseUnderTest.install(broker, directory, make_topology("threads"))
     with exporting(release) as exporter, release.worker("work"):
         release.publisher().send_task(f"{TASKS}.send_mail")
         assert eventually(lambda: ended(exporter, "succeeded", "send_mail") == 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.timeout(90)
 COUNT, PERCENT = 60, 30
 
 
-def make_topology() -> workers.Topology:
-    rollout = {"queue": "new", "percent": PERCENT}
+def make_topology(percent: int = PERCENT) -> workers.Topology:
+    rollout = {"queue": "new", "percent": percent}
     return workers.make_topology(
         app="tests.local.user_apps.plain:app",
         classes={"work": workers.make_class("threads", 4, "old", "new")},
@@ -68,10 +69,36 @@ def test_an_error_names_the_queue_the_task_took(vhost_broker: Broker, tmp_path: 
 
 
 def test_back_to_0_is_back_to_the_old_queue(vhost_broker: Broker, tmp_path: Path) -> None:
-    topology = make_topology()
-    topology["routes"][0]["rollout"]["percent"] = 0
-    release = ReleaseUnderTest.install(vhost_broker, tmp_path, topology)
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(0))
     assert json.loads((release.config / "topology.json").read_text())["routes"][0]["rollout"]["percent"] == 0
     for _ in range(10):
         release.publisher().send_task("user.send_mail")
     assert eventually(lambda: release.depth("old") == 10)
+
+
+def test_a_route_goes_over_step_by_step_and_back(vhost_broker: Broker, tmp_path: Path) -> None:
+    ids = [uuid() for _ in range(COUNT)]
+    percents, counts = (0, 25, 100, 0), []
+    for step, percent in enumerate(percents):
+        release = ReleaseUnderTest.install(vhost_broker, tmp_path / str(step), make_topology(percent))
+        counts.append(published(release, ids))
+    place = load_file(tmp_path / "0" / "config" / "celeryconfig.py").place
+    quarter = sum(place(task_id) < 25 for task_id in ids)
+    print("percent, on the old queue and on the new one:", list(zip(percents, counts, strict=True)))
+    assert counts == [(COUNT, 0), (COUNT - quarter, quarter), (0, COUNT), (COUNT, 0)]
+    assert 0 < quarter < COUNT
+
+
+def published(release: ReleaseUnderTest, ids: list[str]) -> tuple[int, int]:
+    """Publish one task of each id by the release's routes; return how many the old queue got, and the new one."""
+
+    def depths() -> tuple[int, int]:
+        return release.depth("old"), release.depth("new")
+
+    before = depths()
+    with closing(Publisher(release.publisher())) as library:
+        for task_id in ids:
+            library.publish("user.send_mail", task_id=task_id)
+    assert eventually(lambda: sum(depths()) == sum(before) + len(ids))
+    old, new = depths()
+    return old - before[0], new - before[1]

@@ -329,3 +329,15 @@ def test_a_worker_with_tasks_in_work_goes_on_after_a_reconnect(pool: str, vhost_
             assert eventually(lambda at=ready_at: ready.exists() and ready.stat().st_mtime_ns > at)
         assert eventually(lambda: {note["id"] for note in release.effects()} == wanted, seconds=30)
         assert eventually(lambda: release.depth_now("main").total == 0, seconds=10)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+def test_a_worker_tells_what_it_waits_for(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
+    with release.worker("work") as worker:
+        release.publisher().send_task("tests.local.user_apps.plain.send_mail", kwargs={"seconds": 30})
+        assert eventually(lambda: "received" in worker.log.read_text())
+        worker.process.send_signal(signal.SIGUSR1)
+        waits_in = "in send_mail" if pool == "gevent" else "in asynloop"  # a child's stack is not the worker's
+        assert eventually(lambda: waits_in in worker.log.read_text()), worker.log.read_text()[-3000:]
+        assert worker.process.poll() is None

@@ -25,6 +25,7 @@ from celery_workers_letters import FAILED, POISON, TIMEOUT, DeadLetters, KeepsLe
 from celery_workers_ops import FollowsOrders, OrderWatch
 from celery_workers_redis import make_shared
 from celery_workers_sending import Sending
+from celery_workers_stacks import tell_greenlets_too
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -319,6 +320,7 @@ def make_app(environment: Mapping[str, str]) -> Celery:
     app = load_app(environment["CELERY_WORKERS_APP"], settings)
     extend_worker(app, topology, environment)
     add_steps(app)
+    tell_greenlets_too()
     return app
 
 

@@ -74,7 +74,7 @@
 {{- define "celery-workers.configData" -}}
 {{- $root := index . 0 -}}
 {{- $data := dict "topology.json" (print (include "celery-workers.topology" . | fromJson | toPrettyJson) "\n") -}}
-{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" "apply_topology.py" -}}
+{{- range $name := list "celeryconfig.py" "celery_workers_shim.py" "celery_workers_connections.py" "celery_workers_letters.py" "celery_workers_ops.py" "celery_workers_redis.py" "celery_workers_sending.py" "celery_workers_stacks.py" "celery_workers_health.py" "celery_workers_check.py" "celery_workers_beat.py" "celery_workers_exporter.py" "celery_workers_feeds.py" "celery_workers_gauges.py" "celery_workers_looks.py" "celery_workers_tally.py" "apply_topology.py" -}}
   {{- $text := $root.Files.Get (printf "files/%s" $name) -}}
   {{- if not $text -}}
     {{- fail (printf "this copy of the chart is incomplete: files/%s is missing or empty; use a whole copy" $name) -}}

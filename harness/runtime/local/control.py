@@ -49,7 +49,7 @@ class ControlLoop:
             self._measure(now)
         if now >= self.next_sync_at:
             self.next_sync_at = next_time(self.next_sync_at, self._sync_seconds, now)
-            self._sync(now)
+            self._sync(self.next_sync_at - self._sync_seconds, now)
         for autoscaler in self._autoscalers:
             if autoscaler.keda is not None and now >= self._next_poll_at[autoscaler.deployment]:
                 planned, period = self._next_poll_at[autoscaler.deployment], autoscaler.keda.polling_seconds
@@ -74,16 +74,22 @@ class ControlLoop:
         for pod in pods:
             pod.measure(consumed, moved, now, fresh_seconds=fresh_seconds)
 
-    def _sync(self, now: float) -> None:
+    def _sync(self, beat: float, now: float) -> None:
+        """Let each autoscaler decide, by the time at which this sync was due.
+
+        The controller begins a sync a period after the end of the one before, so what happened four syncs of 15 s ago
+        is 60 s old to a policy. This loop looks some hundredths of a second late, now more, now less: by its own time
+        that would be a matter of chance.
+        """
         sight = self._look() if any(each.triggers for each in self._autoscalers) else Sight({})
         for autoscaler in self._autoscalers:
             if autoscaler.paused:
                 continue
             deployment = self._deployments[autoscaler.deployment]
             samples = [pod.sample() for pod in deployment.pods]
-            observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=now)
-            decision = autoscaler.sync(observation, now=now)
-            journal.append(self._journal_file, journal.sync_line(deployment.name, observation, decision, now=now))
+            observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=beat)
+            decision = autoscaler.sync(observation, now=beat)
+            journal.append(self._journal_file, journal.sync_line(deployment.name, observation, decision, now=beat))
             if decision.changed:
                 self.set_replicas(deployment.name, decision.desired, decision.reason, now)
 

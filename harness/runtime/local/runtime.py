@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import textwrap
 import time
@@ -254,8 +255,10 @@ class LocalRuntime:
                 deployment.minimum, deployment.maximum = autoscaler.minimum, autoscaler.spec.max_replicas
 
     def _write_down(self, autoscaler: Autoscaler, *, fresh: bool) -> None:
+        # A sync that is due decides by the time at which it was due, so what changes now counts from then on.
+        now = min(self._clock(), self._control.next_sync_at if self._control else math.inf)
         line = journal.autoscaler_line(
-            autoscaler.deployment, autoscaler.manifest, autoscaler.controller, now=self._clock(), fresh=fresh
+            autoscaler.deployment, autoscaler.manifest, autoscaler.controller, now=now, fresh=fresh
         )
         journal.append(self._directory / journal.AUTOSCALERS, line)
 

@@ -1,10 +1,11 @@
 """Compare what the harness makes of ScaledObjects with KEDA itself on random stories; see tools/keda-oracle/README.md.
 
     python -m tests.conformance.keda [--objects 1000] [--seed 1] [--out build/conformance]
-    python -m tests.conformance.keda --record      # the stories that the unit tests compare with
+    python -m tests.conformance.keda --keep build/conformance/keda-differs-17.json   # the unit tests compare it too
+    python -m tests.conformance.keda --record      # the unit tests' other stories, anew
 
-Exit 0 when all agrees, 1 when something differs (the story and both answers are written down), 2 when it cannot be
-told.
+Exit 0 when all agrees, 1 when something differs (the story is shrunk and written down with both answers), 2 when it
+cannot be told.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from harness import tools
 from harness.errors import HarnessError
 from tests.conformance.keda import recorded
 from tests.conformance.keda.compare import differences, met
 from tests.conformance.keda.ours import live
-from tests.conformance.keda.stories import make_story
+from tests.conformance.keda.shrink import smallest
+from tests.conformance.keda.stories import Document, make_story
 from tests.conformance.oracle import Program
 
 TOOL = tools.GoTest("keda-oracle", "celery-workers.example/tools/keda-oracle", module="github.com/kedacore/keda/v2")
@@ -33,6 +34,7 @@ ENVIRONMENT = {"KEDA_HTTP_DISABLE_KEEP_ALIVE": "true"}
 OBJECTS = 1000
 CHUNK_OBJECTS = 50
 RECORDED_FROM = 150
+SHRUNK = 5  # of the stories that differ
 RESULT = "keda.json"
 
 
@@ -44,9 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--objects", type=int, default=OBJECTS)
     parser.add_argument("--seed", type=int, default=1, help="first seed; a ScaledObject has one each")
     parser.add_argument("--out", type=Path, default=Path("build/conformance"))
-    parser.add_argument("--record", action="store_true", help="write the unit tests' stories anew and stop")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="add a shrunk story to the unit tests' stories and stop"
+    )
+    parser.add_argument("--record", action="store_true", help="write the unit tests' other stories anew and stop")
     options = parser.parse_args(arguments)
     try:
+        if options.keep:
+            print(f"kept in {recorded.keep(options.keep)}")
+            return 0
         if options.record:
             stories = [make_story(seed) for seed in range(options.seed, options.seed + RECORDED_FROM)]
             print(f"{recorded.write(zip(stories, Program(TOOL, ENVIRONMENT).ask(stories), strict=True))} stories")
@@ -67,10 +75,9 @@ def _compare(keda: Program, seeds: range, out: Path) -> int:
         stories = [make_story(seed) for seed in chunk]
         for seed, story, theirs in zip(chunk, stories, keda.ask(stories), strict=True):
             count.update(met(story, theirs))
-            ours = live(story)
-            if found := differences(theirs, ours):
+            if differences(theirs, live(story)):
                 differing.append(seed)
-                _tell(seed, found, {"story": story, "keda": theirs, "harness": ours, "differences": found}, out)
+                _tell(seed, *(smallest(story, keda.ask) if len(differing) <= SHRUNK else (story, theirs)), out)
         print(
             f"{first + len(chunk):,} ScaledObjects, {count['pollings']:,} pollings, {len(differing)} differ", flush=True
         )
@@ -90,8 +97,10 @@ def _compare(keda: Program, seeds: range, out: Path) -> int:
     return 1 if differing else 0
 
 
-def _tell(seed: int, found: Sequence[str], document: dict[str, Any], out: Path) -> None:
-    path = out / f"keda-differs-{seed}.json"
+def _tell(seed: int, story: Document, theirs: Document, out: Path) -> None:
+    ours, path = live(story), out / f"keda-differs-{seed}.json"
+    found = differences(theirs, ours)
+    document = {"story": story, "keda": theirs, "harness": ours, "differences": found}
     path.write_text(json.dumps(document, indent=1) + "\n")
     print(f"seed {seed} differs: {found[0]}{' ...' if len(found) > 1 else ''} ({path})", flush=True)
 

@@ -16,15 +16,20 @@ def differences(theirs: Document, ours: Document) -> list[str]:
     """Return in words on what the two do not agree, in the order of a life: refusal, HPA, pollings, metrics."""
     if bool(theirs["refused"]) != bool(ours["refused"]):
         return [f"KEDA {_verdict(theirs)}; the harness {_verdict(ours)}"]
-    found = [
-        f"{key}: KEDA {theirs_part}, the harness {our_part}"
-        for (key, theirs_part), (_, our_part) in zip(_parts(theirs["hpa"]), _parts(ours["hpa"]), strict=True)
-        if theirs_part != our_part
-    ]
+    found = hpa_differences(theirs["hpa"], ours["hpa"])
     for what in ("replicas", "metrics"):
         pairs = zip(theirs[what] or [], ours[what], strict=not theirs["refused"])
         found += [f"{what} after polling {i}: KEDA {a}, the harness {b}" for i, (a, b) in enumerate(pairs) if a != b]
     return found
+
+
+def hpa_differences(theirs: Mapping[str, Any] | None, ours: Mapping[str, Any] | None) -> list[str]:
+    """Return in words on what two autoscalers do not agree; None: there is none."""
+    return [
+        f"{key}: KEDA {theirs_part}, the harness {our_part}"
+        for (key, theirs_part), (_, our_part) in zip(_parts(theirs), _parts(ours), strict=True)
+        if theirs_part != our_part
+    ]
 
 
 def met(story: Document, theirs: Document) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from harness.broker.stats import QueueStats
 from tests.conformance.keda.stories import Document
 
 EPOCH = 946_684_800.0  # 2000-01-01 00:00 UTC, where the oracle's time begins
+BROKER = "http://rabbitmq:15672/"
 SETTLE_SECONDS = 0.25  # from a polling to the asking after it
 
 Queues = Mapping[str, QueueStats] | None  # None: the broker does not answer
@@ -30,7 +32,7 @@ Queues = Mapping[str, QueueStats] | None  # None: the broker does not answer
 
 def live(story: Document) -> dict[str, Any]:
     """Return "refused", "hpa", and for each polling "replicas" and "metrics"."""
-    manifest = story["scaledObject"]
+    manifest = _with_broker(story["scaledObject"])
     try:
         scaled, hpa = ScaledObject.from_manifest(manifest), hpa_from_scaled_object(manifest)
     except ValueError as error:
@@ -102,6 +104,15 @@ class _Life:
         )
         self.failures[trigger.name] = served.failures
         return served
+
+
+def _with_broker(manifest: Document) -> Document:
+    """Put a broker's address in, as the oracle does whatever the story says of it."""
+    changed = copy.deepcopy(manifest)
+    for trigger in changed["spec"]["triggers"]:
+        if trigger["type"] == "rabbitmq":
+            trigger["metadata"]["host"] = BROKER
+    return changed
 
 
 def _queues(step: Document) -> Queues:

@@ -199,6 +199,31 @@ def test_refuses_objects(triggers, spec, message):
         ScaledObject.from_manifest(manifest(*triggers, **spec))
 
 
+@pytest.mark.parametrize("value", ["-1", "0", "+0"])
+def test_a_percentage_below_1_is_refused_with_the_autoscaler_that_keda_would_make(value):
+    made = hpa_from_scaled_object(manifest(rabbitmq(), resource_trigger(value=value)))
+    with pytest.raises(ValueError, match=rf"averageUtilization is {int(value)}, must be a whole number from 1"):
+        HpaSpec.from_manifest(made)
+
+
+def test_a_paused_object_is_taken_with_mistakes_that_only_its_scalers_would_meet():
+    paused = {"autoscaling.keda.sh/paused": "true"}
+    made = ScaledObject.from_manifest(manifest(rabbitmq(mode="Depth"), cron(), annotations=paused))
+    assert [trigger.kind for trigger in made.triggers] == ["cron"]
+    assert ScaledObject.from_manifest(manifest(rabbitmq(mode="Depth"), annotations=paused)).paused
+    for triggers, message in (
+        ([{**cron(), "useCachedMetrics": True}], "useCachedMetrics is not for cron triggers"),
+        ([{**rabbitmq(), "name": "a"}, {**cron(), "name": "a"}], "two have the same name"),
+        ([{"type": "rabbitmq", "metadata": {"value": 200}}], "value is 200, must be a text"),
+        ([resource_trigger()], "minReplicaCount 0 needs a trigger besides cpu and memory"),
+        ([], "triggers is empty"),
+    ):
+        document = manifest(annotations=paused)
+        document["spec"]["triggers"] = triggers
+        with pytest.raises(ValueError, match=message):
+            ScaledObject.from_manifest(document)
+
+
 def test_refuses_an_object_without_triggers():
     document = manifest()
     document["spec"]["triggers"] = []

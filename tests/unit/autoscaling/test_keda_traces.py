@@ -9,6 +9,7 @@ import pytest
 from tests.conformance.keda import recorded
 from tests.conformance.keda.compare import differences
 from tests.conformance.keda.ours import live
+from tests.conformance.keda.shrink import smallest
 from tests.conformance.keda.stories import make_story
 
 STORIES = list(recorded.read())
@@ -40,3 +41,29 @@ def test_a_difference_is_told():
 def test_a_story_is_the_same_each_time():
     assert make_story(5) == make_story(5)
     assert make_story(5) != make_story(6)
+
+
+def test_a_story_that_differs_is_shrunk_to_what_makes_it_differ():
+    def wrong(stories):  # it finds one pod too many of every object that has a fallback
+        return [_answer(story) for story in stories]
+
+    def _answer(story):
+        answer = {"refused": "", **live(story)}
+        if "fallback" in story["scaledObject"]["spec"]:
+            answer["replicas"] = [count + 1 for count in answer["replicas"]]
+        return answer
+
+    story = next(
+        story
+        for story, keda in STORIES
+        if not keda["refused"]
+        and "fallback" in story["scaledObject"]["spec"]
+        and [trigger["type"] for trigger in story["scaledObject"]["spec"]["triggers"]] == ["rabbitmq"]
+    )
+    assert len(story["steps"]) > 1
+    small, answer = smallest(story, wrong)
+    assert differences(answer, live(small))
+    assert set(small["scaledObject"]["spec"]) == {"scaleTargetRef", "triggers", "fallback"}
+    assert len(small["steps"]) == 1
+    with pytest.raises(ValueError, match="does not differ"):
+        smallest(story, lambda stories: [{"refused": "", **live(one)} for one in stories])

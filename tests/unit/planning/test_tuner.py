@@ -7,19 +7,22 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from harness.planning import tuned_overlay, tuner
+from harness.planning import place, tuned_overlay, tuner
 from harness.planning.candidates import Asked, Candidate, curve
 from harness.planning.case import Case, judge
+from harness.planning.figures import assumed
 from harness.planning.offered import Offered
+from harness.planning.planner import case_of, of_scenario
 from harness.planning.scaled import scaled
 from harness.planning.settings import Bounds, Setting, applied, grid, setting_of
 from harness.simulation import simulate
 from harness.simulation.cost import Pod, Prices
 from harness.simulation.fluid_model import compiled
-from harness.simulation.model import Queue
+from harness.simulation.model import Nodes, Queue
 from harness.spike.arrivals import Arrival, LoadPlan, PhaseSpan
 from harness.spike.objectives import Objective
 from harness.spike.scenario import Phase, load_scenario
+from tests.unit.planning.cases import manifests, topology
 from tests.unit.simulation.fluid_plants import load, plant, scaler, task, worker
 
 PRICES = Prices(name="test", source="a test", currency="USD", cpu_core_hour=0.04, memory_gib_hour=0.005)
@@ -45,10 +48,12 @@ def case(*, within: float, share: float = 0.99, tasks: int = 2000, limit: int | 
     )
 
 
-def asked(*, most: int = 8, minimum: int = 1, room: Pod | None = None, cycles: float = 30.0) -> Asked:
+def asked(
+    *, most: int = 8, minimum: int = 1, room: Pod | None = None, cycles: float = 30.0, percent: float = 99.0
+) -> Asked:
     """What is asked of every search here."""
     bounds = Bounds(most_replicas=most, most_minimum=minimum)
-    return Asked(prices=PRICES, cycles=cycles, seeds=2, percent=99.0, bounds=bounds, room=room)
+    return Asked(prices=PRICES, cycles=cycles, seeds=2, percent=percent, bounds=bounds, room=room)
 
 
 def tuned(given: Case, **options) -> tuner.Tuned:
@@ -106,6 +111,33 @@ def test_warm_pods_are_taken_only_where_time_asks_for_them():
     hurried = tuned(case(within=30.0, tasks=1500), minimum=6).choice
     assert hurried is not None
     assert hurried["io"].setting.minimum > 1
+
+
+def test_warm_pods_are_found_where_pods_that_start_take_each_others_cores():
+    given = case(within=50.0)
+    starting = replace(given.plant.classes[0], start_cpu_seconds=5.0)
+    cold = given.on(replace(given.plant, classes=(starting,), nodes=Nodes(cores=1.0)))
+    assert tuned(cold, minimum=1).choice is None
+    found = tuned(cold, minimum=4)
+    assert found.searches[0].feasible[0].setting.minimum == 1  # to the coarse model nobody shares a core
+    assert found.choice is not None
+    assert found.choice["io"].setting.minimum > 1
+
+
+@pytest.mark.full  # half a minute; above is the same on one class
+def test_values_are_found_that_hold_ten_times_the_traffic_with_headroom_on_two_cores():
+    spike = scaled(load_scenario("spike-10x"), 1.2)
+    offer = of_scenario(spike, topology(), run_id="r")
+    given = case_of(offer, manifests(), topology(), place=place.local(2), figures=assumed("local"))
+    found = tuner.tune(
+        {spike.name: given}, model=compiled(), simulate=simulate, asked=asked(most=12, minimum=3, percent=99.9)
+    )
+    assert found.choice is not None
+    plant = given.plant
+    for name, candidate in found.choice.items():
+        plant = applied(plant, name, candidate.setting)
+    assert not judge(given, simulate).met
+    assert judge(given.on(plant), simulate).met
 
 
 def test_the_curve_falls():

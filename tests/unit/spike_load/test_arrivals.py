@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from harness.errors import InputError
 from harness.spike import arrivals
 from harness.spike.arrivals import check_fits, ideal_drain_seconds, normal_rate, peak_cores, plan, queue_of
-from tests.unit.spike_load.conftest import make
+from tests.unit.spike_load.conftest import SCENARIO, make
 
 
 def test_a_burst_is_due_at_once_and_divided_by_shares(topology: dict[str, Any]) -> None:
@@ -72,6 +72,14 @@ def test_1x_is_60_percent_of_what_the_minimum_replicas_hold(topology: dict[str, 
     assert normal_rate(tasks, "io", topology) == pytest.approx(0.6 * 10 / 3)
     topology["classes"]["io"]["replicas"]["min"] = 2
     assert normal_rate(tasks, "io", topology) == pytest.approx(0.6 * 20 / 3)
+
+
+def test_1x_is_what_the_scenario_states_whatever_pods_there_are(topology: dict[str, Any]) -> None:
+    scenario = make(SCENARIO + "normal_slots: {io: 12}\n", phases="- {name: a, seconds: 100, load: {io: 2}}")
+    few = plan(scenario, topology, run_id="r")
+    assert len(few.arrivals) == 800  # 2 x 12 slots / 3 s a task for 100 s
+    topology["classes"]["io"]["replicas"]["min"] = 2
+    assert plan(scenario, topology, run_id="r") == few
 
 
 def test_a_load_by_class_offers_each_class_its_own_mix(topology: dict[str, Any]) -> None:

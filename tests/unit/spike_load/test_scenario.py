@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from harness.chart.yaml_strict import parse
 from harness.errors import InputError
 from harness.spike.arrivals import plan
 from harness.spike.scenario import DIRECTORY, available, load_scenario, parse_scenario, resolved_text
+from tests.unit.planning import cases
 from tests.unit.spike_load.conftest import SCENARIO, make
 
 ISSUE = {
@@ -21,6 +23,7 @@ ISSUE = {
     "email-slow",
     "email-5min",
     "ai-questions",
+    "before-after",
     "mixed-surge",
     "spike-10x",
     "io-alone",
@@ -46,6 +49,18 @@ def test_a_scenario_is_read_whole_and_the_rest_has_defaults() -> None:
 # Each case: what is put in place of what, and what the message must say.
 MISTAKES = [
     ("title: Small", "titel: Small", r"small.yaml.*'title' is missing"),
+    ("seed: 7", "seed: 7\nnormal_slots: {io: 0}", r"small.yaml:6: normal_slots.io: is 0, must be above 0"),
+    ("seed: 7", "seed: 7\nnormal_slots: {}", r"normal_slots: is empty, expected worker classes and slots"),
+    (
+        "seed: 7",
+        "seed: 7\nnormal_slots: {io: 2}",
+        r"small.yaml:6: normal_slots.io: io has no load in any phase; take it out",
+    ),
+    (
+        "  - {name: burst, count: 100}",
+        "  - {name: burst, seconds: 1, load: {io: 1, cpu: 1}}\nnormal_slots: {io: 2}",
+        r"normal_slots: states no slots for cpu, which has a load",
+    ),
     ("seed: 7", "seed: 7\nlimits: 3", r"small.yaml:6: limits: unknown key \(did you mean 'limit_seconds'\?\)"),
     ("seed: 7", "seed: 7\nseed: 8", r"small.yaml:6: key 'seed' is given twice"),
     ("seed: 7", "seed: seven", r"small.yaml:5: seed: is 'seven', expected a number"),
@@ -150,6 +165,13 @@ def _served(topology: dict[str, Any]) -> dict[str, Any]:
     concurrency = {"io": 200, "cpu": 4, "mixed": 16}
     workers = {key: {"concurrency": value, "replicas": {"min": 1, "max": 3}} for key, value in concurrency.items()}
     return {**topology, "routes": routes, "classes": workers}
+
+
+@pytest.mark.parametrize("name", ["mixed-surge", "spike-10x"])
+def test_the_normal_slots_of_a_scenario_are_those_of_production(name: str) -> None:
+    scenario, production = load_scenario(name), cases.topology("prod")
+    derived = replace(scenario, normal_slots=None)
+    assert plan(scenario, production, run_id="r") == plan(derived, production, run_id="r")
 
 
 @pytest.mark.parametrize("name", sorted(ISSUE))

@@ -1,0 +1,1 @@
+"""The spike guide's verification checklist, each line held against what is there."""

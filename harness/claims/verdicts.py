@@ -1,0 +1,129 @@
+"""What the runs say of each claim. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from statistics import median
+from typing import Any
+
+from harness.claims import figures
+from harness.claims.catalogue import Claim, Runs, Trial
+from harness.claims.figures import Figure
+
+HOLDS = "holds"
+HOLDS_IF = "holds if"
+DOES_NOT_HOLD = "does not hold"
+NOT_RUN = "not yet run"
+VALUES = "values"
+
+
+@dataclass(frozen=True)
+class File:
+    """A result file: its path below the reports, and what it says."""
+
+    name: str
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the runs of one test came to; `simulated` is the median of their forecasts', where they have the figure."""
+
+    given: str | None
+    middle: float
+    lowest: float
+    highest: float
+    runs: int
+    simulated: float | None
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict. `pending` are the commands that are still to be run, in order."""
+
+    claim: Claim
+    verdict: str
+    measured: tuple[Measured, ...]
+    pending: tuple[str, ...]
+
+
+def judge(claim: Claim, files: Sequence[File]) -> Judged:
+    """Judge one claim; without a run for each of its tests it has no verdict.
+
+    It holds where the test of the document's own figures does, holds if a condition is met where another test does.
+    """
+    tested = [(test, _measure(claim, test, files)) for test in claim.tests]
+    measured = tuple(found for _, found in tested if found is not None)
+    pending = tuple(dict.fromkeys(one for test in claim.tests for one in _pending(test, files)))
+    return Judged(claim, _verdict(measured, complete=len(measured) == len(tested)), measured, pending)
+
+
+def _verdict(measured: Sequence[Measured], *, complete: bool) -> str:
+    if not complete:
+        return NOT_RUN
+    if any(one.holds for one in measured if one.given is None):
+        return HOLDS
+    return HOLDS_IF if any(one.holds for one in measured) else DOES_NOT_HOLD
+
+
+def _measure(claim: Claim, test: Trial, files: Sequence[File]) -> Measured | None:
+    found = list(_figures(test.runs, test.figure, files))
+    foretold = list(_figures(test.runs, test.figure, files, forecast=True))
+    if test.than is None:
+        return _measured(claim, test, found, len(found), foretold)
+    than = list(_figures(test.than, test.figure, files))
+    foretold_than = list(_figures(test.than, test.figure, files, forecast=True))
+    runs = min(len(found), len(than))
+    return _measured(claim, test, _ratios(found, than), runs, _ratios(foretold, foretold_than))
+
+
+def _measured(
+    claim: Claim, test: Trial, found: Sequence[float], runs: int, foretold: Sequence[float]
+) -> Measured | None:
+    """Return what the figures come to; they are the median first where they are ratios."""
+    if not found:
+        return None
+    middle = found[0] if test.than else median(found)
+    simulated = (foretold[0] if test.than else median(foretold)) if foretold else None
+    holds = (claim.least is None or middle >= claim.least) and (claim.most is None or middle <= claim.most)
+    return Measured(test.given, middle, min(found), max(found), runs, simulated, holds)
+
+
+def _ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
+    """Return the ratio of the medians, then the least and the largest that single runs allow; none without both."""
+    if not over or not under or min(under) <= 0 or math.isinf(min(under)):
+        return []
+    return [median(over) / median(under), min(over) / max(under), max(over) / min(under)]
+
+
+def _figures(runs: Runs, figure: Figure, files: Sequence[File], *, forecast: bool = False) -> Iterator[float]:
+    """Yield the figure of each file that counts, or what its forecast had for it."""
+    for file in files:
+        if _counts(runs, file):
+            value = figure.read(file.document.get("forecast") if forecast else file.document)
+            if value is not None:
+                yield value
+
+
+def _counts(runs: Runs, file: File) -> bool:
+    return fnmatchcase(file.name, runs.files) and all(
+        _values(file.document) == wanted if path == VALUES else wanted in list(figures.find(file.document, path))
+        for path, wanted in {"foretold": False, **runs.where}.items()
+        if path in runs.where or path in file.document
+    )
+
+
+def _values(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of a run's values files, as --env takes them."""
+    files = (document.get("setup") or {}).get("values_files", [])
+    return [name.rpartition("/")[2].removesuffix(".yaml") for name in files]
+
+
+def _pending(test: Trial, files: Sequence[File]) -> Iterator[str]:
+    for runs in filter(None, (test.runs, test.than)):
+        if not list(_figures(runs, test.figure, files)):
+            yield runs.command

@@ -1,0 +1,1 @@
+"""The spike guide's checklist."""

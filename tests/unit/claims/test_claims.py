@@ -1,0 +1,218 @@
+"""A claim has a verdict when its runs are there, and the commands that make them when not."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from harness.claims import catalogue, gather, page
+from harness.claims.catalogue import Claim, Runs, Trial
+from harness.claims.figures import NEVER, Figure
+from harness.claims.verdicts import DOES_NOT_HOLD, HOLDS, HOLDS_IF, NOT_RUN, File, Judged, judge
+from harness.cli import cli
+from harness.errors import InputError
+from harness.spike import result
+from harness.spike.scenario import available
+from tests.unit.spike_report.scenes import campaign, slow
+
+DOCUMENT: dict[str, Any] = {
+    "drain_seconds": 42.0,
+    "completed": 9,
+    "offered": 10,
+    "timeline": {
+        "seconds": [-1, 0, 1, 2],
+        "queues": {"a": {"unacked": [9, 0, 5, None]}, "b": {"unacked": [0, 1, 6, 2]}},
+        "replicas": {"io": {"ready": [1, 1, 2, 3]}},
+    },
+    "objectives": [{"name": "lost", "measured": 0}, {"name": "p95", "measured": None}],
+    "tests": [{"name": "t.py::a[1]", "outcome": "passed"}, {"name": "t.py::a[2]", "outcome": "failed"}],
+    "calls": [{"verdict": "ok", "n": 1}, {"verdict": "ok"}, {"verdict": "blocks"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        (Figure("value", "drain_seconds"), 42.0),
+        (Figure("value", "no.such"), None),
+        (Figure("value", "timeline.replicas.*.ready.3"), 3.0),
+        (Figure("value", "calls.*.n"), 1.0),
+        (Figure("share", "completed", "offered"), 0.9),
+        (Figure("share", "completed", "none"), None),
+        (Figure("highest", "timeline.queues.a.unacked"), 9),
+        (Figure("highest", "timeline.queues.*.unacked"), 11),
+        (Figure("highest", "timeline.queues.c.unacked"), None),
+        (Figure("reached", "timeline.replicas.io.ready", 3), 2.0),
+        (Figure("reached", "timeline.replicas.io.ready", 1), 0.0),
+        (Figure("reached", "timeline.replicas.io.ready", 4), NEVER),
+        (Figure("reached", "timeline.replicas.cpu.ready", 1), None),
+        (Figure("count", "calls", {"verdict": "ok"}), 2.0),
+        (Figure("count", "nothing", {"verdict": "ok"}), None),
+        (Figure("passed", "tests", "t.py::a[1]"), 1.0),
+        (Figure("passed", "tests", "t.py::a"), 0.0),
+        (Figure("passed", "tests", "t.py::b"), None),
+        (Figure("objective", "objectives", "lost"), 0.0),
+        (Figure("objective", "objectives", "p95"), None),
+    ],
+)
+def test_figures_are_read(figure: Figure, value: float | None) -> None:
+    assert figure.read(DOCUMENT) == value
+
+
+def runs(scenario: str) -> Runs:
+    return Runs(f"make spike SCENARIO={scenario}", "*/result.json", {"scenario": scenario})
+
+
+def claim(*tests: Trial, least: float | None = None, most: float | None = None) -> Claim:
+    return Claim(
+        id="c", document="guide", section="S", words="Words", unit="s", least=least, most=most, remedy="Set it",
+        tests=tests or (one_test("a"),),
+    )  # fmt: skip
+
+
+def one_test(scenario: str, *, given: str | None = None, than: str | None = None) -> Trial:
+    return Trial(given, runs(scenario), Figure("value", "drain_seconds"), runs(than) if than else None)
+
+
+def file(scenario: str, drain: float | None, name: str = "1", **more: Any) -> File:
+    return File(f"{name}/result.json", {"scenario": scenario, "drain_seconds": drain, **more})
+
+
+def test_the_median_decides_and_the_range_is_told() -> None:
+    found = judge(claim(most=50), [file("a", 30), file("a", 45), file("a", 80), file("b", 1)])
+    (measured,) = found.measured
+    assert (found.verdict, measured.middle, measured.lowest, measured.highest, measured.runs) == (HOLDS, 45, 30, 80, 3)
+    assert judge(claim(most=44), [file("a", 30), file("a", 45), file("a", 80)]).verdict == DOES_NOT_HOLD
+
+
+@pytest.mark.parametrize(
+    ("drain", "verdict"), [(50.0, HOLDS), (50.01, DOES_NOT_HOLD), (10.0, HOLDS), (9.99, DOES_NOT_HOLD)]
+)
+def test_bounds_are_part_of_what_holds(drain: float, verdict: str) -> None:
+    assert judge(claim(least=10, most=50), [file("a", drain)]).verdict == verdict
+
+
+def test_without_a_run_there_is_no_verdict_but_the_command() -> None:
+    for files in ([], [file("b", 1)], [file("a", None)]):
+        found = judge(claim(most=50), files)
+        assert (found.verdict, found.measured, found.pending) == (NOT_RUN, (), ("make spike SCENARIO=a",))
+
+
+def test_it_holds_if_a_condition_is_met() -> None:
+    both = claim(one_test("a"), one_test("b", given="queues decide"), most=50)
+    found = judge(both, [file("a", 60), file("b", 40)])
+    assert (found.verdict, [one.holds for one in found.measured]) == (HOLDS_IF, [False, True])
+    assert judge(both, [file("a", 40), file("b", 60)]).verdict == HOLDS
+    assert judge(both, [file("a", 60), file("b", 60)]).verdict == DOES_NOT_HOLD
+    assert judge(both, [file("a", 40)]).verdict == NOT_RUN
+    assert judge(both, [file("a", 40)]).pending == ("make spike SCENARIO=b",)
+
+
+def test_one_set_of_runs_is_divided_by_another() -> None:
+    found = judge(
+        claim(one_test("a", than="b"), least=3), [file("a", 400), file("a", 440), file("b", 40), file("b", 44)]
+    )
+    (measured,) = found.measured
+    assert (found.verdict, measured.middle, measured.runs) == (HOLDS, 10.0, 2)
+    assert (measured.lowest, measured.highest) == (400 / 44, 440 / 40)
+    assert judge(claim(one_test("a", than="b"), least=3), [file("a", 400)]).pending == ("make spike SCENARIO=b",)
+
+
+def test_what_never_came_about_holds_nothing() -> None:
+    never = Trial(None, runs("a"), Figure("reached", "timeline.replicas.io.ready", 5), None)
+    found = judge(claim(never, most=60), [File("1/result.json", {"scenario": "a", **DOCUMENT})])
+    assert (found.verdict, found.measured[0].middle) == (DOES_NOT_HOLD, math.inf)
+    assert "| never, 1 run |" in page.markdown([found])
+    assert json.loads(json.dumps(page.document([found]), allow_nan=False))[0]["measured"][0]["median"] is None
+
+
+def test_the_simulators_figure_is_that_of_the_forecast() -> None:
+    found = judge(claim(most=50), [file("a", 40, forecast={"drain_seconds": 38.0}), file("a", 42, forecast=None)])
+    assert found.measured[0].simulated == 38.0
+
+
+def test_a_simulated_run_is_no_run() -> None:
+    assert judge(claim(most=50), [file("a", 40, foretold=True)]).verdict == NOT_RUN
+
+
+def test_values_files_must_be_the_same_in_order() -> None:
+    one = replace(one_test("a"), runs=Runs("run", "*/result.json", {"values": ["prod", "keda"]}))
+    for names, verdict in ((["values/prod.yaml", "values/keda.yaml"], HOLDS), (["values/prod.yaml"], NOT_RUN)):
+        assert judge(claim(one, most=50), [file("a", 1, setup={"values_files": names})]).verdict == verdict
+
+
+def test_the_page_keeps_claims_without_a_run_apart() -> None:
+    told = judge(claim(most=50), [file("a", 40), file("a", 45)])
+    waiting: Judged = judge(replace(claim(most=50), words="Un|tested"), [])
+    text = page.markdown([told, waiting])
+    verdicts, pending = text.split("## Not yet run")
+    assert "2 claims: 1 holds, 0 holds if, 0 does not hold, 1 not yet run." in verdicts
+    assert "| Words (`c`) | S | 42.5 s (40 to 45), 2 runs | - | **holds** | - |" in verdicts
+    assert "| Un\\|tested (`c`) | S | `make spike SCENARIO=a` |" in pending
+    assert "Un" not in verdicts
+
+
+def test_real_results_are_read_and_the_page_is_written(tmp_path: Path) -> None:
+    values = {"values_files": ["values/prod.yaml", "values/keda.yaml"]}
+    for name, run in (("one", campaign()), ("two", slow())):
+        result.write(replace(run, setup={**run.setup, **values}), tmp_path / "reports" / name)
+    (tmp_path / "reports" / "latest").symlink_to("one")
+    (tmp_path / "reports" / "broken").mkdir()
+    (tmp_path / "reports" / "broken" / "result.json").write_text("{")
+    out = tmp_path / "claims.md"
+    done = CliRunner().invoke(cli, ["claims", "--reports", str(tmp_path / "reports"), "--output", str(out)])
+    assert done.exit_code == 0, done.output
+    by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path / "reports")}
+    (limit,) = by_id["io-limit-5000"].measured
+    assert limit.runs == 1
+    assert limit.middle == max(v for v in campaign().timeline.queues["io"]["ready"] if v is not None)
+    assert by_id["scaling-60-seconds"].measured[0].middle == slow().first_added_ready_seconds
+    assert by_id["cost-60-percent"].verdict == NOT_RUN
+    assert "`refused-not-lost`" in out.read_text().split("## Not yet run")[0]
+
+
+def test_every_claim_names_a_scenario_and_figures_that_exist() -> None:
+    claims = catalogue.load()
+    assert len(claims) >= 40
+    for one in claims:
+        for each in one.tests:
+            for selected in filter(None, (each.runs, each.than)):
+                scenario = selected.where.get("scenario")
+                if scenario is None:
+                    continue
+                assert scenario in (*available(), "chaos"), one.id
+                wanted = (
+                    f"SCENARIO={scenario} ENV={','.join(selected.where['values'])}" if scenario != "chaos" else "chaos"
+                )
+                assert selected.command == f"make {'' if scenario == 'chaos' else 'spike '}{wanted}", one.id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"holds": {}}, "needs least or most"),
+        ({"document": "memo"}, "expected report or guide"),
+        ({"tests": [{"given": "x", "command": "c", "figure": {"kind": "value", "path": "p"}}]}, "exactly one test"),
+        ({"tests": [{"command": "c", "figure": {"kind": "sum", "path": "p"}}]}, "is 'sum'; there are: value"),
+        ({"remedy": None}, "'remedy' is missing"),
+        ({"more": 1}, "unknown key"),
+    ],
+)
+def test_a_bad_list_is_refused_by_line_and_key(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    good = {
+        "id": "a", "document": "guide", "section": "s", "words": "w", "holds": {"most": 1}, "remedy": "r",
+        "tests": [{"command": "c", "figure": {"kind": "value", "path": "p"}}],
+    }  # fmt: skip
+    path = tmp_path / "claims.yaml"
+    path.write_text(json.dumps({"claims": [good]}))
+    assert len(catalogue.load(path)) == 1
+    path.write_text(json.dumps({"claims": [{**good, **change}]}))
+    with pytest.raises(InputError, match=message) as refused:
+        catalogue.load(path)
+    assert str(refused.value).startswith(f"{path}:1: ")

@@ -11,6 +11,7 @@ from harness.chart.render import render
 from harness.errors import HarnessError
 
 KIND = "PrometheusRule"
+FILE_NAME = "rules.yaml"
 HEADER = "# Written by `harness rules` from the chart's PrometheusRule: change the values, not this file.\n"
 
 
@@ -37,18 +38,29 @@ def document(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"groups": found[0]["spec"]["groups"]}
 
 
-def beside_a_run(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules as a Prometheus that scrapes one run evaluates them: all at each scrape.
-
-    The groups' own intervals save work over weeks; a run may be over before the slow ones are evaluated once.
-    """
-    groups = [{key: value for key, value in group.items() if key != "interval"} for group in rules["groups"]]
-    return {**rules, "groups": groups}
-
-
 def text(rules: Mapping[str, Any]) -> str:
     """Return a rules file as it is written."""
     return HEADER + yaml_strict.dump_all([dict(rules)])
+
+
+def write_beside_a_run(
+    path: Path,
+    values: Sequence[Path],
+    *,
+    release: str,
+    namespace: str,
+    set_values: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a release's rules for a Prometheus that scrapes one run, and return the path. Raises as `of_values`.
+
+    All are evaluated at each scrape: the groups' own intervals save work over weeks, and a run may be over before the
+    slow ones are evaluated once.
+    """
+    found = of_values(values, release=release, namespace=namespace, set_values=set_values)
+    groups = [{key: value for key, value in group.items() if key != "interval"} for group in found["groups"]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text({**found, "groups": groups}))
+    return path
 
 
 def alerts(rules: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

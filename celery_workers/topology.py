@@ -22,12 +22,14 @@ FILE_NAME = "topology.json"
 class Topology:
     """`stores_refused` names the queues that keep what they refuse in their dead-letter queue, `queues` all of them.
 
-    `refused_to` names the dead-letter queue for those that should and cannot: the publisher puts it there.
+    `refused_to` names the dead-letter queue for those that should and cannot: the publisher puts it there. `class_of`
+    is the worker class that consumes a queue.
     """
 
     stores_refused: frozenset[str] = field(default_factory=frozenset)
     queues: frozenset[str] = field(default_factory=frozenset)
     refused_to: Mapping[str, str] = field(default_factory=dict)
+    class_of: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -41,6 +43,7 @@ class Topology:
             ),
             frozenset(queues),
             {name: queue["refused_to"] for name, queue in queues.items() if queue.get("refused_to")},
+            {name: queue["class"] for name, queue in queues.items() if queue.get("class")},
         )
 
     @classmethod

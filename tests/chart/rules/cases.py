@@ -35,7 +35,7 @@ def latency(queue: str, part: str) -> str:
 
 
 def dead(queue: str, reason: str) -> str:
-    return f"celery_workers_dead_letters_total{{{labels(queue=queue, reason=reason)}}}"
+    return f"celery_workers_dead_letters_total{{{labels(class_=queue, queue=queue, reason=reason)}}}"
 
 
 def container(name: str, pod: str, **more: str) -> str:
@@ -209,8 +209,8 @@ PODS = [
 
 WATCHING = [
     Case("a queue without its policy fires after five minutes, until it is applied", "PolicyMissing",
-         {'celery_workers_queue_policy_missing{queue="io"}': "0x19 1x39 0x40"},
-         fires=["11m"], silent=["4m", "9m", "16m"], labels={"queue": "io", "severity": "critical"}),
+         {'celery_workers_queue_policy_missing{class="io",queue="io"}': "0x19 1x39 0x40"},
+         fires=["11m"], silent=["4m", "9m", "16m"], labels={**IO, "severity": "critical"}),
     Case("an exporter without its broker fires, until it is back", "ExporterDown",
          {"celery_workers_exporter_up": "1x19 0x39 1x40"}, fires=["11m"], silent=["4m", "9m", "16m"]),
     Case("an exporter that is not there fires", "ExporterDown", {"up": "1x80"}, fires=["6m"], silent=["4m"]),

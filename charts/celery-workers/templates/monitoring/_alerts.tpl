@@ -99,7 +99,7 @@
 
 {{/* Whether what the others read is there. Argument: context. */}}
 {{- define "celery-workers.alertsWatching" -}}
-{{- include "celery-workers.alert" (list . "PolicyMissing" (printf "max by (queue) (celery_workers_queue_policy_missing{%s}) == 1" .seen) dict
+{{- include "celery-workers.alert" (list . "PolicyMissing" (printf "max by (class, queue) (celery_workers_queue_policy_missing{%s}) == 1" .seen) dict
   "Queue {{ $labels.queue }} has no policy"
   "RabbitMQ applies no policy of this release to queue {{ $labels.queue }}: it has no limit and no expiry, and what is rejected is gone.") -}}
 {{- if .exporter -}}

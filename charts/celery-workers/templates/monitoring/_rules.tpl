@@ -72,11 +72,9 @@ but one. Arguments: root, model.
 {{- $namespace := printf "namespace=%q" $root.Release.Namespace -}}
 {{- $dead := $root.Values.deadLetters -}}
 {{- $names := keys $class.queues | sortAlpha | join "|" | replace "." "[.]" -}}
-{{- $deadNames := list -}}
 {{- $queues := dict -}}
 {{- range $name, $queue := $class.queues -}}
   {{- $deadName := print $name $dead.suffix -}}
-  {{- $deadNames = append $deadNames ($deadName | replace "." "[.]") -}}
   {{- $_ := set $queues $name (dict "limit" $queue.maxLength "ttl" $queue.messageTtlSeconds "stores" (eq ($queue.overflow | default "") "reject-publish-dlx") "dead" (ternary $deadName nil $dead.enabled)) -}}
 {{- end -}}
 {{- $limits := $class.resources.limits | default dict -}}
@@ -96,7 +94,6 @@ but one. Arguments: root, model.
   "memoryLimit" (hasKey $limits "memory")
   "queues" $queues
   "queueNames" $names
-  "deadNames" (join "|" (concat (list $names) $deadNames))
   | toJson -}}
 {{- end -}}
 

@@ -18,6 +18,7 @@ of: the root's names, the model's classes and queues, and the thresholds of moni
   interval: 1m
   rules:
     {{- include "celery-workers.recordedNormal" $context | nindent 4 }}
+    {{- include "celery-workers.recordedTaskCost" $context | nindent 4 }}
     {{- include "celery-workers.recordedCompletion" $context | nindent 4 }}
 {{- $alerts := list -}}
 {{- range $part := list "alertsQueues" "alertsTasks" "alertsPods" "alertsCompletion" "alertsWatching" -}}

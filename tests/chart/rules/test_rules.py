@@ -36,7 +36,7 @@ def test_each_case_has_its_own_name() -> None:
 
 
 def test_every_alert_is_seen_to_fire_to_be_silent_and_to_recover(rendered: dict[str, promtool.Rules]) -> None:
-    wanted = {rule["alert"] for rule in rules.alerts(rendered["prod"])}
+    wanted = {rule["alert"] for rule in rules.alerts(rendered["keda"])}
     seen = {alert: [case for case in CASES if case.alert == alert] for alert in wanted}
     assert {case.alert for case in CASES} == wanted
     assert {alert for alert in wanted if not any(case.fires and case.silent for case in seen[alert])} == set()
@@ -45,5 +45,5 @@ def test_every_alert_is_seen_to_fire_to_be_silent_and_to_recover(rendered: dict[
 
 def test_every_alert_has_its_text_in_full(rendered: dict[str, promtool.Rules]) -> None:
     shown = {case.alert for case in CASES if case.name in TEXTS}
-    assert shown == {rule["alert"] for rule in rules.alerts(rendered["prod"])}
+    assert shown == {rule["alert"] for rule in rules.alerts(rendered["keda"])}
     assert set(TEXTS) <= {case.name for case in CASES}

@@ -18,6 +18,7 @@ from tests.chart.rules.promtool import Case, Rules
 # Values of the rendered rules, by what cases call them.
 RENDERED = {
     "prod": ("prod", {"exporter.enabled": True}),
+    "keda": ("prod,keda", {"exporter.enabled": True}),  # has every alert
     "literal": ("prod", {"monitoring.alerts.scalingEvents.literal": True}),
     "dev": ("dev", {}),
 }
@@ -66,7 +67,7 @@ class Count:
 
 def counts(found: Mapping[str, Rules], against: Mapping[str, str]) -> list[Count]:
     """Return what was tried of each alert, in the rules' order."""
-    severities = {rule["alert"]: rule["labels"]["severity"] for rule in rules.alerts(found["prod"])}
+    severities = {rule["alert"]: rule["labels"]["severity"] for rule in rules.alerts(found["keda"])}
     return [
         _count(alert, severity, [case for case in CASES if case.alert == alert], against)
         for alert, severity in severities.items()

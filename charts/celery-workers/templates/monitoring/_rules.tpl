@@ -86,6 +86,7 @@ but one. Arguments: root, model.
   "pods" (printf "%s,pod=~%q" $namespace (include "celery-workers.podPattern" $class.objectName))
   "autoscaler" (printf "%s,horizontalpodautoscaler=~\"(keda-hpa-)?%s\"" $namespace $class.objectName)
   "scaled" (ne $class.scaler "none")
+  "keda" (eq $class.scaler "keda")
   "min" $class.replicas.min
   "max" $most
   "slots" (mul $class.concurrency $most)

@@ -71,6 +71,11 @@ monitor: venv ## Run a Prometheus beside a local run, with the release's alerts,
 	@$(BIN)/harness setup --for monitor
 	@$(BIN)/harness monitor $(if $(RUN),--run $(RUN)) $(if $(PORT),--port $(PORT))
 
+.PHONY: alerts
+alerts: venv ## Try every alert by promtool, on made-up series, and count at how many moments it fires and is silent
+	@$(BIN)/harness setup --for monitor
+	@$(BIN)/python -m tests.chart.rules
+
 .PHONY: validate
 validate: venv ## Check the chart with the values of ENV
 	@$(BIN)/harness validate --env $(ENV)

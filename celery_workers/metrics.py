@@ -18,6 +18,7 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from celery_workers.counters import OTHER
 from celery_workers.publishing import Publisher
 
 # A name of the counters -> the label `outcome`. There refused_stored is a part of refused; here they are two.
@@ -40,13 +41,15 @@ _TASKS = {
 class PublisherCollector(Collector):
     """Exposes what a publisher has counted.
 
-    `celery_workers_publish_attempts_total{queue, outcome}`, `..._retries_total{queue}`, `..._given_up_total{queue}` and
-    `..._kept_total{queue}`. `queue` is one of the topology's queues or "other". Every series is there from the start,
-    with 0, so that a rate sees the first refusal.
+    `celery_workers_publish_attempts_total{class, queue, outcome}`, and with class and queue `..._retries_total`,
+    `..._given_up_total` and `..._kept_total`. `queue` is one of the topology's queues or "other", `class` the worker
+    class that consumes it, "other" where no topology says which. Every series is there from the start, with 0, so that
+    a rate sees the first refusal.
     """
 
     def __init__(self, publisher: Publisher) -> None:
         self._counters = publisher.counters
+        self._class_of = publisher.topology.class_of
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Return the counts of this moment."""
@@ -54,17 +57,17 @@ class PublisherCollector(Collector):
         attempts = CounterMetricFamily(
             "celery_workers_publish_attempts",
             "Attempts to publish a task, by what became of them.",
-            labels=("queue", "outcome"),
+            labels=("class", "queue", "outcome"),
         )
         for queue, counts in by_queue.items():
             for name, outcome in _OUTCOMES.items():
                 count = counts[name] - (counts["refused_stored"] if name == "refused" else 0)
-                attempts.add_metric((queue, outcome), count)
+                attempts.add_metric((self._class_of.get(queue, OTHER), queue, outcome), count)
         yield attempts
         for name, (metric, meaning) in _TASKS.items():
-            family = CounterMetricFamily(metric, meaning, labels=("queue",))
+            family = CounterMetricFamily(metric, meaning, labels=("class", "queue"))
             for queue, counts in by_queue.items():
-                family.add_metric((queue,), counts[name])
+                family.add_metric((self._class_of.get(queue, OTHER), queue), counts[name])
             yield family
 
 

@@ -66,6 +66,11 @@ class Publisher:
         self._lines = LinePool(Line, app, limit=limit, timeout_seconds=timeout_seconds)
         self._bulk_lines: BulkLines = LinePool(PipelinedLine, app, limit=limit, timeout_seconds=timeout_seconds)
 
+    @property
+    def topology(self) -> Topology:
+        """What it knows of the queues."""
+        return self._topology
+
     def publish(
         self,
         task: str | Task,

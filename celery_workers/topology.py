@@ -24,13 +24,14 @@ FILE_NAME = "topology.json"
 class Topology:
     """`stores_refused` names the queues that keep what they refuse in their dead-letter queue, `queues` all of them.
 
-    `refused_to` names the dead-letter queue for those that should and cannot: the publisher puts it there. `delays`
-    says where a task waits until it is due.
+    `refused_to` names the dead-letter queue for those that should and cannot: the publisher puts it there. `class_of`
+    is the worker class that consumes a queue. `delays` says where a task waits until it is due.
     """
 
     stores_refused: frozenset[str] = field(default_factory=frozenset)
     queues: frozenset[str] = field(default_factory=frozenset)
     refused_to: Mapping[str, str] = field(default_factory=dict)
+    class_of: Mapping[str, str] = field(default_factory=dict)
     delays: Delays | None = None
 
     @classmethod
@@ -45,6 +46,7 @@ class Topology:
             ),
             frozenset(queues),
             {name: queue["refused_to"] for name, queue in queues.items() if queue.get("refused_to")},
+            {name: queue["class"] for name, queue in queues.items() if queue.get("class")},
             Delays.from_document(document),
         )
 

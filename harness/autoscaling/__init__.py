@@ -42,7 +42,7 @@ from harness.autoscaling.keda import Fallback, ScaledObject, hpa_from_scaled_obj
 from harness.autoscaling.metrics import Proposal, samples_by_name
 from harness.autoscaling.observation import Observation, PodSample
 from harness.autoscaling.quantity import format_milli, parse_milli
-from harness.autoscaling.serving import Served, fallback_milli, is_active, metric_milli, polled, serve
+from harness.autoscaling.serving import Served, Told, fallback_milli, is_active, metric_milli, polled, serve
 from harness.autoscaling.spec import (
     Behavior,
     ControllerConfig,
@@ -78,6 +78,7 @@ __all__ = [
     "ScalingRules",
     "Served",
     "State",
+    "Told",
     "TriggerMetric",
     "activate",
     "activity",

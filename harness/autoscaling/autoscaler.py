@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from harness.autoscaling.activation import Activation, activate, activity
 from harness.autoscaling.behavior import State
 from harness.autoscaling.hpa import Decision, decide
 from harness.autoscaling.keda import ScaledObject
 from harness.autoscaling.observation import Observation, PodSample
-from harness.autoscaling.serving import QueueNumbers, Served, is_active, metric_milli, polled, serve
+from harness.autoscaling.serving import QueueNumbers, Served, Told, is_active, metric_milli, polled, serve
 from harness.autoscaling.spec import HpaSpec
 from harness.autoscaling.triggers import TriggerMetric
 
@@ -30,6 +31,7 @@ class Autoscaler:
         self._state = State()
         self._last_active_seconds: float | None = None
         self._failures: dict[str, int] = {}
+        self._told: dict[str, Told] = {}
 
     @property
     def minimum(self) -> int:
@@ -48,6 +50,11 @@ class Autoscaler:
     def triggers(self) -> tuple[TriggerMetric, ...]:
         """The triggers KEDA serves a metric for."""
         return tuple(trigger for trigger in self.keda.triggers if trigger.external) if self.keda else ()
+
+    @property
+    def told(self) -> tuple[Told, ...]:
+        """What KEDA's own metrics say of each trigger it serves."""
+        return tuple(self._told.get(trigger.name, Told(trigger)) for trigger in self.triggers)
 
     def observe(self, pods: Sequence[PodSample], *, desired: int, queues: Queues, now_seconds: float) -> Observation:
         """Return what the controller sees now."""
@@ -81,6 +88,9 @@ class Autoscaler:
             polled(_active(trigger, queues, now_seconds), self._served(trigger, ready, desired, queues, now_seconds))
             for trigger in self.triggers
         ]
+        for trigger, answer in zip(self.triggers, answers, strict=True):
+            if answer is not None:
+                self._told[trigger.name] = replace(self._told[trigger.name], active=answer)
         active, error = activity(self.keda, answers)
         outcome = activate(
             self.keda,
@@ -106,6 +116,7 @@ class Autoscaler:
             ready_replicas=ready,
         )
         self._failures[trigger.name] = served.failures
+        self._told[trigger.name] = self._told.get(trigger.name, Told(trigger)).served(served)
         return served
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.autoscaling.keda import Fallback, ScaledObject
@@ -54,6 +54,25 @@ class Served:
     milli: int | None
     failures: int = 0
     by_fallback: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """What KEDA's own metrics say of a trigger: the value it served last and whether the trigger was active.
+
+    Both are None before there was one. `errors` counts how often it had no answer, nor a fallback in its place.
+    """
+
+    trigger: TriggerMetric
+    value: float | None = None
+    active: bool | None = None
+    errors: int = 0
+
+    def served(self, answer: Served) -> Told:
+        """Return it after one more answer; a value that was served before stands while there is none."""
+        if answer.milli is None:
+            return replace(self, errors=self.errors + 1)
+        return replace(self, value=answer.milli / 1000)
 
 
 def reading(trigger: TriggerMetric, queues: Mapping[str, QueueNumbers]) -> Reading | None:

@@ -53,4 +53,4 @@ def write_rules(run: Run, path: Path) -> Path:
     Raises HarnessError where the values give none any more.
     """
     values = [Path(name) for name in run.values]
-    return rules.write(path, values, release=run.release, namespace=NAMESPACE, set_values=run.set_values)
+    return rules.write_beside_a_run(path, values, release=run.release, namespace=NAMESPACE, set_values=run.set_values)

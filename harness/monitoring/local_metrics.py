@@ -47,7 +47,8 @@ class LocalMetrics:
             return
         self._next_at = now + REFRESH_SECONDS
         names = self._runtime.autoscaler_names()
-        self._snapshot = Snapshot(self._runtime.scales(), names, self._runtime.containers())
+        runtime = self._runtime
+        self._snapshot = Snapshot(runtime.scales(), names, runtime.containers(), runtime.triggers())
         self._exporter_port = self._find_exporter()
 
     def answer(self, path: str) -> tuple[int, bytes]:

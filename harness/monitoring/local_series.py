@@ -1,30 +1,35 @@
-"""What kube-state-metrics and cAdvisor would say of a local release, under the same names and labels. Pure.
+"""What kube-state-metrics, cAdvisor and KEDA would say of a local release, under the same names and labels. Pure.
 
 So one set of rules and dashboards serves both. Only what those use is here; each series' meaning is Kubernetes' own
-(https://github.com/kubernetes/kube-state-metrics/tree/main/docs, cAdvisor's docs/storage/prometheus.md).
+(https://github.com/kubernetes/kube-state-metrics/tree/main/docs, cAdvisor's docs/storage/prometheus.md) and KEDA's
+(https://keda.sh/docs/latest/integrations/prometheus/).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from harness.autoscaling import Told
 from harness.runtime.base import ContainerState, ScaleState
 
 NAMESPACE = "local"
+# The label `scaler`: how KEDA's own types are called, by the trigger's.
+KEDA_SCALERS: Mapping[str, str] = {"rabbitmq": "rabbitMQScaler", "cron": "cronScaler"}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A release at one moment. `autoscalers` are names by Deployment."""
+    """A release at one moment. `autoscalers` are names by Deployment, `triggers` are by ScaledObject."""
 
     scales: Sequence[ScaleState] = ()
     autoscalers: Mapping[str, str] | None = None
     containers: Sequence[ContainerState] = ()
+    triggers: Mapping[str, Sequence[Told]] = field(default_factory=dict)
 
 
 def exposition(snapshot: Snapshot, *, namespace: str = NAMESPACE) -> bytes:
@@ -46,6 +51,7 @@ def series(snapshot: Snapshot, *, namespace: str = NAMESPACE) -> Iterator[Metric
     """Return every series of a snapshot."""
     yield from _deployments(snapshot.scales, namespace)
     yield from _autoscalers(snapshot, namespace)
+    yield from _scaled_objects(snapshot.triggers, namespace)
     yield from _resources(snapshot.containers, namespace)
     yield from _use(snapshot.containers, namespace)
     yield from _network(snapshot.containers, namespace)
@@ -83,6 +89,25 @@ def _autoscalers(snapshot: Snapshot, namespace: str) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric((namespace, name), value)
     yield from families.values()
+
+
+def _scaled_objects(triggers: Mapping[str, Sequence[Told]], namespace: str) -> Iterator[Metric]:
+    labels = ("namespace", "scaledObject", "scaler", "triggerIndex", "metric", "type")
+    value = GaugeMetricFamily("keda_scaler_metrics_value", "What a trigger's metric is.", labels=labels)
+    active = GaugeMetricFamily("keda_scaler_active", "1 while the trigger is active.", labels=labels)
+    errors = CounterMetricFamily(
+        "keda_scaled_object_errors", "Triggers that had no answer.", labels=("namespace", "scaledObject")
+    )
+    for name, told in triggers.items():
+        errors.add_metric((namespace, name), sum(one.errors for one in told))
+        for one in told:
+            trigger = one.trigger
+            own = (namespace, name, KEDA_SCALERS[trigger.kind], str(trigger.index), trigger.name, "scaledobject")
+            if one.value is not None:
+                value.add_metric(own, one.value)
+            if one.active is not None:
+                active.add_metric(own, float(one.active))
+    yield from (value, active, errors)
 
 
 def _resources(containers: Sequence[ContainerState], namespace: str) -> Iterator[Metric]:

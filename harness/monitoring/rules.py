@@ -43,7 +43,7 @@ def text(rules: Mapping[str, Any]) -> str:
     return HEADER + yaml_strict.dump_all([dict(rules)])
 
 
-def write(
+def write_beside_a_run(
     path: Path,
     values: Sequence[Path],
     *,
@@ -51,10 +51,15 @@ def write(
     namespace: str,
     set_values: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the rules file of a release with these values and return its path. Raises as `of_values`."""
+    """Write a release's rules for a Prometheus that scrapes one run, and return the path. Raises as `of_values`.
+
+    All are evaluated at each scrape: the groups' own intervals save work over weeks, and a run may be over before the
+    slow ones are evaluated once.
+    """
     found = of_values(values, release=release, namespace=namespace, set_values=set_values)
+    groups = [{key: value for key, value in group.items() if key != "interval"} for group in found["groups"]]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text(found))
+    path.write_text(text({**found, "groups": groups}))
     return path
 
 

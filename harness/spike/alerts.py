@@ -55,7 +55,7 @@ def watching(prepared: Prepared, ground: Ground, directory: Path) -> Iterator[Wa
             yield Watching(client, request.release, time.time())
     elif request.monitor:
         place, targets = directory / DIRECTORY, _targets(ground)
-        written = rules.write(place / RULES, prepared.values, release=request.release, namespace=NAMESPACE)
+        written = rules.write_beside_a_run(place / RULES, prepared.values, release=request.release, namespace=NAMESPACE)
         with prometheus.run(place, targets, rule_files=[written]) as server:
             yield Watching(server.client, request.release, time.time())
     else:

@@ -121,7 +121,7 @@ def _alerts(result: Result) -> Panel:
         key="alerts",
         title="Alerts",
         unit="",
-        note="When each alert fired, by the rules of the release: critical ones red.",
+        note="When each alert fired, by the rules of the release: red where it is critical.",
         series=series,
         lanes=list(lanes),
         summary=" ".join(

@@ -153,7 +153,7 @@ class Watch:
 def sample(
     *, seconds: float, runtime: Runtime, queues: Mapping[str, QueueDepth], class_of: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return one timeline sample. `class_of` maps a Deployment to its worker class."""
+    """Return one timeline sample of the workers. `class_of` maps a Deployment to its worker class."""
     pods = [pod for pod in runtime.pods() if pod.deployment in class_of]
     return {
         "t": round(seconds, 3),
@@ -161,6 +161,7 @@ def sample(
         "replicas": {
             scale.deployment: {"desired": scale.desired, "running": scale.running, "ready": scale.ready}
             for scale in runtime.scales()
+            if scale.deployment in class_of
         },
         "cpu_cores": _by_class(pods, class_of, lambda pod: pod.cpu_cores),
         "memory_bytes": _by_class(pods, class_of, lambda pod: pod.memory_bytes),

@@ -49,6 +49,7 @@ SPIKE = {
         },
     },
 }
+KEDA_SERVICE, KEDA_METRICS_PORT = "service/keda-operator", 8080
 WORK_SECONDS = 3.0
 COMMAND_SECONDS = 60.0
 
@@ -113,6 +114,13 @@ def watching(space: Space, directory: Path) -> Iterator[Prometheus]:
                 port_forward(space.kubectl, namespace=space.name, target=pod, port=port, directory=directory)
             )
             targets.append(Target(monitor["metadata"]["name"], _address(local, endpoint), labels))
+        if space.place.is_own_kind:
+            local = stack.enter_context(
+                port_forward(
+                    space.kubectl, namespace="keda", target=KEDA_SERVICE, port=KEDA_METRICS_PORT, directory=directory
+                )
+            )
+            targets.append(Target("keda", f"http://127.0.0.1:{local}/metrics"))
         yield stack.enter_context(
             prometheus.run(directory / "prometheus", targets, rule_files=[rules], interval_seconds=2.0)
         )
@@ -140,6 +148,18 @@ def states(client: Client) -> list[str]:
 def value(client: Client, expression: str) -> float | None:
     found = client.query(expression)
     return found[0].value if found else None
+
+
+def require_keda(space: Space, client: Client) -> None:
+    """Fail unless KEDA tells of its triggers under the names and labels that the rules and a local run have."""
+    if not space.place.is_own_kind:  # where KEDA is elsewhere is not known
+        return
+    own = f'namespace="{space.name}",scaledObject="{RELEASE}-io-worker"'
+    for name in ("keda_scaler_metrics_value", "keda_scaler_active"):
+        found = client.query(f'{name}{{{own},scaler="rabbitMQScaler",type="scaledobject"}}')
+        triggers = sorted((one.labels["triggerIndex"], one.labels["metric"]) for one in found)
+        assert triggers == [("0", "s0-rabbitmq-io"), ("1", "s1-rabbitmq-io")], name
+    assert value(client, f"keda_scaled_object_errors_total{{{own}}}") is not None
 
 
 def watched(space: Space, url: str) -> dict[str, Any]:
@@ -177,6 +197,7 @@ def test_an_alert_fires_in_a_spike_and_clears(space: Space, tmp_path: Path, reco
         done = 'sum(celery_workers_tasks_total{class="io",outcome="succeeded"})'
         eventually(lambda: value(client, done) == TASKS, seconds=60, what="all tasks, as the exporter counts them")
         assert value(client, 'sum(celery_workers_tasks_total{outcome!="succeeded"})') == 0
+        require_keda(space, client)
         most = value(client, f"max(max_over_time({fill}[10m]))")
     assert most is not None
     assert most > 0.5

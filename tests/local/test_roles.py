@@ -290,7 +290,7 @@ def test_flower(users: Users) -> None:
         with app.connection_for_read() as connection:
             receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
             receiver.capture(limit=1, timeout=20)
-        inspect = app.control.inspect(timeout=5)
+        inspect = app.control.inspect(timeout=5, limit=1)
         assert inspect.stats().keys() == inspect.active_queues().keys() == {"work@pod-0"}
         with app.connection_for_read() as connection:
             assert connection.default_channel.queue_declare("main", passive=True).message_count == 0
@@ -302,6 +302,6 @@ def test_flower(users: Users) -> None:
 def test_inspector(users: Users) -> None:
     release = users.release("inspector")
     with users.owner.worker("work"):
-        assert release.publisher().control.inspect(timeout=5).ping() == {"work@pod-0": {"ok": "pong"}}
+        assert release.publisher().control.inspect(timeout=5, limit=1).ping() == {"work@pod-0": {"ok": "pong"}}
     assert refused(release.broker.amqp_url, lambda channel: channel.basic_get("main"))
     assert refused(release.broker.amqp_url, lambda channel: publish(channel, ""))

@@ -65,7 +65,7 @@ def queue_gauges(topology: Mapping[str, Any], facts: Mapping[str, QueueFacts] | 
             ttls[labels] = float(ttl)
         infos[(*labels, queue.get("dead_letter_queue") or "", str(queue.get("max_priority") or ""))] = 1.0
         if known:
-            missing[(name,)] = float(known.policy_missing)
+            missing[labels] = float(known.policy_missing)
             if known.oldest_at is not None:
                 oldest[labels] = age_seconds(known.oldest_at, now)
             elif not known.ready:
@@ -82,7 +82,7 @@ def queue_gauges(topology: Mapping[str, Any], facts: Mapping[str, QueueFacts] | 
     if facts is not None:
         yield queue_counts(topology, facts)
         yield gauge("celery_workers_queue_oldest_seconds", "How long the first message waits.", names, oldest)
-        yield gauge("celery_workers_queue_policy_missing", "1 where the release's policy is not.", ("queue",), missing)
+        yield gauge("celery_workers_queue_policy_missing", "1 where the release's policy is not.", names, missing)
 
 
 def queue_counts(topology: Mapping[str, Any], facts: Mapping[str, QueueFacts]) -> CounterMetricFamily:

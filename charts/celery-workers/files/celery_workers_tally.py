@@ -85,7 +85,7 @@ class Tally:
         self.letters = Counter(
             "celery_workers_dead_letters",
             "Messages that became dead letters, by the queue they died in.",
-            ("queue", "reason"),
+            ("class", "queue", "reason"),
             registry=registry,
         )
 
@@ -106,9 +106,9 @@ class Tally:
 
     def watches_letters(self) -> None:
         """Have every series of dead letters from the start, with 0, so that a rate sees the first one."""
-        for queue in self.topology["queues"]:
+        for name, queue in self.topology["queues"].items():
             for reason in REASONS:
-                self.letters.labels(queue, reason)
+                self.letters.labels(queue["class"], name, reason)
 
     def event(self, event: Mapping[str, Any], now: float) -> None:
         """Count one event."""
@@ -123,8 +123,9 @@ class Tally:
 
     def letter(self, queue: str, reason: str) -> None:
         """Count one dead letter."""
-        name = queue if queue in self.topology["queues"] else OTHER
-        self.letters.labels(name, reason if reason in REASONS else OTHER).inc()
+        known = self.topology["queues"].get(queue)
+        labels = (known["class"], queue) if known else (OTHER, OTHER)
+        self.letters.labels(*labels, reason if reason in REASONS else OTHER).inc()
 
     def workers(self, now: float) -> dict[str, tuple[int, int]] | None:
         """Return (workers that live, tasks they run) by class; None while it is not known."""

@@ -15,6 +15,7 @@ from harness.monitoring.boards.board import (
     SHARE,
     TASKS,
     TASKS_PER_HOUR,
+    THIRD,
     Board,
     Panel,
     Query,
@@ -88,6 +89,7 @@ TASK_TYPES = Row(
             title="A thousand tasks, by task",
             unit=MONEY_PER_THOUSAND,
             kind="bars",
+            width=THIRD,
             help="A task's part of what its class cost is its part of the time in which the class's workers ran tasks.",
             queries=[
                 Query(
@@ -98,9 +100,17 @@ TASK_TYPES = Row(
             ],
         ),
         Panel(
+            title="A thousand tasks in an hour, by task",
+            unit=MONEY_PER_THOUSAND,
+            width=THIRD,
+            help="The same of the hour before each moment: what rises costs more than it did.",
+            queries=[Query(f"1000 * {own('celery_workers:task_cost:per_task1h')}", "{{task}}")],
+        ),
+        Panel(
             title="Part of its class's cost, by task",
             unit=SHARE,
             kind="bars",
+            width=THIRD,
             most=1,
             help="The part of the time in which the class's workers ran tasks.",
             queries=[Query(SHARE_OF_CLASS, "{{class}}: {{task}}", at_once=True)],

@@ -24,6 +24,8 @@ from harness.monitoring.boards.board import (
 from harness.monitoring.boards.series import RATE, of_autoscalers, of_deployments, of_pods, or_zero, own
 
 READY = "celery_workers:queue_ready:messages"
+UNACKED = "celery_workers:queue_unacked:messages"
+CONSUMERS = "celery_workers:queue_consumers:count"
 FILL = "celery_workers:queue_fill:ratio"
 LIMIT = "celery_workers_queue_limit_messages"
 ACTIVE = "celery_workers_tasks_active"
@@ -32,12 +34,6 @@ DEAD = own("celery_workers_dead_letters_total")
 USED_MEMORY = of_pods("container_memory_working_set_bytes", 'container!=""')
 USED_CPU = of_pods("container_cpu_usage_seconds_total", 'container!=""', rate=True)
 MEMORY_LIMIT = of_pods("kube_pod_container_resource_limits", 'resource="memory"')
-
-
-def of_queues(metric: str) -> str:
-    """Return one of RabbitMQ's own series for the queues of this release."""
-    return f"max by (queue) ({metric}) and on (queue) {own('celery_workers_queue_info')}"
-
 
 GLANCE = Row(
     "At a glance",
@@ -142,14 +138,14 @@ QUEUES = Row(
             unit=MESSAGES,
             width=THIRD,
             help="Messages that workers hold. They do not count against the queue's limit.",
-            queries=[Query(of_queues("rabbitmq_detailed_queue_messages_unacked"), "{{queue}}")],
+            queries=[Query(f"sum by (queue) ({own(UNACKED)})", "{{queue}}")],
         ),
         Panel(
             title="Consumers, by queue",
             unit=COUNT,
             width=THIRD,
             help="Who takes messages from a queue. None means that nobody works on it.",
-            queries=[Query(of_queues("rabbitmq_detailed_queue_consumers"), "{{queue}}")],
+            queries=[Query(f"sum by (queue) ({own(CONSUMERS)})", "{{queue}}")],
         ),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.autoscaling import ControllerConfig
+from harness.autoscaling import ControllerConfig, Told
 from harness.errors import HarnessError, InputError
 from harness.runtime.base import ContainerState, Manifest, PodState, Release, RuntimeEvent, ScaleEvent, ScaleState
 from harness.runtime.local import journal
@@ -144,6 +144,11 @@ class LocalRuntime:
     def autoscaler_names(self) -> dict[str, str]:
         """Return the name of each Deployment's autoscaler, as Kubernetes knows it: a ScaledObject's is KEDA's HPA."""
         return {autoscaler.deployment: autoscaler.spec.name for autoscaler in self._autoscalers}
+
+    def triggers(self) -> dict[str, tuple[Told, ...]]:
+        """Return what KEDA's own metrics say of the triggers of each ScaledObject, by its name."""
+        scaled = [autoscaler for autoscaler in self._autoscalers if autoscaler.keda is not None]
+        return {autoscaler.manifest["metadata"]["name"]: autoscaler.told for autoscaler in scaled}
 
     def containers(self) -> list[ContainerState]:
         """Return what each container of the Deployments' pods may use and has used."""

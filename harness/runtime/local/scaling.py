@@ -14,6 +14,7 @@ from harness.autoscaling import (
     Observation,
     PodSample,
     ScaledObject,
+    Told,
     TriggerMetric,
     hpa_from_scaled_object,
 )
@@ -83,6 +84,11 @@ class Autoscaler:
     def triggers(self) -> tuple[TriggerMetric, ...]:
         """The triggers KEDA serves a metric for."""
         return self._core.triggers
+
+    @property
+    def told(self) -> tuple[Told, ...]:
+        """What KEDA's own metrics say of the triggers."""
+        return self._core.told
 
     def observe(self, pods: Sequence[PodSample], *, desired: int, sight: Sight, now: float) -> Observation:
         """Return what the controller sees now."""

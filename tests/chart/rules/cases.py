@@ -35,7 +35,7 @@ def latency(queue: str, part: str) -> str:
 
 
 def dead(queue: str, reason: str) -> str:
-    return f"celery_workers_dead_letters_total{{{labels(queue=queue, reason=reason)}}}"
+    return f"celery_workers_dead_letters_total{{{labels(class_=queue, queue=queue, reason=reason)}}}"
 
 
 def container(name: str, pod: str, **more: str) -> str:
@@ -44,6 +44,10 @@ def container(name: str, pod: str, **more: str) -> str:
 
 def autoscaler(figure: str, name: str) -> str:
     return f"kube_horizontalpodautoscaler_{figure}{{{labels(namespace='default', horizontalpodautoscaler=name)}}}"
+
+
+def keda_errors(**namespaces: str) -> str:
+    return f"keda_scaled_object_errors_total{{{labels(scaledObject='celery-io-worker', **namespaces)}}}"
 
 
 def full_io_spike() -> str:
@@ -209,8 +213,8 @@ PODS = [
 
 WATCHING = [
     Case("a queue without its policy fires after five minutes, until it is applied", "PolicyMissing",
-         {'celery_workers_queue_policy_missing{queue="io"}': "0x19 1x39 0x40"},
-         fires=["11m"], silent=["4m", "9m", "16m"], labels={"queue": "io", "severity": "critical"}),
+         {'celery_workers_queue_policy_missing{class="io",queue="io"}': "0x19 1x39 0x40"},
+         fires=["11m"], silent=["4m", "9m", "16m"], labels={**IO, "severity": "critical"}),
     Case("an exporter without its broker fires, until it is back", "ExporterDown",
          {"celery_workers_exporter_up": "1x19 0x39 1x40"}, fires=["11m"], silent=["4m", "9m", "16m"]),
     Case("an exporter that is not there fires", "ExporterDown", {"up": "1x80"}, fires=["6m"], silent=["4m"]),
@@ -218,6 +222,16 @@ WATCHING = [
          {'celery_workers_exporter_up{release="other"}': "1x80"}, fires=["6m"]),
     Case("where there is to be no exporter, none is missed", "ExporterDown", {"up": "1x80"}, silent=["10m"],
          rules="dev"),
+    Case("a scaler without answers fires after five minutes, until it has them", "ScalerFailing",
+         {keda_errors(exported_namespace="default", namespace="keda"): "0x19 0+2x39 78x60"},
+         fires=["11m", "14m"], silent=["4m", "9m", "19m"], labels={"class": "io", "severity": "warning"}, rules="keda"),
+    Case("so it does where the operator's own labels are kept", "ScalerFailing",
+         {keda_errors(namespace="default"): "0x19 0+1x60"}, fires=["11m"], rules="keda"),
+    Case("a broker that restarts calls nobody", "ScalerFailing",
+         {keda_errors(exported_namespace="default", namespace="keda"): "0x19 0+2x4 8x60"},
+         silent=["6m", "8m", "10m", "12m"], rules="keda"),
+    Case("another namespace's scaler of the same name is not ours", "ScalerFailing",
+         {keda_errors(exported_namespace="other", namespace="keda"): "0+2x80"}, silent=["11m"], rules="keda"),
     Case("a queue RabbitMQ tells nothing about fires, until it does", "SeriesMissing", {ready("io"): "_x59 0x60"},
          fires=["12m"], silent=["9m", "16m"], labels={**IO, "source": "rabbitmq", "severity": "warning"}),
     Case("an autoscaler nobody tells about fires", "SeriesMissing",

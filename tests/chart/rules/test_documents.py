@@ -23,7 +23,7 @@ THRESHOLDS = ("abovePercent", "perHour", "timesNormal")
 
 @cache
 def document() -> dict[str, Any]:
-    return rules.of_values(environment_files("prod"), set_values={"exporter.enabled": True})
+    return rules.of_values(environment_files("prod,keda"), set_values={"exporter.enabled": True})
 
 
 def settings() -> dict[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ Labels = Mapping[str, str]
 def gauges(share: float) -> Iterator[tuple[str, Labels, float]]:
     """Yield what has a value at a moment; `share` is how much of the half hour is over."""
     yield "celery_workers_exporter_up", OWN, 1
-    for name in CLASSES:
+    for name, tasks in CLASSES.items():
         own, queue = {**OWN, "class": name}, {**OWN, "class": name, "queue": name}
         for metric, value in (
             ("celery_workers_workers", 2),
@@ -41,6 +41,8 @@ def gauges(share: float) -> Iterator[tuple[str, Labels, float]]:
             ("celery_workers_queue_oldest_seconds", 4),
             ("celery_workers_queue_info", 1),
             ("celery_workers:queue_ready:messages", 1000 * share),
+            ("celery_workers:queue_unacked:messages", 3),
+            ("celery_workers:queue_consumers:count", 2),
             ("celery_workers:queue_fill:ratio", 0.2 * share),
             ("celery_workers:throughput:per_second", 7),
             ("celery_workers:task_failures:ratio5m", 0),
@@ -49,9 +51,9 @@ def gauges(share: float) -> Iterator[tuple[str, Labels, float]]:
             ("celery_workers:latency_normal:seconds", 2),
         ):
             yield metric, queue, value
+        for task in tasks:
+            yield "celery_workers:task_cost:per_task1h", {**own, "task": task}, 0.001
         yield from of_kubernetes(name)
-        yield "rabbitmq_detailed_queue_messages_unacked", {"vhost": "/", "queue": name}, 3
-        yield "rabbitmq_detailed_queue_consumers", {"vhost": "/", "queue": name}, 2
 
 
 def of_kubernetes(name: str) -> Iterator[tuple[str, Labels, float]]:

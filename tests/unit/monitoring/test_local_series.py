@@ -7,10 +7,12 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness.autoscaling import ScaledObject, Told
 from harness.monitoring.configuration import Target
 from harness.monitoring.local_metrics import LocalMetrics, on_free_port, targets
 from harness.monitoring.local_series import Snapshot, exposition
 from harness.runtime.base import ContainerState, ScaleState
+from tests.local.runtime_manifests import scaled_object
 
 SCALE = ScaleState("celery-io-worker", desired=4, running=3, ready=2, minimum=1, maximum=10)
 CONTAINER = ContainerState(
@@ -57,6 +59,23 @@ def test_names_and_labels_are_kubernetes_own() -> None:
         of("container_memory_working_set_bytes", **container): 1024,
         of("container_network_receive_bytes_total", **pod): 10,
         of("container_network_transmit_bytes_total", **pod): 20,
+    }
+
+
+def test_keda_tells_of_its_triggers_under_its_own_names() -> None:
+    [depth] = ScaledObject.from_manifest(scaled_object(value=200)).triggers
+    young = Told(depth, errors=2)
+    own = {
+        "scaledObject": "web", "scaler": "rabbitMQScaler", "triggerIndex": "0",
+        "metric": "s0-rabbitmq-io", "type": "scaledobject",
+    }  # fmt: skip
+    assert samples(Snapshot(triggers={"web": [young]})) == {
+        of("keda_scaled_object_errors_total", scaledObject="web"): 2
+    }
+    assert samples(Snapshot(triggers={"web": [Told(depth, 300.0, True, 2)]})) == {
+        of("keda_scaled_object_errors_total", scaledObject="web"): 2,
+        of("keda_scaler_metrics_value", **own): 300,
+        of("keda_scaler_active", **own): 1,
     }
 
 
@@ -120,6 +139,9 @@ class Empty:
 
     def containers(self) -> list[ContainerState]:
         return []
+
+    def triggers(self) -> dict[str, tuple[Told, ...]]:
+        return {}
 
     def pods(self) -> list[Any]:
         return []

@@ -12,6 +12,7 @@ from celery_workers import Counters, Publisher, Topology
 from celery_workers.metrics import BreakerCollector, PublisherCollector
 
 ATTEMPTS = "celery_workers_publish_attempts_total"
+IO = {"class": "waiting", "queue": "io"}
 
 
 @dataclass
@@ -24,26 +25,27 @@ class Breaker:
 
 def scraped() -> tuple[Publisher, CollectorRegistry]:
     """A publisher that knows one queue, and a registry that asks it."""
-    publisher = Publisher(Celery(broker="memory://", set_as_current=False), topology=Topology(queues=frozenset({"io"})))
+    topology = Topology.from_document({"queues": {"io": {"class": "waiting"}}})
+    publisher = Publisher(Celery(broker="memory://", set_as_current=False), topology=topology)
     registry = CollectorRegistry()
     registry.register(PublisherCollector(publisher))
     return publisher, registry
 
 
-def test_an_attempt_is_counted_by_queue_and_outcome() -> None:
+def test_an_attempt_is_counted_by_class_queue_and_outcome() -> None:
     publisher, registry = scraped()
     publisher.attempt("t", queue="io")
     publisher.attempt("t", queue="one that nobody declared")
-    assert registry.get_sample_value(ATTEMPTS, {"queue": "io", "outcome": "accepted"}) == 1
-    assert registry.get_sample_value(ATTEMPTS, {"queue": "other", "outcome": "accepted"}) == 1
+    assert registry.get_sample_value(ATTEMPTS, {**IO, "outcome": "accepted"}) == 1
+    assert registry.get_sample_value(ATTEMPTS, {"class": "other", "queue": "other", "outcome": "accepted"}) == 1
 
 
 def test_a_refused_task_that_was_stored_counts_once() -> None:
     publisher, registry = scraped()
     for name in ("refused", "refused", "refused_stored"):
         publisher.counters.add(name, queue="io")
-    assert registry.get_sample_value(ATTEMPTS, {"queue": "io", "outcome": "full"}) == 1
-    assert registry.get_sample_value(ATTEMPTS, {"queue": "io", "outcome": "stored"}) == 1
+    assert registry.get_sample_value(ATTEMPTS, {**IO, "outcome": "full"}) == 1
+    assert registry.get_sample_value(ATTEMPTS, {**IO, "outcome": "stored"}) == 1
 
 
 def test_what_happened_to_tasks_is_counted_too() -> None:
@@ -51,7 +53,7 @@ def test_what_happened_to_tasks_is_counted_too() -> None:
     for name in ("retried", "gave_up", "kept"):
         publisher.counters.add(name, queue="io")
     for metric in ("retries", "given_up", "kept"):
-        assert registry.get_sample_value(f"celery_workers_publish_{metric}_total", {"queue": "io"}) == 1
+        assert registry.get_sample_value(f"celery_workers_publish_{metric}_total", IO) == 1
 
 
 def test_every_series_is_there_from_the_start_and_none_is_added_later() -> None:

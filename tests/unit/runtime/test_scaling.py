@@ -73,6 +73,23 @@ def test_keda_polls_between_zero_and_one() -> None:
     assert autoscaler.poll(desired=1, ready=1, sight=Sight(None, "down"), now=40.0).replicas is None
 
 
+def test_what_kedas_own_metrics_say_of_a_trigger() -> None:
+    autoscaler, pods = scaler(scaled_object(value=200)), [pod("a", cpu_milli=1)]
+
+    def told() -> tuple[float | None, bool | None, int]:
+        [one] = autoscaler.told
+        return one.value, one.active, one.errors
+
+    assert told() == (None, None, 0)
+    autoscaler.observe(pods, desired=1, sight=queues(300), now=NOW)
+    assert told() == (300, None, 0)
+    autoscaler.poll(desired=1, ready=1, sight=queues(0), now=NOW)
+    assert told() == (0, False, 0)
+    autoscaler.poll(desired=1, ready=1, sight=Sight(None, "down"), now=NOW)
+    autoscaler.observe(pods, desired=1, sight=Sight({}), now=NOW)
+    assert told() == (0, False, 2)
+
+
 def test_a_fallback_takes_the_place_of_a_metric_that_failed_too_often() -> None:
     manifest = scaled_object(value=200)
     manifest["spec"]["fallback"] = {"failureThreshold": 1, "replicas": 3}

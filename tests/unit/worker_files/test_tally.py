@@ -134,6 +134,17 @@ def test_a_dead_letters_reason(files: dict[str, ModuleType]) -> None:
     assert death_of({}, "h") is death_of(None, "h") is None
 
 
+def test_dead_letters_are_counted_by_class_queue_and_reason(counted: Counted) -> None:
+    counted.tally.watches_letters()
+    letters = "celery_workers_dead_letters_total"
+    assert counted.value(letters, **{"class": "io", "queue": "io", "reason": "expired"}) == 0
+    for queue, reason in (("io", "expired"), ("io", "made up"), ("somebody's", "expired")):
+        counted.tally.letter(queue, reason)
+    assert counted.value(letters, **{"class": "io", "queue": "io", "reason": "expired"}) == 1
+    assert counted.value(letters, **{"class": "io", "queue": "io", "reason": "other"}) == 1
+    assert counted.value(letters, **{"class": "other", "queue": "other", "reason": "expired"}) == 1
+
+
 def test_a_queues_facts(files: dict[str, ModuleType]) -> None:
     facts_of = files["looks"].facts_of
     wanted = {"max-length": 5, "dead-letter-exchange": "dlx", "consumer-timeout": 1}

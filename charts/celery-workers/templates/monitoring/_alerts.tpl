@@ -99,7 +99,7 @@
 
 {{/* Whether what the others read is there. Argument: context. */}}
 {{- define "celery-workers.alertsWatching" -}}
-{{- include "celery-workers.alert" (list . "PolicyMissing" (printf "max by (queue) (celery_workers_queue_policy_missing{%s}) == 1" .seen) dict
+{{- include "celery-workers.alert" (list . "PolicyMissing" (printf "max by (class, queue) (celery_workers_queue_policy_missing{%s}) == 1" .seen) dict
   "Queue {{ $labels.queue }} has no policy"
   "RabbitMQ applies no policy of this release to queue {{ $labels.queue }}: it has no limit and no expiry, and what is rejected is gone.") -}}
 {{- if .exporter -}}
@@ -108,7 +108,9 @@
     "The exporter is not read, or has no connection to its broker: alerts on failures, latency, age and completion sleep.") -}}
 {{- end -}}
 {{- range $name, $class := .classes -}}
-  {{- $missing := dict -}}
+  {{- if $class.keda -}}
+    {{- include "celery-workers.alertScalerFailing" (list $ $name $class) -}}
+  {{- end -}}
   {{- range $queue, $settings := $class.queues -}}
     {{- $series := printf "rabbitmq_detailed_queue_messages_ready{queue=%q%s}" $queue $.broker -}}
     {{- include "celery-workers.seriesMissing" (list $ $series (dict "class" $name "queue" $queue "source" "rabbitmq") (printf "queue %s" $queue)) -}}
@@ -122,6 +124,20 @@
     {{- include "celery-workers.seriesMissing" (list $ $series (dict "class" $name "source" "cadvisor") (printf "the pods of class %s" $name)) -}}
   {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+Whether KEDA has answers. Its operator is scraped with the release's namespace in exported_namespace, unless it is
+scraped with honorLabels. Arguments: context, class name, class.
+*/}}
+{{- define "celery-workers.alertScalerFailing" -}}
+{{- $context := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- $failed := printf "increase(keda_scaled_object_errors_total{%%s=%q,scaledObject=%q}[3m])" $context.labels.namespace (index . 2).deployment -}}
+{{- $expr := printf "max(\n%s\nor\n%s\n) > 0" (printf $failed "exported_namespace") (printf $failed "namespace") -}}
+{{- include "celery-workers.alert" (list $context "ScalerFailing" $expr (dict "class" $name)
+  (printf "KEDA cannot read what class %s is scaled by" $name)
+  (printf "KEDA failed %s times in 3 minutes to read what class %s is scaled by. Until it can, no more pods come for what waits." "{{ $value | printf \"%.0f\" }}" $name)) -}}
 {{- end -}}
 
 {{/* Arguments: context, series, labels, of what. */}}

@@ -15,9 +15,8 @@ its workers, or was rejected. Refused messages (maxlen) are the publisher's to s
 {{/* Tasks of a class that were not completed in a window. Arguments: context, class name, window. */}}
 {{- define "celery-workers.uncompleted" -}}
 {{- $context := index . 0 -}}
-{{- $class := index $context.classes (index . 1) -}}
 {{- $failed := printf "sum(increase(celery_workers_tasks_total{%s,class=%q,outcome=\"failed\"}[%s])) or vector(0)" $context.seen (index . 1) (index . 2) -}}
-{{- $dead := printf "sum(increase(celery_workers_dead_letters_total{%s,queue=~%q,reason=~\"expired|poison|delivery_limit|rejected|unknown\"}[%s])) or vector(0)" $context.seen $class.deadNames (index . 2) -}}
+{{- $dead := printf "sum(increase(celery_workers_dead_letters_total{%s,class=%q,reason=~\"expired|poison|delivery_limit|rejected|unknown\"}[%s])) or vector(0)" $context.seen (index . 1) (index . 2) -}}
 {{- printf "(%s)\n+\n(%s)" $failed $dead -}}
 {{- end -}}
 

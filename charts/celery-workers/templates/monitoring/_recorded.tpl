@@ -4,8 +4,10 @@
 {{- define "celery-workers.recordedQueues" -}}
 {{- range $name, $class := .classes -}}
 {{- $labels := dict "class" $name -}}
-{{- $ready := printf "max by (queue) (rabbitmq_detailed_queue_messages_ready{queue=~%q%s})" $class.queueNames $.broker -}}
-{{- include "celery-workers.record" (list $ "queue_ready:messages" $ready $labels) -}}
+{{- range $name, $metric := dict "queue_ready:messages" "messages_ready" "queue_unacked:messages" "messages_unacked" "queue_consumers:count" "consumers" -}}
+  {{- $told := printf "max by (queue) (rabbitmq_detailed_queue_%s{queue=~%q%s})" $metric $class.queueNames $.broker -}}
+  {{- include "celery-workers.record" (list $ $name $told $labels) -}}
+{{- end -}}
 {{- range $queue, $settings := $class.queues -}}
   {{- if $settings.limit -}}
     {{- $fill := printf "celery_workers:queue_ready:messages{%s,queue=%q} / %d" $.own $queue (int $settings.limit) -}}
@@ -103,4 +105,16 @@ hour, which may be the trouble. Before there is a day, the figure of the values.
 {{- end -}}
 {{- include "celery-workers.record" (list $ "latency_normal:seconds" $day (dict "class" $name)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+What a task costs: of what its class cost in an hour, the part that is its part of the time in which the class's workers
+ran tasks, over how many were done. Pods that idle are paid for too. Argument: context.
+*/}}
+{{- define "celery-workers.recordedTaskCost" -}}
+{{- $time := printf "sum by (class%%s) (increase(celery_workers_task_run_seconds_sum{%s}[1h]))" .seen -}}
+{{- $spent := printf "sum_over_time(celery_workers:requested_cost:per_hour{%s}[1h:1m]) / 60" .own -}}
+{{- $done := printf "sum by (class, task) (increase(celery_workers_tasks_total{%s,outcome=\"succeeded\"}[1h]))" .seen -}}
+{{- $cost := printf "%s\n/ on (class) group_left ()\n(%s > 0)\n* on (class) group_left ()\n(%s)\n/\n(%s > 0)" (printf $time ", task") (printf $time "") $spent $done -}}
+{{- include "celery-workers.record" (list . "task_cost:per_task1h" $cost) -}}
 {{- end -}}

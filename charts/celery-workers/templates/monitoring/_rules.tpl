@@ -18,6 +18,7 @@ of: the root's names, the model's classes and queues, and the thresholds of moni
   interval: 1m
   rules:
     {{- include "celery-workers.recordedNormal" $context | nindent 4 }}
+    {{- include "celery-workers.recordedTaskCost" $context | nindent 4 }}
     {{- include "celery-workers.recordedCompletion" $context | nindent 4 }}
 {{- $alerts := list -}}
 {{- range $part := list "alertsQueues" "alertsTasks" "alertsPods" "alertsCompletion" "alertsWatching" -}}
@@ -72,11 +73,9 @@ but one. Arguments: root, model.
 {{- $namespace := printf "namespace=%q" $root.Release.Namespace -}}
 {{- $dead := $root.Values.deadLetters -}}
 {{- $names := keys $class.queues | sortAlpha | join "|" | replace "." "[.]" -}}
-{{- $deadNames := list -}}
 {{- $queues := dict -}}
 {{- range $name, $queue := $class.queues -}}
   {{- $deadName := print $name $dead.suffix -}}
-  {{- $deadNames = append $deadNames ($deadName | replace "." "[.]") -}}
   {{- $_ := set $queues $name (dict "limit" $queue.maxLength "ttl" $queue.messageTtlSeconds "stores" (eq ($queue.overflow | default "") "reject-publish-dlx") "dead" (ternary $deadName nil $dead.enabled)) -}}
 {{- end -}}
 {{- $limits := $class.resources.limits | default dict -}}
@@ -87,6 +86,7 @@ but one. Arguments: root, model.
   "pods" (printf "%s,pod=~%q" $namespace (include "celery-workers.podPattern" $class.objectName))
   "autoscaler" (printf "%s,horizontalpodautoscaler=~\"(keda-hpa-)?%s\"" $namespace $class.objectName)
   "scaled" (ne $class.scaler "none")
+  "keda" (eq $class.scaler "keda")
   "min" $class.replicas.min
   "max" $most
   "slots" (mul $class.concurrency $most)
@@ -96,7 +96,6 @@ but one. Arguments: root, model.
   "memoryLimit" (hasKey $limits "memory")
   "queues" $queues
   "queueNames" $names
-  "deadNames" (join "|" (concat (list $names) $deadNames))
   | toJson -}}
 {{- end -}}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import InputError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ASSUMED = "assumed"
 MIB = 1024**2
 
@@ -33,10 +33,15 @@ class PoolFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Everything measured, and where it was. `source` is the calibration run's id, or "assumed"."""
+    """Everything measured, and where it was. `source` is the calibration run's id, or "assumed".
+
+    `cpu_factor` is what tasks and publishers cost in CPU time here, in times of what scenarios state, which was
+    measured on another day and perhaps another machine.
+    """
 
     pools: Mapping[str, PoolFigures]
     confirm_seconds: float
+    cpu_factor: float
     source: str
     runtime: str
     machine: Mapping[str, Any]
@@ -78,7 +83,7 @@ def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
     return PoolFigures(**{name: values[name] for name in known})
 
 
-ASSUMED_CONFIRM_SECONDS = 0.002
+ASSUMED_CONFIRM_SECONDS, ASSUMED_CPU_FACTOR = 0.002, 1.0
 # Rounded from runs of this project's workers on two cores; a calibration replaces them.
 ASSUMED_POOLS: Mapping[str, PoolFigures] = {
     "gevent": PoolFigures(
@@ -99,5 +104,6 @@ ASSUMED_POOLS: Mapping[str, PoolFigures] = {
 def assumed(runtime: str) -> Figures:
     """Return the figures of a plan that no calibration was made for."""
     return Figures(
-        pools=ASSUMED_POOLS, confirm_seconds=ASSUMED_CONFIRM_SECONDS, source=ASSUMED, runtime=runtime, machine={}
-    )
+        pools=ASSUMED_POOLS, confirm_seconds=ASSUMED_CONFIRM_SECONDS, cpu_factor=ASSUMED_CPU_FACTOR, source=ASSUMED,
+        runtime=runtime, machine={},
+    )  # fmt: skip

@@ -26,6 +26,9 @@ from harness.spike.scenario import Scenario, TaskMix
 
 LATEST_SECONDS = 1.0
 """A load as light as a calibration's is never this late, unless something else has the machine."""
+UNLIKE_STARTS = 3.0
+"""Workers that start together on two cores take half as long again; one that takes so many times what another took
+had to wait for something else."""
 DIGITS = 5
 
 
@@ -57,6 +60,7 @@ def derive(
         MeasuredClass(result, scenario, name, settings, _tasks_of(scenario, settings, topology), working_at)
         for name, settings in result.setup["classes"].items()
     ]
+    _check_starts(result.run_id, classes)
     factor = _cpu_factor(classes)
     pools = {
         pool: replace(one, host_cpu_seconds=round(one.host_cpu_seconds * (factor or 1.0), DIGITS))
@@ -77,6 +81,16 @@ def derive(
         measured_at=result.started_at,
         assumed=(*assumed, *(pool for pool in ASSUMED_POOLS if pool not in {one.pool for one in classes})),
     )
+
+
+def _check_starts(run_id: str, classes: Sequence[MeasuredClass]) -> None:
+    for one in classes:
+        starts = [start for start, _ in one.boots()]
+        if starts and max(starts) > UNLIKE_STARTS * min(starts):
+            raise InputError(
+                f"{run_id}: the machine was busy with something else (one worker of {one.name} took "
+                f"{min(starts):.1f} s to start, another {max(starts):.1f} s): calibrate again when it is at rest"
+            )
 
 
 def _tasks_of(scenario: Scenario, settings: Mapping[str, Any], topology: Topology) -> list[TaskMix]:

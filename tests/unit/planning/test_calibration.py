@@ -189,6 +189,12 @@ def test_a_busy_machine_measures_nothing() -> None:
         )
 
 
+def test_starts_that_took_so_differently_long_measure_nothing() -> None:
+    began = {f"{IO.deployment}-b-2": ADDED_AT + 7.5, f"{IO.deployment}-a-1": CREATED_AT + 2.0}
+    with pytest.raises(InputError, match=r"worker of io took 2\.0 s to start, another 7\.5 s.*at rest"):
+        measured(working_at=began)
+
+
 def test_another_scenario_is_no_calibration() -> None:
     with pytest.raises(InputError, match="no phase is named"):
         derive(calibration(), load_scenario("email-campaign"), topology(), working_at={}, confirm_seconds=None)

@@ -87,15 +87,15 @@ ASSUMED_CONFIRM_SECONDS, ASSUMED_CPU_FACTOR = 0.002, 1.0
 # Rounded from runs of this project's workers on two cores; a calibration replaces them.
 ASSUMED_POOLS: Mapping[str, PoolFigures] = {
     "gevent": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.02,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.005,
         host_cpu_seconds=0.0008, memory_bytes=62 * MIB, memory_bytes_per_task=60_000,
     ),
     "prefork": PoolFigures(
-        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, overhead_seconds=0.03, idle_cores=0.02,
+        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, overhead_seconds=0.03, idle_cores=0.005,
         host_cpu_seconds=0.0015, memory_bytes=150 * MIB, memory_bytes_per_task=0,
     ),
     "threads": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.02,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.005,
         host_cpu_seconds=0.001, memory_bytes=62 * MIB, memory_bytes_per_task=0,
     ),
 }  # fmt: skip

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.endings import interrupt_on_endings
 from harness.cli.progress import TerminalProgress
-from harness.cli.spike import interrupt_on_endings
 from harness.planning import calibrate, calibrations
 from harness.planning.figures import Figures
 from harness.spike import run, sites

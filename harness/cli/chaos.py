@@ -12,8 +12,8 @@ from rich.table import Table
 
 from harness.chaos import faults, run
 from harness.chaos.verdict import Verdict
+from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
 from harness.cli.progress import TerminalProgress
-from harness.cli.spike import EXIT_MISSED, interrupt_on_endings
 from harness.spike.progress import Progress, SilentProgress
 
 WIDTH = 110  # where nobody says how wide the terminal is

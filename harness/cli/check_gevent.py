@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from harness.chart.yaml_strict import shown
+from harness.cli.endings import EXIT_MISSED
 from harness.geventcheck import findings, run
 from harness.geventcheck.findings import Finding, Findings
 from harness.geventcheck.samples import load_calls
 
-EXIT_MISSED = 1
 _STYLES = {findings.OK: "green"}
 
 

@@ -12,9 +12,9 @@ import click
 from harness.checklist.check import RUNBOOK, check
 from harness.checklist.lines import FAIL, PASS, Line
 from harness.cli import ops
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.options import chosen, values_options
 
-EXIT_MISSED = 1
 _STYLES = {PASS: "green", FAIL: "red"}
 
 

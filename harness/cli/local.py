@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from harness import processes
+from harness.cli.endings import ENDINGS
 from harness.cli.options import chosen, values_options
 from harness.cli.progress import TerminalProgress
 from harness.errors import HarnessError, InputError
@@ -22,8 +23,6 @@ from harness.ops import runs
 from harness.spike.local_release import LocalRelease, local_release
 from harness.spike.progress import Progress, SilentProgress
 from harness.urls import redact
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()

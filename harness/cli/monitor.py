@@ -13,16 +13,15 @@ from types import FrameType
 
 import click
 
+from harness.cli.endings import ENDINGS
 from harness.errors import InputError
-from harness.monitoring import beside, prometheus
+from harness.monitoring import beside, prometheus, rules
 from harness.monitoring.configuration import Target
 from harness.monitoring.prometheus import Prometheus
 from harness.ops import runs
 from harness.ops.runs import Run
 
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_SECONDS = 1.0
-RULES = "rules.yaml"
 
 
 @click.command()
@@ -71,10 +70,10 @@ def command(
         ended.set()
 
     try:
-        rules = rule_files or [beside.write_rules(run, place / RULES)]
+        files = rule_files or [beside.write_rules(run, place / rules.FILE_NAME)]
         targets = [Target(**told) for told in run.targets]
         with (
-            prometheus.run(place, targets, rule_files=rules, interval_seconds=seconds, port=port) as server,
+            prometheus.run(place, targets, rule_files=files, interval_seconds=seconds, port=port) as server,
             beside.announced(run.name, server.url),
         ):
             for ending in ENDINGS:
@@ -92,15 +91,15 @@ def _described(run: Run, server: Prometheus) -> dict[str, str | int]:
 
 
 def _told(run: Run, server: Prometheus, targets: Sequence[Target]) -> str:
-    rules = [rule for group in server.client.rule_groups() for rule in group["rules"]]
-    alerts = sum(rule["type"] == "alerting" for rule in rules)
+    loaded = [rule for group in server.client.rule_groups() for rule in group["rules"]]
+    alerts = sum(rule["type"] == "alerting" for rule in loaded)
     without = (
         ""
         if any(target.job == "celery-exporter" for target in targets)
         else "\nThe run has no exporter, so tasks are not seen: start it with --env ...,monitoring.\n"
     )
     return f"""
-Prometheus watches {run.name} until Ctrl-C: {alerts} alerts, {len(rules) - alerts} recorded series.
+Prometheus watches {run.name} until Ctrl-C: {alerts} alerts, {len(loaded) - alerts} recorded series.
 {without}
   graphs      {server.url}/graph
   alerts      {server.url}/alerts

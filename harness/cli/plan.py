@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.options import chosen, values_options
-from harness.cli.spike import EXIT_MISSED
 from harness.errors import InputError
 from harness.planning import arrival_files, calibrations, counts, place, planner, words
 from harness.planning.figures import Figures

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.chaos import WIDTH
+from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
 from harness.cli.progress import TerminalProgress
-from harness.cli.spike import EXIT_MISSED, interrupt_on_endings
 from harness.errors import InputError
 from harness.soak import report, run, state, strikes
 from harness.soak.verdict import Verdict

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
 import click
 
+from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
 from harness.cli.progress import TerminalProgress
 from harness.errors import InputError
 from harness.spike import result, run, scenario, sites
@@ -19,9 +18,7 @@ from harness.spike.progress import Progress, SilentProgress
 from harness.spike.report import FILE_NAME as PAGE_NAME
 from harness.spike.words import verdict_text
 
-EXIT_MISSED = 1
 MONITORING = "monitoring"
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -124,17 +121,3 @@ def _list(*, as_json: bool) -> None:
         return
     for name, title in titles.items():
         click.echo(f"{name:16} {title}")
-
-
-def interrupt_on_endings() -> None:
-    """Have each signal that asks the command to end interrupt it, where its caller does not ignore it."""
-    for ending in ENDINGS:
-        if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
-            signal.signal(ending, interrupt)
-
-
-def interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """End the run; a second signal must not end the clean-up, which takes seconds."""
-    for ending in ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
-    raise KeyboardInterrupt

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.options import chosen, values_options
-from harness.cli.spike import EXIT_MISSED
 from harness.errors import InputError
 from harness.planning import calibrations, cost_files, place, planner, tune_words, tuning
 from harness.planning.tuning import Request

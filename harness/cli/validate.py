@@ -11,11 +11,11 @@ import click
 
 from harness.chart.problems import ERROR, Problem
 from harness.chart.validate import CAPACITY, FAILED, NOT_CHECKED, MoreChecks, Report, validate
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.options import chosen, values_options
 from harness.spike import sites
 from harness.spike.scenario import load_scenario
 
-EXIT_MISSED = 1
 EXIT_BAD_INPUT = 2
 _STYLES = {FAILED: "red", NOT_CHECKED: "yellow"}
 

@@ -4,8 +4,8 @@ A program of its own: it runs in the interpreter that has the application, so it
 library only. `probe.py JOB EVENTS`: JOB is what harness.geventcheck.run wrote, EVENTS gets one JSON object a line.
 
 A greenlet that wants to run every few milliseconds measures the longest time in which it could not. Meanwhile gevent's
-monitoring thread looks at the loop's stack; so does a timer of CPU time, since that thread gets no turn on a machine
-that is very busy. Time that the machine gave to other processes is taken off (Linux says it).
+monitoring thread looks at the loop's stack; so does a timer of CPU time, for what that thread has no turn to see on a
+busy machine. Time that the machine gave to other processes is taken off (Linux says it).
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ def main(job_file: str, events_file: str) -> int:
         return 0  # the reader of the events says which
 
     watch = Watch(threshold_seconds=job["threshold_seconds"], events=events)
+    gevent.sleep(0)  # the monitoring thread ends by itself if it looks at a hub that has not begun to run
     gevent.config.monitor_thread = True
     gevent.config.max_blocking_time = watch.threshold_seconds / LOOKS_A_BLOCK
     gevent.config.print_blocking_reports = False

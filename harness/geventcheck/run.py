@@ -80,12 +80,12 @@ def _probe(job: Mapping[str, Any], python: Path) -> list[Event]:
 
 def _wait(process: Any, events_file: Path, *, call_seconds: float) -> bool:
     """Return True where a call went on beyond its limit, False once the process has ended."""
-    size, changed = -1, time.monotonic()
+    size, changed, begun = 0, time.monotonic(), False
     while process.poll() is None:
         now_size = events_file.stat().st_size
         if now_size != size:
             size, changed = now_size, time.monotonic()
-        begun = any(event["event"] == "begins" for event in _read(events_file)) if size else False
+            begun = begun or any(event["event"] == "begins" for event in _read(events_file))
         allowed = call_seconds + MARGIN_SECONDS if begun else START_SECONDS
         if time.monotonic() - changed > allowed:
             if not begun:

@@ -14,7 +14,7 @@ from harness import tools
 from harness.monitoring import rules
 from harness.monitoring.local_series import NAMESPACE
 from harness.ops.local_api import write_whole
-from harness.ops.runs import Run
+from harness.ops.runs import Run, lives
 
 
 def home() -> Path:
@@ -39,10 +39,9 @@ def find(run_name: str) -> str | None:
     path = home() / f"{run_name}.json"
     try:
         document = json.loads(path.read_text())
-        alive = abs(psutil.Process(document["pid"]).create_time() - document["process_started_at"]) < 1
-    except (FileNotFoundError, psutil.Error):
-        alive = False
-    if not alive:
+    except FileNotFoundError:
+        return None
+    if not lives(document["pid"], document["process_started_at"]):
         path.unlink(missing_ok=True)
         return None
     return str(document["url"])
@@ -53,12 +52,5 @@ def write_rules(run: Run, path: Path) -> Path:
 
     Raises HarnessError where the values give none any more.
     """
-    found = rules.of_values(
-        [Path(name) for name in run.values],
-        release=run.release,
-        namespace=NAMESPACE,
-        set_values=run.set_values,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(rules.text(found))
-    return path
+    values = [Path(name) for name in run.values]
+    return rules.write(path, values, release=run.release, namespace=NAMESPACE, set_values=run.set_values)

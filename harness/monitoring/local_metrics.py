@@ -36,7 +36,7 @@ class LocalMetrics:
         self._runtime = runtime
         self._clock = clock
         self._next_at = 0.0
-        self._text = exposition(Snapshot())
+        self._snapshot = Snapshot()
         self._exporter_port: int | None = None
 
     def refresh(self) -> None:
@@ -46,13 +46,13 @@ class LocalMetrics:
             return
         self._next_at = now + REFRESH_SECONDS
         names = self._runtime.autoscaler_names()
-        self._text = exposition(Snapshot(self._runtime.scales(), names, self._runtime.containers()))
+        self._snapshot = Snapshot(self._runtime.scales(), names, self._runtime.containers())
         self._exporter_port = self._find_exporter()
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """Return status and text of a path."""
         if path == KUBERNETES_PATH:
-            return 200, self._text
+            return 200, exposition(self._snapshot)
         if path != EXPORTER_PATH:
             return 404, b"there is /metrics and /exporter\n"
         if self._exporter_port is None:

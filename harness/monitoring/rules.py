@@ -11,6 +11,7 @@ from harness.chart.render import render
 from harness.errors import HarnessError
 
 KIND = "PrometheusRule"
+FILE_NAME = "rules.yaml"
 HEADER = "# Written by `harness rules` from the chart's PrometheusRule: change the values, not this file.\n"
 
 
@@ -40,6 +41,21 @@ def document(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def text(rules: Mapping[str, Any]) -> str:
     """Return a rules file as it is written."""
     return HEADER + yaml_strict.dump_all([dict(rules)])
+
+
+def write(
+    path: Path,
+    values: Sequence[Path],
+    *,
+    release: str,
+    namespace: str,
+    set_values: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the rules file of a release with these values and return its path. Raises as `of_values`."""
+    found = of_values(values, release=release, namespace=namespace, set_values=set_values)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text(found))
+    return path
 
 
 def alerts(rules: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

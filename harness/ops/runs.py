@@ -40,11 +40,16 @@ class Run:
 
     @property
     def alive(self) -> bool:
-        """Whether its process is still there, and no other one of that number."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.process_started_at) < 1
-        except psutil.Error:
-            return False
+        """Whether its process is still there."""
+        return lives(self.pid, self.process_started_at)
+
+
+def lives(pid: int, process_started_at: float) -> bool:
+    """Whether a process is still there, and no other one of that number; it started at so many seconds of the epoch."""
+    try:
+        return abs(psutil.Process(pid).create_time() - process_started_at) < 1
+    except psutil.Error:
+        return False
 
 
 def home() -> Path:

@@ -18,7 +18,7 @@ from harness.spike.prepared import Prepared
 from harness.spike.site import Ground
 
 DIRECTORY = "prometheus"  # of a run: its data stay, so that dashboards can be looked at afterwards
-RULES = "rules.yaml"
+RULES = rules.FILE_NAME
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def watching(prepared: Prepared, ground: Ground, directory: Path) -> Iterator[Wa
             client.query("vector(1)")  # whether it answers is better known before the load than after it
             yield Watching(client, request.release, time.time())
     elif request.monitor:
-        with prometheus.run(
-            directory / DIRECTORY, _targets(ground), rule_files=[_write_rules(prepared, directory / DIRECTORY / RULES)]
-        ) as server:
+        place, targets = directory / DIRECTORY, _targets(ground)
+        written = rules.write(place / RULES, prepared.values, release=request.release, namespace=NAMESPACE)
+        with prometheus.run(place, targets, rule_files=[written]) as server:
             yield Watching(server.client, request.release, time.time())
     else:
         yield None
@@ -66,10 +66,3 @@ def _targets(ground: Ground) -> list[Target]:
     if not ground.targets:
         raise InputError("--monitor: this machine cannot scrape a run there; name the place's own by --prometheus URL")
     return list(ground.targets)
-
-
-def _write_rules(prepared: Prepared, path: Path) -> Path:
-    found = rules.of_values(prepared.values, release=prepared.request.release, namespace=NAMESPACE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(rules.text(found))
-    return path

@@ -110,7 +110,7 @@ def test_what_computes_blocks_and_what_asks_others_does_not(tmp_path: Path, exam
 
 def test_a_wait_that_gevent_cannot_switch_is_told_from_computing(shop: Path) -> None:
     calls = [
-        {"task": "sleeps_in_c", "args": [4]},  # gevent's monitoring thread must get two turns, on a busy machine too
+        {"task": "sleeps_in_c", "args": [1.5]},
         {"task": "waits", "kwargs": {"seconds": 0.5}},
         {"task": "publishes"},
     ]

@@ -30,6 +30,7 @@ ACTIVE = "celery_workers_tasks_active"
 FIRING = own("ALERTS", 'alertstate="firing"')
 DEAD = own("celery_workers_dead_letters_total")
 USED_MEMORY = of_pods("container_memory_working_set_bytes", 'container!=""')
+USED_CPU = of_pods("container_cpu_usage_seconds_total", 'container!=""', rate=True)
 MEMORY_LIMIT = of_pods("kube_pod_container_resource_limits", 'resource="memory"')
 
 
@@ -100,26 +101,28 @@ GLANCE = Row(
     ],
 )
 
+WAITING = Panel(
+    title="Waiting, by queue",
+    unit=MESSAGES,
+    help="Messages that wait, and how many may. A full queue refuses what is published.",
+    queries=[
+        Query(f"sum by (queue) ({own(READY)})", "{{queue}}"),
+        Query(f"max by (queue) ({own(LIMIT)})", "{{queue}} limit", limit=True),
+    ],
+)
+FULL = Panel(
+    title="How full, by queue",
+    unit=SHARE,
+    warning=0.5,
+    critical=0.8,
+    help="Messages that wait over the limit. Above 50 % warns, above 80 % is critical.",
+    queries=[Query(f"max by (queue) ({own(FILL)})", "{{queue}}")],
+)
 QUEUES = Row(
     "Queues",
     [
-        Panel(
-            title="Waiting, by queue",
-            unit=MESSAGES,
-            help="Messages that wait, and how many may. A full queue refuses what is published.",
-            queries=[
-                Query(f"sum by (queue) ({own(READY)})", "{{queue}}"),
-                Query(f"max by (queue) ({own(LIMIT)})", "{{queue}} limit", limit=True),
-            ],
-        ),
-        Panel(
-            title="How full, by queue",
-            unit=SHARE,
-            warning=0.5,
-            critical=0.8,
-            help="Messages that wait over the limit. Above 50 % warns, above 80 % is critical.",
-            queries=[Query(f"max by (queue) ({own(FILL)})", "{{queue}}")],
-        ),
+        WAITING,
+        FULL,
         Panel(
             title="Oldest waiting task",
             unit=SECONDS,
@@ -178,7 +181,7 @@ WORKERS = Row(
             unit=CORES,
             help="Cores that the pods of a class use together, and what they request.",
             queries=[
-                Query(of_pods("container_cpu_usage_seconds_total", 'container!=""', rate=True), "{{class}}"),
+                Query(USED_CPU, "{{class}}"),
                 Query(
                     of_pods("kube_pod_container_resource_requests", 'resource="cpu"'),
                     "{{class}} requested",

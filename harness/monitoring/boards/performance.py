@@ -128,6 +128,22 @@ TIMES = Row(
     ],
 )
 
+UNSUCCESSFUL = Panel(
+    title="Not done, by class and outcome",
+    unit=TASKS_PER_SECOND,
+    width=THIRD,
+    help="Tasks a second that failed, were tried again, rejected or revoked. 0 where none was.",
+    queries=[
+        Query(
+            or_zero(
+                f"sum by (class, outcome) (rate({NOT_DONE}[{RATE}]))",
+                of=f"sum by (class) ({own('celery_workers_workers')})",
+                by="class",
+            ),
+            "{{class}} {{outcome}}",
+        )
+    ],
+)
 ERRORS = Row(
     "Errors, by worker pool",
     [
@@ -140,22 +156,7 @@ ERRORS = Row(
             help="Failed over all that ended, in 5 minutes; retries and refusals are no failures. 10 % is critical.",
             queries=[Query(f"max by (class) ({own('celery_workers:task_failures:ratio5m')})", "{{class}}")],
         ),
-        Panel(
-            title="Not done, by class and outcome",
-            unit=TASKS_PER_SECOND,
-            width=THIRD,
-            help="Tasks a second that failed, were tried again, rejected or revoked. 0 where none was.",
-            queries=[
-                Query(
-                    or_zero(
-                        f"sum by (class, outcome) (rate({NOT_DONE}[{RATE}]))",
-                        of=f"sum by (class) ({own('celery_workers_workers')})",
-                        by="class",
-                    ),
-                    "{{class}} {{outcome}}",
-                )
-            ],
-        ),
+        UNSUCCESSFUL,
         Panel(
             title="Failures in the shown time, by task",
             unit=TASKS,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.monitoring.boards.board import (
     CORES,
     HALF,
-    MESSAGES,
     PODS,
     SECONDS,
-    SHARE,
     TASKS_PER_SECOND,
     WHOLE,
     Board,
@@ -16,12 +16,11 @@ from harness.monitoring.boards.board import (
     Query,
     Row,
 )
-from harness.monitoring.boards.health import ACTIVE, FILL, LIMIT, READY
-from harness.monitoring.boards.performance import LATENCY, NEEDED, NOT_DONE, WANTED
-from harness.monitoring.boards.series import RATE, of_deployments, of_pods, or_zero, own, quantile
+from harness.monitoring.boards.health import FULL, USED_CPU, WAITING
+from harness.monitoring.boards.performance import AT_HAND, LATENCY, NEEDED, UNSUCCESSFUL, WANTED
+from harness.monitoring.boards.series import of_deployments, own, quantile
 
 THROUGHPUT = own("celery_workers:throughput:per_second")
-UNDONE = f"sum by (class) ({own(READY)}) + sum by (class) ({own(ACTIVE)})"
 
 LOAD = Row(
     "The load and what became of it",
@@ -35,29 +34,14 @@ LOAD = Row(
             queries=[
                 Query(f"sum by (class) ({THROUGHPUT})", "{{class}} done"),
                 Query(
-                    f"clamp_min(sum by (class) ({THROUGHPUT}) + on (class) deriv(({UNDONE})[1m:5s]), 0)",
+                    f"clamp_min(sum by (class) ({THROUGHPUT}) + on (class) deriv(({AT_HAND})[1m:5s]), 0)",
                     "{{class}} arrived",
                     limit=True,
                 ),
             ],
         ),
-        Panel(
-            title="Waiting, by queue",
-            unit=MESSAGES,
-            help="Messages that wait, and how many may.",
-            queries=[
-                Query(f"sum by (queue) ({own(READY)})", "{{queue}}"),
-                Query(f"max by (queue) ({own(LIMIT)})", "{{queue}} limit", limit=True),
-            ],
-        ),
-        Panel(
-            title="How full, by queue",
-            unit=SHARE,
-            warning=0.5,
-            critical=0.8,
-            help="Messages that wait over the limit.",
-            queries=[Query(f"max by (queue) ({own(FILL)})", "{{queue}}")],
-        ),
+        replace(WAITING, help="Messages that wait, and how many may."),
+        replace(FULL, help="Messages that wait over the limit."),
     ],
 )
 
@@ -89,24 +73,9 @@ ANSWER = Row(
             unit=CORES,
             width=HALF,
             help="Cores that the pods of a class use together.",
-            queries=[Query(of_pods("container_cpu_usage_seconds_total", 'container!=""', rate=True), "{{class}}")],
+            queries=[Query(USED_CPU, "{{class}}")],
         ),
-        Panel(
-            title="Not done, by class and outcome",
-            unit=TASKS_PER_SECOND,
-            width=HALF,
-            help="Tasks a second that failed, were tried again, rejected or revoked. 0 where none was.",
-            queries=[
-                Query(
-                    or_zero(
-                        f"sum by (class, outcome) (rate({NOT_DONE}[{RATE}]))",
-                        of=f"sum by (class) ({own('celery_workers_workers')})",
-                        by="class",
-                    ),
-                    "{{class}} {{outcome}}",
-                )
-            ],
-        ),
+        replace(UNSUCCESSFUL, width=HALF),
     ],
 )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
+
+from tests.local.monitoring.serving import Quiet, serving
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,7 +25,7 @@ def exposed(text: str = "") -> Iterator[Exposition]:
     """Serve a text on a free loopback port for the block's time."""
     exposition = Exposition(text)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             exposition.asked.append(self.path)
             body = exposition.text.encode()
@@ -35,16 +35,6 @@ def exposed(text: str = "") -> Iterator[Exposition]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    exposition.url = f"http://127.0.0.1:{server.server_address[1]}/metrics"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as address:
+        exposition.url = f"{address}/metrics"
         yield exposition
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

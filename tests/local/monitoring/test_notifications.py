@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from harness.monitoring.alertmanager import Alertmanager
 from harness.monitoring.configuration import Target
 from tests.local.monitoring.exposition import Exposition, exposed
 from tests.local.monitoring.webhook import Webhook, listening
+from tests.local.worker_release import eventually as within
 
 pytestmark = pytest.mark.timeout(180)
+eventually = partial(within, seconds=60.0)
 
 EXAMPLE = ROOT / "docs" / "how-to" / "alertmanager.yaml"
 ON_CALL, TEAM = "/celery-on-call", "/celery-team"
@@ -44,15 +46,6 @@ def configuration(webhook: Webhook) -> dict[str, Any]:
     for route in document["route"]["routes"]:
         route |= {"group_wait": "1s", "group_interval": "1s"}
     return document
-
-
-def eventually(condition: Callable[[], object], *, seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 @pytest.fixture

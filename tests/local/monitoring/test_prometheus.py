@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -19,18 +18,10 @@ from harness.errors import HarnessError, InputError
 from harness.monitoring import prometheus
 from harness.monitoring.configuration import Target
 from tests.local.monitoring.exposition import exposed
+from tests.local.worker_release import eventually
 
 pytestmark = pytest.mark.timeout(90)
 INTERVAL_SECONDS = 0.2
-
-
-def eventually(condition: Callable[[], bool], *, seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def ended(process: psutil.Process) -> bool:

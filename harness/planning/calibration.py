@@ -27,8 +27,8 @@ from harness.spike.scenario import Scenario, TaskMix
 LATEST_SECONDS = 1.0
 """A load as light as a calibration's is never this late, unless something else has the machine."""
 UNLIKE_STARTS = 3.0
-"""Workers that start together on two cores take half as long again; one that takes so many times what another took
-had to wait for something else."""
+"""A worker that starts alone and takes so many times what another of its class took had to wait for something else.
+The first ones start together, which takes longer anyway."""
 DIGITS = 5
 
 
@@ -85,11 +85,12 @@ def derive(
 
 def _check_starts(run_id: str, classes: Sequence[MeasuredClass]) -> None:
     for one in classes:
-        starts = [start for start, _ in one.boots()]
-        if starts and max(starts) > UNLIKE_STARTS * min(starts):
+        shortest = min((start for start, _ in one.boots()), default=0.0)
+        alone = max((start for start, _ in one.boots(since=0.0)), default=0.0)
+        if alone > UNLIKE_STARTS * shortest:
             raise InputError(
                 f"{run_id}: the machine was busy with something else (one worker of {one.name} took "
-                f"{min(starts):.1f} s to start, another {max(starts):.1f} s): calibrate again when it is at rest"
+                f"{shortest:.1f} s to start, another {alone:.1f} s): calibrate again when it is at rest"
             )
 
 

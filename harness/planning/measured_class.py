@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -45,13 +46,13 @@ class MeasuredClass:
         """What is assumed of them."""
         return ASSUMED_POOLS.get(self.pool, ASSUMED_POOLS["threads"])
 
-    def boots(self) -> list[tuple[float, float]]:
-        """Return, of each pod, the time from creation until it took tasks and until it was ready."""
+    def boots(self, since: float = -math.inf) -> list[tuple[float, float]]:
+        """Return, of each pod made since then, the time from creation until it took tasks and until it was ready."""
         created, ready = self._first("created"), self._first("ready")
         return [
             (min(self.working_at.get(pod, ready[pod]), ready[pod]) - at, ready[pod] - at)
             for pod, at in created.items()
-            if pod in ready
+            if pod in ready and at >= since
         ]
 
     def overhead_seconds(self) -> float | None:

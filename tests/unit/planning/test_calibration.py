@@ -195,6 +195,11 @@ def test_starts_that_took_so_differently_long_measure_nothing() -> None:
         measured(working_at=began)
 
 
+def test_the_first_workers_start_together_and_may_take_longer() -> None:
+    began = {f"{IO.deployment}-b-2": ADDED_AT + 2.0, f"{IO.deployment}-a-1": CREATED_AT + 7.5}
+    assert measured(working_at=began).pools["gevent"].start_seconds == 2.0
+
+
 def test_another_scenario_is_no_calibration() -> None:
     with pytest.raises(InputError, match="no phase is named"):
         derive(calibration(), load_scenario("email-campaign"), topology(), working_at={}, confirm_seconds=None)

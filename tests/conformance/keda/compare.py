@@ -42,6 +42,7 @@ def met(story: Document, theirs: Document) -> Counter[str]:
         return count
     for trigger in spec["triggers"]:
         count[f"trigger {trigger['type']} {trigger['metadata'].get('mode', '')}".strip()] += 1
+    count["useCachedMetrics"] += any("useCachedMetrics" in one for one in spec["triggers"])
     optional = ("idleReplicaCount", "fallback", "cooldownPeriod", "initialCooldownPeriod", "pollingInterval")
     count.update(name for name in optional if name in spec)
     count.update(key.rsplit("/", 1)[-1] for key in story["scaledObject"]["metadata"].get("annotations", {}))

@@ -38,7 +38,7 @@ def _life(scaled: ScaledObject, story: Document) -> tuple[list[int], list[dict[s
         outcome = operator.poll(current_replicas=current, ready_replicas=ready, queues=queues, now_seconds=now)
         current, ready = current if outcome.replicas is None else outcome.replicas, step["readyPods"]
         replicas.append(current)
-        asked = {"current_replicas": current, "ready_replicas": ready, "queues": queues}
+        asked = {"current_replicas": current, "ready_replicas": ready, "queues": _queues(step, "later")}
         metrics.append({} if scaled.paused else operator.metrics(**asked, now_seconds=now + SETTLE_SECONDS))
         current = step.get("set", current)
     return replicas, metrics
@@ -53,10 +53,10 @@ def _with_broker(manifest: Document) -> Document:
     return changed
 
 
-def _queues(step: Document) -> Queues:
+def _queues(step: Document, when: str = "queues") -> Queues:
     if step["down"]:
         return None
     return {
         name: QueueStats(name, one["ready"], one["unacked"], 1, one["publish"], one["deliver"], 0.0)
-        for name, one in step["queues"].items()
+        for name, one in step.get(when, step["queues"]).items()
     }

@@ -27,7 +27,7 @@ from rich.table import Table
 from benchmarks.command_line import run
 from harness.errors import HarnessError
 from harness.planning.figures import ASSUMED
-from harness.spike import forecast, result, sites
+from harness.spike import forecast, report, sites
 from harness.spike.result import Result
 
 SCENARIOS = ("email-campaign", "ai-questions", "mixed-surge", "spike-10x")
@@ -51,7 +51,7 @@ def rows(scenario: str, results: Sequence[Result], *, runs: int) -> list[Row]:
     """Compare the runs of a scenario with their forecast. Raises HarnessError where one has none, or runs are few."""
     forecasts = [one.forecast for one in results if one.forecast is not None]
     if len(results) < runs:
-        raise HarnessError(f"{scenario}: {len(results)} runs, {runs} wanted; run it without --again")
+        raise HarnessError(f"{scenario}: {len(results)} runs, {runs} wanted; --resume makes the others")
     if len(forecasts) < len(results):
         raise HarnessError(f"{scenario}: a run has no forecast; run without --no-forecast")
     told = forecasts[0]
@@ -121,10 +121,13 @@ def _steps(scenario: str, told: dict[str, list[int]], results: Sequence[Result])
         )
 
 
-def measure(scenario: str, *, runtime: str, runs: int, reports: Path) -> list[Result]:
-    """Run a scenario `runs` times, one after the other. Raises HarnessError for a run that came to no result."""
-    found = []
-    for number in range(1, runs + 1):
+def measure(scenario: str, *, runtime: str, runs: int, reports: Path, before: Sequence[Result] = ()) -> list[Result]:
+    """Run a scenario, one after the other, until there are `runs` with those `before`.
+
+    Raises HarnessError for a run that came to no result.
+    """
+    found = list(before)
+    for number in range(len(found) + 1, runs + 1):
         click.echo(f"{scenario} on {runtime}, run {number} of {runs}", err=True)
         command = [sys.executable, "-m", "harness", "spike", scenario, "--runtime", runtime, "--json"]
         try:
@@ -144,10 +147,10 @@ def measure(scenario: str, *, runtime: str, runs: int, reports: Path) -> list[Re
     return found
 
 
-def kept(scenario: str, reports: Path) -> list[Result]:
-    """Return the results of a scenario that are in the folder already."""
-    found = [result.read(path.parent) for path in sorted(reports.glob(f"*/{result.FILE_NAME}"))]
-    return [one for one in found if one.scenario == scenario]
+def kept(scenario: str, *, runtime: str, reports: Path) -> list[Result]:
+    """Return the results of a scenario that are in the folder already, without runs that were cut short."""
+    found = [run.result for run in reversed(report.runs(reports)) if not run.result.interrupted]
+    return [one for one in found if (one.scenario, one.runtime) == (scenario, runtime)]
 
 
 def table(found: Sequence[Row]) -> Table:
@@ -170,12 +173,17 @@ def _yes(passed: bool) -> str:
     "--reports", type=click.Path(path_type=Path), default=Path("reports/foretold"), show_default=True, help="Folder."
 )
 @click.option("--again", is_flag=True, help="Compare the runs that are in the folder, run nothing.")
+@click.option("--resume", is_flag=True, help="Count the runs that are in the folder, run only what is missing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def main(runs: int, runtime: str, scenarios: Sequence[str], reports: Path, again: bool, as_json: bool) -> None:
+def main(
+    runs: int, runtime: str, scenarios: Sequence[str], reports: Path, again: bool, resume: bool, as_json: bool
+) -> None:
     """Compare forecasts with real runs; exit 1 where one does not hold. `harness calibrate` comes first."""
     found: list[Row] = []
     for scenario in scenarios:
-        results = kept(scenario, reports) if again else measure(scenario, runtime=runtime, runs=runs, reports=reports)
+        results = kept(scenario, runtime=runtime, reports=reports) if again or resume else []
+        if not again:
+            results = measure(scenario, runtime=runtime, runs=runs, reports=reports, before=results)
         found += rows(scenario, results, runs=runs)
     if as_json:
         click.echo(json.dumps([asdict(row) for row in found], indent=2, ensure_ascii=False))

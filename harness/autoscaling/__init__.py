@@ -31,7 +31,8 @@ KEDA:
     activate(scaled, current_replicas=0, active=active, error=error, last_active_seconds=None,
              created_seconds=0.0, now_seconds=now) -> Activation    # 0 <-> 1, once every scaled.polling_seconds
 
-`Autoscaler` is all of this for one target, with its memory; `choose_victims` says which pods go.
+`Operator` is KEDA's part for one ScaledObject, `Autoscaler` all of this for one target, with their memory;
+`choose_victims` says which pods go.
 """
 
 from harness.autoscaling.activation import Activation, activate, activity
@@ -41,6 +42,7 @@ from harness.autoscaling.hpa import Decision, decide
 from harness.autoscaling.keda import Fallback, ScaledObject, hpa_from_scaled_object, trigger_metrics
 from harness.autoscaling.metrics import Proposal, samples_by_name
 from harness.autoscaling.observation import Observation, PodSample
+from harness.autoscaling.operator import Operator
 from harness.autoscaling.quantity import format_milli, parse_milli
 from harness.autoscaling.serving import Served, Told, fallback_milli, is_active, metric_milli, polled, serve
 from harness.autoscaling.spec import (
@@ -67,6 +69,7 @@ __all__ = [
     "Fallback",
     "HpaSpec",
     "Observation",
+    "Operator",
     "PodSample",
     "PodsMetric",
     "Policy",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
-from harness.autoscaling.activation import Activation, activate, activity
+from harness.autoscaling.activation import Activation
 from harness.autoscaling.behavior import State
 from harness.autoscaling.hpa import Decision, decide
 from harness.autoscaling.keda import ScaledObject
 from harness.autoscaling.observation import Observation, PodSample
-from harness.autoscaling.serving import QueueNumbers, Served, Told, is_active, metric_milli, polled, serve
+from harness.autoscaling.operator import Operator, Queues
+from harness.autoscaling.serving import Told
 from harness.autoscaling.spec import HpaSpec
 from harness.autoscaling.triggers import TriggerMetric
-
-Queues = Mapping[str, QueueNumbers] | None
-"""Queue statistics by name; None when their source did not answer."""
 
 
 class Autoscaler:
@@ -26,12 +23,14 @@ class Autoscaler:
 
     def __init__(self, spec: HpaSpec, keda: ScaledObject | None, *, created_seconds: float) -> None:
         self.spec = spec
-        self.keda = keda
         self._created_seconds = created_seconds
+        self._operator = Operator(keda, created_seconds=created_seconds) if keda else None
         self._state = State()
-        self._last_active_seconds: float | None = None
-        self._failures: dict[str, int] = {}
-        self._told: dict[str, Told] = {}
+
+    @property
+    def keda(self) -> ScaledObject | None:
+        """The ScaledObject, None for a plain HPA."""
+        return self._operator.scaled if self._operator else None
 
     @property
     def minimum(self) -> int:
@@ -49,27 +48,35 @@ class Autoscaler:
     @property
     def triggers(self) -> tuple[TriggerMetric, ...]:
         """The triggers KEDA serves a metric for."""
-        return tuple(trigger for trigger in self.keda.triggers if trigger.external) if self.keda else ()
+        return self._operator.triggers if self._operator else ()
 
     @property
     def told(self) -> tuple[Told, ...]:
         """What KEDA's own metrics say of each trigger it serves."""
-        return tuple(self._told.get(trigger.name, Told(trigger)) for trigger in self.triggers)
+        return self._operator.told if self._operator else ()
+
+    def change(self, spec: HpaSpec, keda: ScaledObject | None) -> None:
+        """Go on by a changed object, with the memory there is."""
+        self.spec = spec
+        if keda and self._operator:
+            self._operator.change(keda)
+        else:
+            self._operator = Operator(keda, created_seconds=self._created_seconds) if keda else None
 
     def observe(self, pods: Sequence[PodSample], *, desired: int, queues: Queues, now_seconds: float) -> Observation:
         """Return what the controller sees now."""
-        external: dict[str, tuple[int, ...]] = {}
         ready = sum(bool(pod.ready) and not pod.deleting for pod in pods)
-        for trigger in self.triggers:
-            value = self._served(trigger, ready, desired, queues, now_seconds).milli
-            if value is not None:
-                external[trigger.name] = (value,)
+        served: dict[str, int | None] = {}
+        if self._operator:
+            served = self._operator.metrics(
+                current_replicas=desired, ready_replicas=ready, queues=queues, now_seconds=now_seconds
+            )
         return Observation(
             spec_replicas=desired,
             status_replicas=sum(not pod.deleting for pod in pods),
             pods=tuple(pods),
-            external_milli=external,
-            unavailable=frozenset(each.name for each in self.triggers if each.name not in external),
+            external_milli={name: (milli,) for name, milli in served.items() if milli is not None},
+            unavailable=frozenset(name for name, milli in served.items() if milli is None),
         )
 
     def sync(self, observation: Observation, *, now_seconds: float) -> Decision:
@@ -82,51 +89,8 @@ class Autoscaler:
 
         Raises ValueError where there is no ScaledObject.
         """
-        if self.keda is None:
+        if self._operator is None:
             raise ValueError(f"{self.spec.name} is no ScaledObject")
-        answers = [
-            polled(_active(trigger, queues, now_seconds), self._served(trigger, ready, desired, queues, now_seconds))
-            for trigger in self.triggers
-        ]
-        for trigger, answer in zip(self.triggers, answers, strict=True):
-            if answer is not None:
-                self._told[trigger.name] = replace(self._told[trigger.name], active=answer)
-        active, error = activity(self.keda, answers)
-        outcome = activate(
-            self.keda,
-            current_replicas=desired,
-            active=active,
-            error=error,
-            last_active_seconds=self._last_active_seconds,
-            created_seconds=self._created_seconds,
-            now_seconds=now_seconds,
+        return self._operator.poll(
+            current_replicas=desired, ready_replicas=ready, queues=queues, now_seconds=now_seconds
         )
-        self._last_active_seconds = outcome.last_active_seconds
-        return outcome
-
-    def _served(self, trigger: TriggerMetric, ready: int, desired: int, queues: Queues, now_seconds: float) -> Served:
-        if self.keda is None:
-            return Served(None)
-        served = serve(
-            self.keda,
-            trigger,
-            _answer(trigger, queues, now_seconds),
-            failures=self._failures.get(trigger.name, 0),
-            current_replicas=desired,
-            ready_replicas=ready,
-        )
-        self._failures[trigger.name] = served.failures
-        self._told[trigger.name] = self._told.get(trigger.name, Told(trigger)).served(served)
-        return served
-
-
-def _answer(trigger: TriggerMetric, queues: Queues, now_seconds: float) -> int | None:
-    if queues is None and trigger.kind == "rabbitmq":
-        return None
-    return metric_milli(trigger, queues or {}, now_seconds=now_seconds)
-
-
-def _active(trigger: TriggerMetric, queues: Queues, now_seconds: float) -> bool | None:
-    if queues is None and trigger.kind == "rabbitmq":
-        return None
-    return is_active(trigger, queues or {}, now_seconds=now_seconds)

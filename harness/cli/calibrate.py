@@ -68,6 +68,7 @@ def _text(figures: Figures, path: Path) -> str:
             f"  {pool:<8}  {one.start_seconds:>9.1f} s  {one.ready_seconds:>5.1f} s  {one.start_cpu_seconds:>7.1f} s"
             f"  {one.overhead_seconds * 1000:>5.0f} ms  {one.idle_cores:.3f} cores  {one.memory_bytes / 2**20:.0f} MiB"
         )
+    lines.append(f"  CPU time: {figures.cpu_factor:.2f} times what the scenarios state")
     if figures.assumed:
         lines.append(f"  not measured, taken as assumed: {', '.join(figures.assumed)}")
     return "\n".join([*lines, f"  kept in {path}"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import InputError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ASSUMED = "assumed"
 MIB = 1024**2
 
@@ -33,10 +33,15 @@ class PoolFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Everything measured, and where it was. `source` is the calibration run's id, or "assumed"."""
+    """Everything measured, and where it was. `source` is the calibration run's id, or "assumed".
+
+    `cpu_factor` is what tasks and publishers cost in CPU time here, in times of what scenarios state, which was
+    measured on another day and perhaps another machine.
+    """
 
     pools: Mapping[str, PoolFigures]
     confirm_seconds: float
+    cpu_factor: float
     source: str
     runtime: str
     machine: Mapping[str, Any]
@@ -78,19 +83,19 @@ def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
     return PoolFigures(**{name: values[name] for name in known})
 
 
-ASSUMED_CONFIRM_SECONDS = 0.002
+ASSUMED_CONFIRM_SECONDS, ASSUMED_CPU_FACTOR = 0.002, 1.0
 # Rounded from runs of this project's workers on two cores; a calibration replaces them.
 ASSUMED_POOLS: Mapping[str, PoolFigures] = {
     "gevent": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.02,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.005,
         host_cpu_seconds=0.0008, memory_bytes=62 * MIB, memory_bytes_per_task=60_000,
     ),
     "prefork": PoolFigures(
-        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, overhead_seconds=0.03, idle_cores=0.02,
+        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, overhead_seconds=0.03, idle_cores=0.005,
         host_cpu_seconds=0.0015, memory_bytes=150 * MIB, memory_bytes_per_task=0,
     ),
     "threads": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.02,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.005,
         host_cpu_seconds=0.001, memory_bytes=62 * MIB, memory_bytes_per_task=0,
     ),
 }  # fmt: skip
@@ -99,5 +104,6 @@ ASSUMED_POOLS: Mapping[str, PoolFigures] = {
 def assumed(runtime: str) -> Figures:
     """Return the figures of a plan that no calibration was made for."""
     return Figures(
-        pools=ASSUMED_POOLS, confirm_seconds=ASSUMED_CONFIRM_SECONDS, source=ASSUMED, runtime=runtime, machine={}
-    )
+        pools=ASSUMED_POOLS, confirm_seconds=ASSUMED_CONFIRM_SECONDS, cpu_factor=ASSUMED_CPU_FACTOR, source=ASSUMED,
+        runtime=runtime, machine={},
+    )  # fmt: skip

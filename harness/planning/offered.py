@@ -45,8 +45,9 @@ def offered(plan: LoadPlan, topology: Topology, *, figures: Figures, services: S
 
 def _task(arrival: Arrival, topology: Topology, figures: Figures, services: Services) -> Task:
     pool = str(topology["classes"][arrival.worker_class]["pool"])
-    host = min(figures.of(pool).host_cpu_seconds, arrival.cpu_seconds)
-    own = max(arrival.cpu_seconds - host, LEAST_CPU_SECONDS)
+    whole = arrival.cpu_seconds * figures.cpu_factor
+    host = min(figures.of(pool).host_cpu_seconds, whole)
+    own = max(whole - host, LEAST_CPU_SECONDS)
     # `service_seconds` of a scenario is all of a slot's time, what the worker computes included.
     service = services.get(arrival.task) or Fixed(arrival.service_seconds)
     return Task(

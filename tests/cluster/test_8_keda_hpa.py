@@ -72,7 +72,9 @@ def _require_woken_and_put_to_sleep(space: Space, record_property: Note) -> None
     space.require_done(ids, seconds=TASK_SECONDS + 60, what="the task that woke its class")
 
     left, slept = _changed(space, name, replicas, seconds=COOLDOWN_SECONDS + 60)
-    due = _last_active(space, name) + COOLDOWN_SECONDS
+    last_active = _last_active(_scaled_object(space, name))
+    assert last_active is not None
+    due = last_active + COOLDOWN_SECONDS
     assert due <= slept <= due + POLLING_SECONDS + SLACK_SECONDS
     assert left == 0 == _foretold(space, name, replicas=replicas, active=False, now=slept)
     assert _foretold(space, name, replicas=replicas, active=False, now=due) is None
@@ -88,7 +90,7 @@ def _foretold(space: Space, name: str, *, replicas: int, active: bool, now: floa
         current_replicas=replicas,
         active=active,
         error=False,
-        last_active_seconds=_last_active(space, name),
+        last_active_seconds=_last_active(document),
         created_seconds=_seconds(document["metadata"]["creationTimestamp"]),
         now_seconds=now,
     ).replicas
@@ -110,9 +112,10 @@ def _scaled_object(space: Space, name: str) -> dict[str, Any]:
     return space.get("scaledobject", name)
 
 
-def _last_active(space: Space, name: str) -> float:
-    """Return when KEDA says a trigger was active last, in whole seconds."""
-    return _seconds(_scaled_object(space, name)["status"]["lastActiveTime"])
+def _last_active(scaled_object: Mapping[str, Any]) -> float | None:
+    """Return when KEDA says a trigger was active last, in whole seconds; it says so after it has set the replicas."""
+    said = scaled_object["status"].get("lastActiveTime")
+    return None if said is None else _seconds(said)
 
 
 def _hpas(space: Space) -> dict[str, Any]:

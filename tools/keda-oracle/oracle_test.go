@@ -60,6 +60,7 @@ type story struct {
 // step is one polling: what the broker has, and then what the HPA or a person sets.
 type step struct {
 	Queues    map[string]queue `json:"queues"`
+	Later     map[string]queue `json:"later"`     // what it has when the HPA asks, where that differs
 	Down      bool             `json:"down"`      // the broker does not answer
 	ReadyPods int              `json:"readyPods"` // for a fallback of type Value
 	Set       *int32           `json:"set"`       // replicas set after the polling and the asking
@@ -242,6 +243,9 @@ func (o *operator) tell(t *testing.T, s story, found *answer) {
 		synctest.Wait()
 		found.Replicas = append(found.Replicas, o.replicas(ctx, t))
 		o.pods(ctx, t, now.ReadyPods)
+		if now.Later != nil {
+			o.broker.show(step{Queues: now.Later})
+		}
 		found.Metrics = append(found.Metrics, o.ask(ctx, handler, object.Name, found.HPA))
 		if now.Set != nil {
 			o.setReplicas(ctx, t, *now.Set)

@@ -57,7 +57,8 @@ class Autoscaler:
 
     def change(self, manifest: Manifest) -> None:
         """Go on by a changed manifest, with the memory there is. Raises InputError, and then goes on by the old one."""
-        self._core.keda, self._core.spec = _read(manifest, self.controller)
+        keda, spec = _read(manifest, self.controller)
+        self._core.change(spec, keda)
         self.manifest = manifest
 
     @property

@@ -5,21 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from harness.autoscaling import (
-    ScaledObject,
-    Served,
-    TriggerMetric,
-    activate,
-    activity,
-    hpa_from_scaled_object,
-    is_active,
-    metric_milli,
-    polled,
-    serve,
-)
+from harness.autoscaling import Operator, ScaledObject, hpa_from_scaled_object
 from harness.broker.stats import QueueStats
 from tests.conformance.keda.stories import Document
 
@@ -37,73 +25,23 @@ def live(story: Document) -> dict[str, Any]:
         scaled, hpa = ScaledObject.from_manifest(manifest), hpa_from_scaled_object(manifest)
     except ValueError as error:
         return {"refused": str(error), "hpa": None, "replicas": [], "metrics": []}
-    start = EPOCH + story["start"]
-    life = _Life(scaled, created=math.floor(start), replicas=story["replicas"])
-    replicas, metrics = [], []
-    for index, step in enumerate(story["steps"]):
-        now = start + index * scaled.polling_seconds
-        life.poll(_queues(step), now)
-        replicas.append(life.replicas)
-        life.ready = step["readyPods"]
-        metrics.append({} if scaled.paused else life.ask(_queues(step), now + SETTLE_SECONDS))
-        life.replicas = step.get("set", life.replicas)
+    replicas, metrics = _life(scaled, story)
     return {"refused": "", "hpa": None if scaled.paused else hpa, "replicas": replicas, "metrics": metrics}
 
 
-@dataclass
-class _Life:
-    scaled: ScaledObject
-    created: float
-    replicas: int
-    ready: int = 0
-    last_active: float | None = None
-    failures: dict[str, int] = field(default_factory=dict)
-
-    def poll(self, queues: Queues, now: float) -> None:
-        if self.scaled.paused:
-            return
-        answers = [
-            polled(self._active(trigger, queues, now), self._serve(trigger, queues, now))
-            for trigger in self.scaled.triggers
-            if trigger.external
-        ]
-        active, error = activity(self.scaled, answers)
-        outcome = activate(
-            self.scaled,
-            current_replicas=self.replicas,
-            active=active,
-            error=error,
-            last_active_seconds=self.last_active,
-            created_seconds=self.created,
-            now_seconds=now,
-        )
-        self.last_active = outcome.last_active_seconds
-        self.replicas = self.replicas if outcome.replicas is None else outcome.replicas
-
-    def ask(self, queues: Queues, now: float) -> dict[str, int | None]:
-        return {
-            trigger.name: self._serve(trigger, queues, now).milli
-            for trigger in self.scaled.triggers
-            if trigger.external
-        }
-
-    def _active(self, trigger: TriggerMetric, queues: Queues, now: float) -> bool | None:
-        if queues is None and trigger.kind == "rabbitmq":
-            return None
-        return is_active(trigger, queues or {}, now_seconds=now)
-
-    def _serve(self, trigger: TriggerMetric, queues: Queues, now: float) -> Served:
-        silent = queues is None and trigger.kind == "rabbitmq"
-        served = serve(
-            self.scaled,
-            trigger,
-            None if silent else metric_milli(trigger, queues or {}, now_seconds=now),
-            failures=self.failures.get(trigger.name, 0),
-            current_replicas=self.replicas,
-            ready_replicas=self.ready,
-        )
-        self.failures[trigger.name] = served.failures
-        return served
+def _life(scaled: ScaledObject, story: Document) -> tuple[list[int], list[dict[str, int | None]]]:
+    start, current, ready = EPOCH + story["start"], story["replicas"], 0
+    operator = Operator(scaled, created_seconds=math.floor(start))
+    replicas, metrics = [], []
+    for index, step in enumerate(story["steps"]):
+        now, queues = start + index * scaled.polling_seconds, _queues(step)
+        outcome = operator.poll(current_replicas=current, ready_replicas=ready, queues=queues, now_seconds=now)
+        current, ready = current if outcome.replicas is None else outcome.replicas, step["readyPods"]
+        replicas.append(current)
+        asked = {"current_replicas": current, "ready_replicas": ready, "queues": _queues(step, "later")}
+        metrics.append({} if scaled.paused else operator.metrics(**asked, now_seconds=now + SETTLE_SECONDS))
+        current = step.get("set", current)
+    return replicas, metrics
 
 
 def _with_broker(manifest: Document) -> Document:
@@ -115,10 +53,10 @@ def _with_broker(manifest: Document) -> Document:
     return changed
 
 
-def _queues(step: Document) -> Queues:
+def _queues(step: Document, when: str = "queues") -> Queues:
     if step["down"]:
         return None
     return {
         name: QueueStats(name, one["ready"], one["unacked"], 1, one["publish"], one["deliver"], 0.0)
-        for name, one in step["queues"].items()
+        for name, one in step.get(when, step["queues"]).items()
     }

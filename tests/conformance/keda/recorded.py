@@ -61,9 +61,10 @@ def _without_other_queues(story: Document) -> Document:
         return story
     names = {metadata.get("queueName") for metadata in asked}
     steps = [
-        {**step, "queues": {name: one for name, one in step["queues"].items() if name in names}}
-        if "queues" in step
-        else step
+        {
+            key: {name: one for name, one in value.items() if name in names} if key in ("queues", "later") else value
+            for key, value in step.items()
+        }
         for step in story["steps"]
     ]
     return {**story, "steps": steps}

@@ -41,7 +41,14 @@ def _smaller(story: Document) -> Iterator[Document]:
         yield _edit(story, lambda s, k=key: s["scaledObject"]["metadata"].pop(k))
     for index, step in enumerate(story["steps"]):
         for name in step.get("queues", {}):
-            yield _edit(story, lambda s, i=index, n=name: s["steps"][i]["queues"].pop(n))
+            yield _edit(story, lambda s, i=index, n=name: _without(s["steps"][i], n))
+        if "later" in step:
+            yield _edit(story, lambda s, i=index: s["steps"][i].pop("later"))
+
+
+def _without(step: Document, queue: str) -> None:
+    for when in ("queues", "later"):
+        step.get(when, {}).pop(queue, None)
 
 
 def _edit(story: Document, change: Callable[[Document], object]) -> Document:

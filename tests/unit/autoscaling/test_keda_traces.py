@@ -38,6 +38,16 @@ def test_a_difference_is_told():
     assert differences({**keda, "refused": "no"}, live(story)) == ["KEDA refuses it (no); the harness takes it"]
 
 
+def test_a_time_zone_that_keda_finds_out_at_every_polling_may_be_refused_at_once():
+    theirs = {"refused": "", "hpa": None, "replicas": [1], "metrics": [{"s0-cron--1-a-b": None, "s1-rabbitmq-io": 1}]}
+    ours = {"refused": "spec.triggers[0].metadata.timezone is '-1'", "hpa": None, "replicas": [], "metrics": []}
+    assert differences(theirs, ours) == []
+    fallen_back = [*theirs["metrics"], {"s0-cron--1-a-b": 2000}]
+    assert differences({**theirs, "metrics": fallen_back}, ours) == []
+    assert differences({**theirs, "metrics": [{"s0-cron--1-a-b": 3000, "s1-rabbitmq-io": None}]}, ours) != []
+    assert differences(theirs, {**ours, "refused": "spec.triggers[0].metadata.start is missing"}) != []
+
+
 def test_a_story_is_the_same_each_time():
     assert make_story(5) == make_story(5)
     assert make_story(5) != make_story(6)

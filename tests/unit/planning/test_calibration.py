@@ -31,8 +31,11 @@ CREATED_AT, ADDED_AT = -20.0, 74.5
 IO = Class(name="io", request_cores=0.2)
 
 
-def calibration() -> Result:
-    """A run in which everything that is to be measured is known, with only the io class in it."""
+def calibration(*, own_cpu_seconds: float = OWN_CPU_SECONDS, start_seen: bool = True) -> Result:
+    """A run in which everything that is to be measured is known, with only the io class in it.
+
+    Where the added pod's start is not seen, metrics are taken 8 s after its creation: it is too young for them.
+    """
     scenario = load_scenario("calibration")
     load = plan(scenario, topology(), run_id="cal")
     mails = [one for one in load.arrivals if one.worker_class == "io"]
@@ -46,7 +49,7 @@ def calibration() -> Result:
         )
         for one in mails
     )  # fmt: skip
-    used = OWN_CPU_SECONDS * len(mails)
+    used = own_cpu_seconds * len(mails)
     facts = RunFacts(
         run_id="cal", scenario="calibration", runtime="local", started_at=EPOCH, duration_seconds=149.0,
         command="harness calibrate", setup=setup_of([IO]),
@@ -57,7 +60,7 @@ def calibration() -> Result:
         ledger=Ledger(records=records, counts=Counts.of(records)),
         objectives=scenario.objectives,
         due_at={one.id: EPOCH + one.due_seconds for one in mails},
-        samples=[_sample(second, used) for second in range(-20, 150)],
+        samples=[_sample(second, used, start_seen=start_seen) for second in range(-20, 150)],
         scale_events=[ScaleEvent(EPOCH + ADDED_AT, deployment, 1, 2, "the queue is long")],
         events=[
             RuntimeEvent(EPOCH + CREATED_AT, "created", f"{deployment}-a-1"),
@@ -70,15 +73,17 @@ def calibration() -> Result:
     )
 
 
-def _sample(second: int, used: float) -> dict[str, Any]:
+def _sample(second: int, used: float, *, start_seen: bool) -> dict[str, Any]:
     """CPU shown a window late: the start's in the first window, the tasks' from 75 s to 90 s, idling all the time."""
     pods = 1 if second < ADDED_AT else 2
     cores = None if second < CREATED_AT + 15 else IDLE_CORES
     if cores is not None and second < CREATED_AT + 30:
         cores += START_CPU_SECONDS / 15
-    if cores is not None and second >= 75 + 15:
+    looked = 75 + 15 if start_seen else 75 + 8
+    if cores is not None and second >= looked:
         cores += IDLE_CORES
-        cores += (used + START_CPU_SECONDS) / 15 if second < 90 + 15 else 0.0
+        seen = used + (START_CPU_SECONDS if start_seen else 0.0)
+        cores += seen / 15 if second < looked + 15 else 0.0
     return {
         "t": second,
         "queues": {"io": {"ready": 0, "unacked": 0}},
@@ -110,6 +115,34 @@ def test_every_figure_is_what_it_was() -> None:
     assert found.confirm_seconds == 0.0031
     assert (found.source, found.runtime, found.measured_at) == ("cal", "local", EPOCH)
     assert not found.is_assumed
+
+
+def test_tasks_that_cost_more_than_is_stated_tell_how_much_slower_everything_is() -> None:
+    slow = derive(
+        calibration(own_cpu_seconds=0.0026),
+        load_scenario("calibration"),
+        topology(),
+        working_at={},
+        confirm_seconds=None,
+    )
+    nominal = ASSUMED_POOLS["gevent"].host_cpu_seconds
+    assert slow.cpu_factor == pytest.approx(0.0026 / (0.0021 - nominal), rel=0.05)
+    for pool, one in slow.pools.items():  # the rest of the machine too, whoever's tasks it works for
+        expected = ASSUMED_POOLS[pool].host_cpu_seconds * slow.cpu_factor
+        assert one.host_cpu_seconds == pytest.approx(expected, abs=1e-5)
+    assert measured().cpu_factor == 1.0
+
+
+def test_a_start_that_metrics_did_not_see_is_not_taken_off_what_tasks_cost() -> None:
+    began = {f"{IO.deployment}-b-2": ADDED_AT + 5.5, f"{IO.deployment}-a-1": CREATED_AT + 7.5}
+    found = derive(
+        calibration(start_seen=False),
+        load_scenario("calibration"),
+        topology(),
+        working_at=began,
+        confirm_seconds=None,
+    )
+    assert found.pools["gevent"].host_cpu_seconds == pytest.approx(0.0021 - OWN_CPU_SECONDS, rel=0.15)
 
 
 def test_what_the_run_does_not_show_stays_assumed_and_is_named() -> None:
@@ -156,6 +189,17 @@ def test_a_busy_machine_measures_nothing() -> None:
         )
 
 
+def test_starts_that_took_so_differently_long_measure_nothing() -> None:
+    began = {f"{IO.deployment}-b-2": ADDED_AT + 7.5, f"{IO.deployment}-a-1": CREATED_AT + 2.0}
+    with pytest.raises(InputError, match=r"worker of io took 2\.0 s to start, another 7\.5 s.*at rest"):
+        measured(working_at=began)
+
+
+def test_the_first_workers_start_together_and_may_take_longer() -> None:
+    began = {f"{IO.deployment}-b-2": ADDED_AT + 2.0, f"{IO.deployment}-a-1": CREATED_AT + 7.5}
+    assert measured(working_at=began).pools["gevent"].start_seconds == 2.0
+
+
 def test_another_scenario_is_no_calibration() -> None:
     with pytest.raises(InputError, match="no phase is named"):
         derive(calibration(), load_scenario("email-campaign"), topology(), working_at={}, confirm_seconds=None)
@@ -200,7 +244,7 @@ def test_figures_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     [
         ("{", "cannot be read as JSON"),
         ("{}", "no calibration of this version"),
-        (json.dumps({"version": 1, "pools": {}}), "missing or malformed"),
+        (json.dumps({"version": 2, "pools": {}}), "missing or malformed"),
         (json.dumps({**assumed("local").as_dict(), "pools": {"gevent": {}}}), "pools.gevent"),
     ],
 )

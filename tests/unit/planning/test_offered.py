@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,15 @@ def test_a_tasks_slot_time_is_the_scenarios_and_its_cpu_is_split_with_the_machin
     assert task.service.seconds + task.cpu_seconds == pytest.approx(2.0)
     assert task.cpu_seconds + task.host_cpu_seconds == pytest.approx(0.0021)
     assert task.host_cpu_seconds == assumed("local").pools["gevent"].host_cpu_seconds
+
+
+def test_tasks_and_publishers_cost_what_the_calibration_says_they_do_here() -> None:
+    slow = replace(assumed("local"), cpu_factor=2.0)
+    (task,), given = case(figures=slow).offered.load.tasks, case()
+    assert task.cpu_seconds + task.host_cpu_seconds == pytest.approx(0.0042)
+    assert isinstance(task.service, Fixed)
+    assert task.service.seconds + task.cpu_seconds == pytest.approx(2.0)
+    assert case(figures=slow).plant.publisher.cpu_seconds == 2 * given.plant.publisher.cpu_seconds
 
 
 def test_a_known_distribution_stands_for_the_one_figure() -> None:

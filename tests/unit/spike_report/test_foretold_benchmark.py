@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.foretold import Row, rows
+from benchmarks.foretold import Row, kept, rows
 from harness.errors import HarnessError
-from harness.spike import forecast
+from harness.spike import forecast, report, result
 from harness.spike.result import Result
 from tests.unit.spike_report import scenes
 
@@ -88,3 +89,18 @@ def test_too_few_runs_and_one_without_a_forecast_are_no_comparison() -> None:
         rows(SCENARIO, runs(DRAIN, DRAIN), runs=3)
     with pytest.raises(HarnessError, match="a run has no forecast"):
         rows(SCENARIO, [*runs(DRAIN), replace(RUN, forecast=None)], runs=2)
+
+
+def test_runs_that_are_there_count_once_by_scenario_and_runtime_and_not_when_cut_short(tmp_path: Path) -> None:
+    (one,) = runs(DRAIN)
+    made = {
+        "later": replace(one, started_at=one.started_at + 60, run_id="later"),
+        "earlier": replace(one, run_id="earlier"),
+        "elsewhere": replace(one, runtime="kind", run_id="elsewhere"),
+        "another": replace(one, scenario="ai-questions", run_id="another"),
+        "cut": replace(one, interrupted=True, run_id="cut"),
+    }
+    for name, each in made.items():
+        result.write(each, tmp_path / name)
+    report.point_latest(tmp_path / "later")
+    assert [each.run_id for each in kept(SCENARIO, runtime="local", reports=tmp_path)] == ["earlier", "later"]

@@ -1,0 +1,193 @@
+"""One class in a calibration run, and what it shows. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from harness.planning.figures import ASSUMED_POOLS, PoolFigures
+from harness.simulation.build import FRESH_SHARE
+from harness.spike.result import Result
+from harness.spike.scenario import Scenario, TaskMix
+
+IDLE_PHASE = "idle"
+ALONE = "-alone"
+METRICS_WINDOW_SECONDS = 15.0
+"""CPU figures are means over such a window, shown until the next: their sum over time lags by one."""
+FRESH_SECONDS = 3.0
+LEAST_TASKS = 200
+"""Below this the CPU time of tasks drowns in that of probes and heartbeats."""
+LARGEST_HOST_SHARE = 0.8
+LEAST_BUSY_SHARE = 0.3
+"""A worker's start is mostly importing, so mostly CPU time."""
+
+
+@dataclass(frozen=True)
+class MeasuredClass:
+    """One class in a calibration run. None stands for what the run does not show."""
+
+    result: Result
+    scenario: Scenario
+    name: str
+    settings: Mapping[str, Any]
+    tasks: Sequence[TaskMix]
+    working_at: Mapping[str, float]
+
+    @property
+    def pool(self) -> str:
+        """The kind of its workers."""
+        return str(self.settings["pool"])
+
+    @property
+    def default(self) -> PoolFigures:
+        """What is assumed of them."""
+        return ASSUMED_POOLS.get(self.pool, ASSUMED_POOLS["threads"])
+
+    def boots(self, since: float = -math.inf) -> list[tuple[float, float]]:
+        """Return, of each pod made since then, the time from creation until it took tasks and until it was ready."""
+        created, ready = self._first("created"), self._first("ready")
+        return [
+            (min(self.working_at.get(pod, ready[pod]), ready[pod]) - at, ready[pod] - at)
+            for pod, at in created.items()
+            if pod in ready and at >= since
+        ]
+
+    def overhead_seconds(self) -> float | None:
+        """Return the median time to effect beyond the service time, of tasks that met a free slot."""
+        latency = (self.result.by_phase.get(f"{self.name}{ALONE}") or {}).get("p50")
+        if latency is None or len(self.tasks) != 1:
+            return None
+        return max(latency - self.tasks[0].service_seconds, 0.0)
+
+    def idle_cores(self) -> float | None:
+        """Return what one pod uses while there is next to nothing to do."""
+        end = self._idle_end()
+        pods, cores = self._at(end, self._running()), self._at(end, self._cores())
+        return None if end < 2 * METRICS_WINDOW_SECONDS or not pods or cores is None else cores / pods
+
+    def start_cpu_seconds(self) -> float | None:
+        """Return the CPU time of one pod's start: all used up to the idle phase, less idling.
+
+        Metrics begin with a container's first sample and leave out what was before, if that came early: a start that
+        used little of its time was not seen.
+        """
+        first = [at for at in self._first("created").values() if at < 0]
+        end = self._idle_end()
+        if not first or not end:
+            return None
+        used = sum(self._between(self._cores(), min(first), end)) / len(first)
+        found = used - self._idling() * (end - METRICS_WINDOW_SECONDS - min(first))
+        start = min((start for start, _ in self.boots()), default=0.0)
+        return found if found >= LEAST_BUSY_SHARE * start else None
+
+    @property
+    def done(self) -> int:
+        """How many of the class's tasks were done."""
+        return sum(int((self.result.by_task.get(task.task) or {}).get("completed") or 0) for task in self.tasks)
+
+    def own_cpu_seconds(self) -> float | None:
+        """Return the CPU time that the workers used for a task, beside idling and their starts."""
+        begin, end = self._idle_end(), float(self.result.timeline.seconds[-1] + 1)
+        if not begin or self.done < LEAST_TASKS or len(self.tasks) != 1:
+            return None
+        used = sum(self._between(self._cores(), begin, end))
+        pod_seconds = sum(self._between(self._running(), begin - METRICS_WINDOW_SECONDS, end - METRICS_WINDOW_SECONDS))
+        own = (used - self._idling() * pod_seconds - self._seen_of_starts()) / self.done
+        return own if own > 0.0 else None
+
+    def stated_own_cpu_seconds(self) -> float:
+        """Return what a task's stated CPU time leaves to the worker. Only where the class has one kind of task."""
+        return self.tasks[0].cpu_seconds - self.default.host_cpu_seconds if self.tasks else 0.0
+
+    def host_cpu_seconds(self) -> float | None:
+        """Return the part of a task's stated CPU time that the workers did not use."""
+        own = self.own_cpu_seconds()
+        if own is None:
+            return None
+        stated = self.tasks[0].cpu_seconds
+        return min(max(stated - own, 0.0), LARGEST_HOST_SHARE * stated)
+
+    def _idling(self) -> float:
+        idle = self.idle_cores()
+        return self.default.idle_cores if idle is None else idle
+
+    def _seen_of_starts(self) -> float:
+        """Return the CPU time of starts during the load that the metrics show."""
+        each = self.start_cpu_seconds() or self.default.start_cpu_seconds
+        ready = self._first("ready")
+        return sum(
+            each * self._seen_share(at, self.working_at.get(pod, ready.get(pod, at)))
+            for pod, at in self._first("created").items()
+            if at >= 0
+        )
+
+    def _seen_share(self, created: float, working: float) -> float:
+        """Return how much of a start metrics show: all, or of a pod they met too young what came after that."""
+        looked = self._next_look(created)
+        if looked is None or working <= created:
+            return 0.0
+        if looked - created >= FRESH_SHARE * METRICS_WINDOW_SECONDS:
+            return 1.0
+        return min(max(working - looked, 0.0) / (working - created), 1.0)
+
+    def _next_look(self, second: float) -> float | None:
+        """Return when metrics were next taken: their figures change then."""
+        pairs = [
+            (at, value)
+            for at, value in zip(self.result.timeline.seconds, self._cores(), strict=False)
+            if value is not None
+        ]
+        changes = (at for (_, before), (at, value) in pairwise(pairs) if value != before and at > second)
+        return next(changes, None)
+
+    def memory_bytes(self) -> float | None:
+        """Return one pod's memory at rest."""
+        end = self._idle_end()
+        pods, memory = self._at(end, self._running()), self._at(end, self._memory())
+        return None if not pods or memory is None else memory / pods
+
+    def memory_bytes_per_task(self) -> float | None:
+        """Return what each task in work adds, at the peak before a pod is added."""
+        at_rest, pods = self.memory_bytes(), self._at(self._idle_end(), self._running())
+        events = self.result.scale_events
+        until = min((event["t"] for event in events if event["t"] >= 0), default=self.result.duration_seconds)
+        most = self._between(self._memory(), self._idle_end(), until)
+        if at_rest is None or not pods or not most:
+            return None
+        return max(max(most) / pods - at_rest, 0.0) / int(self.settings["concurrency"])
+
+    def _idle_end(self) -> float:
+        """Return when the idle phase ends, 0 where there is none; it is the first."""
+        first = self.scenario.phases[0]
+        return first.seconds if first.name == IDLE_PHASE else 0.0
+
+    def _first(self, kind: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for event in self._own(self.result.events):
+            if event["kind"] == kind:
+                found.setdefault(event["subject"], event["t"])
+        return found
+
+    def _own(self, events: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+        return (event for event in events if str(event["subject"]).startswith(f"{self.settings['deployment']}-"))
+
+    def _cores(self) -> Sequence[float | None]:
+        return self.result.timeline.cpu_cores.get(self.name, ())
+
+    def _memory(self) -> Sequence[float | None]:
+        return self.result.timeline.memory_bytes.get(self.name, ())
+
+    def _running(self) -> Sequence[float | None]:
+        return self.result.timeline.replicas.get(str(self.settings["deployment"]), {}).get("running", ())
+
+    def _at(self, second: float, values: Sequence[float | None]) -> float | None:
+        """Return the last value before a moment."""
+        known = self._between(values, second - FRESH_SECONDS, second)
+        return known[-1] if known else None
+
+    def _between(self, values: Sequence[float | None], start: float, end: float) -> list[float]:
+        pairs = zip(self.result.timeline.seconds, values, strict=False)
+        return [value for second, value in pairs if start <= second < end and value is not None]

@@ -163,6 +163,15 @@ crds: venv ## Write the schemas of custom resources anew, from the modules that 
 lock: venv ## Write the hashed locks anew (needs a package index)
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --extra harness --group dev --python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --constraint requirements.lock --group docs --python-version 3.11 -o docs/requirements.lock
+
+.PHONY: docs
+docs: ## Build the documentation into dist/docs; a broken link fails (OPEN=1 opens it)
+	@$(PYTHON) scripts/bootstrap.py docs/requirements.lock
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . dist/docs
+	@echo "$(CURDIR)/dist/docs/index.html"
+	@$(if $(OPEN),$(BIN)/python -m webbrowser "file://$(CURDIR)/dist/docs/index.html")
 
 .PHONY: clean
 clean: ## Remove the virtualenv and the caches inside the checkout (reports stay)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make the virtualenv `.venv` from the hashed lock; the system's Python and its standard library are enough.
 
-A second call with an unchanged lock returns at once. Two calls at the same time wait for each other.
+A second call with an unchanged lock returns at once. Two calls at the same time wait for each other. `bootstrap.py
+docs/requirements.lock` adds what another lock has, for those who need it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.util import source_from_cache
 from pathlib import Path
 
@@ -113,6 +115,20 @@ def install() -> None:
         run([*pip, *checkout], doing="installing the checkout")
 
 
+def install_also(lock: str) -> None:
+    """Add another lock's packages, uncompiled: few of their modules are used at a time."""
+    say(f"installing {lock}")
+    uv: list[str | Path] = [VENV / "bin" / "uv", "pip", "install", "--quiet", "--python", PYTHON]
+    pip: list[str | Path] = [PYTHON, "-m", "pip", "install", *PIP_QUIET, "--no-compile"]
+    installer = uv if (VENV / "bin" / "uv").exists() else pip
+    run([*installer, "--require-hashes", "-r", lock], doing=f"installing {lock}")
+
+
+def stamp_also(lock: str) -> Path:
+    """Return the file that says what of a lock was added to the virtualenv."""
+    return VENV / f"also-{lock.replace('/', '-')}"
+
+
 def kept_bytecode() -> Path:
     """Return the folder for the bytecode of this lock under this Python: each checkout's virtualenv needs the same."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -126,18 +142,25 @@ def link_bytecode(source: Path, target: Path, *, of: Path) -> bool:
     for file in source.rglob(f"*.{sys.implementation.cache_tag}.pyc"):  # what pytest rewrote has other names
         name = file.relative_to(source)
         code = of / source_from_cache(str(name))
-        if not code.exists() or file.read_bytes()[8:16] != stamp_of(code):
-            current = False
-            continue
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            place.hardlink_to(file)
-        except FileExistsError:
-            continue
-        except OSError:
-            shutil.copy2(file, place)
+            if not code.exists() or file.read_bytes()[8:16] != stamp_of(code):
+                current = False
+            else:
+                link(file, target / name)
+        except FileNotFoundError:  # another checkout replaces what is kept
+            current = False
     return current
+
+
+def link(file: Path, place: Path) -> None:
+    """Link a file to a place, or copy it where that cannot be linked to."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.hardlink_to(file)
+    except FileExistsError:
+        return
+    except OSError:
+        shutil.copy2(file, place)
 
 
 def stamp_of(code: Path) -> bytes:
@@ -164,33 +187,45 @@ def compile_bytecode() -> None:
             (Path(made) / "new").rename(kept)
 
 
-def main() -> int:
+def set_up(also: Sequence[str]) -> None:
+    """Make what is missing; what is there and unchanged stays."""
+    stamp, wanted = VENV / "made-from", fingerprint()
+    if not (stamp.exists() and stamp.read_text() == wanted and made_here()):
+        stamp.unlink(missing_ok=True)
+        say("creating .venv")
+        create_venv()
+        say("installing the locked packages")
+        install()
+        stamp.write_text(wanted)
+    for lock in also:
+        added = hashlib.sha256(wanted.encode() + (ROOT / lock).read_bytes()).hexdigest()
+        if not stamp_also(lock).exists() or stamp_also(lock).read_text() != added:
+            install_also(lock)
+            stamp_also(lock).write_text(added)
+
+
+def main(also: Sequence[str] = ()) -> int:
     if sys.version_info < MINIMUM:
         print(
             f"error: Python 3.11 or newer is needed, this is {sys.version.split()[0]}; set PYTHON=...", file=sys.stderr
         )
         return 2
-    stamp = VENV / "made-from"
+    unknown = [lock for lock in also if not (ROOT / lock).is_file()]
+    if unknown:
+        print(f"error: {', '.join(unknown)}: no such lock in {ROOT}", file=sys.stderr)
+        return 2
     with (ROOT / "scripts" / "bootstrap.py").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = fingerprint()
-        if stamp.exists() and stamp.read_text() == wanted and made_here():
-            return 0
-        stamp.unlink(missing_ok=True)
         try:
-            say("creating .venv")
-            create_venv()
-            say("installing the locked packages")
-            install()
+            set_up(also)
         except SetupError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted: the next call goes on from here", file=sys.stderr)
             return 130
-        stamp.write_text(wanted)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from harness.spike import report, table, words
+from harness.errors import InputError
+from harness.spike import picture, report, result, table, words
 from harness.spike.report import Run
 
 REPORTS = Path("reports")
@@ -18,6 +19,12 @@ REPORTS = Path("reports")
 @click.command(name="report")
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--picture",
+    "picture_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the run as an SVG file too, for pages that show no HTML.",
+)
 @click.option("--list", "list_runs", is_flag=True, help="List the runs, newest first, and change nothing.")
 @click.option("--table", "as_table", is_flag=True, help="Print all runs side by side, in Markdown, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the result, or with --list the runs.")
@@ -28,7 +35,15 @@ REPORTS = Path("reports")
     show_default=True,
     help="The folder runs are kept in.",
 )
-def command(run: str | None, open_page: bool, list_runs: bool, as_table: bool, as_json: bool, reports: Path) -> None:
+def command(
+    run: str | None,
+    open_page: bool,
+    picture_file: Path | None,
+    list_runs: bool,
+    as_table: bool,
+    as_json: bool,
+    reports: Path,
+) -> None:
     """Render a run's page anew and print its verdict.
 
     RUN is a folder of `reports`, or the path of one; without it the newest run is shown. Exits 0 whatever the verdict:
@@ -42,12 +57,24 @@ def command(run: str | None, open_page: bool, list_runs: bool, as_table: bool, a
         return
     found = report.find(reports, run)
     page = report.write(found.result, found.directory)
+    if picture_file is not None:
+        _draw(found, picture_file)
     if as_json:
         click.echo(json.dumps(found.result.as_dict(), allow_nan=False))
     else:
         click.echo(words.verdict_text(found.result, report=str(page)))
     if open_page and not webbrowser.open(page.resolve().as_uri()):
         click.echo(f"no browser could be opened; the page is {page}", err=True)
+
+
+def _draw(found: Run, target: Path) -> None:
+    try:
+        text = picture.render(found.result)
+    except ValueError as error:
+        raise InputError(f"{found.directory}: {error}") from error
+    if not target.parent.is_dir():
+        raise InputError(f"--picture {target}: there is no folder {target.parent}")
+    result.write_atomically(target, text)
 
 
 def _list(found: list[Run], *, as_json: bool) -> None:

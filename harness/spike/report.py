@@ -73,7 +73,7 @@ def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | Non
         "palette": PALETTE,
     }
     return (
-        _environment()
+        page_templates()
         .get_template("report.html.j2")
         .render(
             result=result,
@@ -451,7 +451,8 @@ def _gib(value: float) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def page_templates() -> Environment:
+    """Return what renders the templates of this package."""
     environment = Environment(
         loader=PackageLoader("harness.spike", "templates"),
         autoescape=True,

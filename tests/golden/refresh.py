@@ -1,4 +1,4 @@
-"""What is written from other files: golden renders, schema, README's values, Chart.yaml's annotations, dashboards.
+"""What is written from other files: golden renders, schema, README's values, annotations, dashboards, reference pages.
 
 There is a render of each file of `values/`, and one of each file of `tests/golden/values/` over production: what the
 chart can do beyond what the repository's own environments ask of it.
@@ -13,6 +13,7 @@ import copy
 import json
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from harness.chart.render import CHART, environment_files, render
 from harness.chart.values import ROOT, VALUES, defaults
 from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
+from harness.cli import cli
 from harness.monitoring import grafana
 from harness.monitoring.boards import BOARDS, reference
-from tests.golden import chart_yaml
+from tests.golden import chart_yaml, code_page, commands_page
 
 FOLDER = Path(__file__).resolve().parent
-REFERENCE = ROOT / "docs" / "reference" / "dashboards.md"
+REFERENCE = ROOT / "docs" / "reference"
 FEATURES = FOLDER / "values"
 # What an overlay is laid over, where that is not prod.
 BASES = {
@@ -36,6 +38,12 @@ BASES = {
     "phase-2": "baseline,phase-1",
     "phase-2-back": "baseline,phase-1,phase-2",
     "phase-3": "prod,keda",
+}
+# Pages of the reference that follow from code, each below a mark of its own.
+PAGES: Mapping[str, Callable[[str], str]] = {
+    "dashboards.md": lambda text: reference.insert(text, BOARDS),
+    "commands.md": lambda text: commands_page.insert(text, cli, "harness"),
+    "code.md": lambda text: code_page.insert(text, ROOT),
 }
 ENVIRONMENTS = ("dev", "staging", "uat", "prod", "baseline")
 HEADER = "# Written by `make golden`; a change here is a change of what users install.\n"
@@ -88,7 +96,7 @@ def path_of(name: str) -> Path:
 
 
 def generated(chart: Path = CHART) -> dict[Path, str]:
-    """Return path -> text of what follows from values.yaml, its fragment, CHANGELOG.md and the dashboards' source."""
+    """Return path -> text of what follows from values.yaml, its fragment, CHANGELOG.md and the code."""
     schema = schema_source.build((chart / "values.yaml").read_text(), (chart / "schema.fragment.yaml").read_text())
     readme, description = chart / "README.md", chart / "Chart.yaml"
     changelog = (ROOT / "CHANGELOG.md").read_text()
@@ -96,7 +104,7 @@ def generated(chart: Path = CHART) -> dict[Path, str]:
         description: chart_yaml.insert(description.read_text(), changelog, defaults(chart)),
         schema_file(chart): json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         readme: values_reference.insert(readme.read_text(), schema, defaults(chart)),
-        REFERENCE: reference.insert(REFERENCE.read_text(), BOARDS),
+        **{REFERENCE / name: insert((REFERENCE / name).read_text()) for name, insert in PAGES.items()},
         **{chart / "files" / "dashboards" / name: text for name, text in grafana.files().items()},
     }
 
@@ -104,7 +112,7 @@ def generated(chart: Path = CHART) -> dict[Path, str]:
 def main() -> None:
     """Write every file and delete golden renders whose values file is gone."""
     for path, text in generated().items():  # first: helm reads the schema
-        _write(path, text, "CHANGELOG.md, values.yaml, harness/monitoring/boards")
+        _write(path, text, "CHANGELOG.md, values.yaml, code")
     wanted = files()
     for name, values in wanted.items():
         _write(path_of(name), golden(values), ", ".join(path.stem for path in values))

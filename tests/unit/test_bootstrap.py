@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import py_compile
+import shutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -64,3 +67,41 @@ def test_an_interrupted_set_up_says_so_and_is_done_again(
     assert bootstrap.main() == 130
     assert "interrupted" in capsys.readouterr().err
     assert not (bootstrap.VENV / "made-from").exists()
+
+
+def test_another_lock_is_added_once(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[str] = []
+    monkeypatch.setattr(bootstrap, "install_also", added.append)
+    lock = bootstrap.ROOT / "docs" / "requirements.lock"
+    lock.parent.mkdir()
+    lock.write_text("a")
+    assert bootstrap.main(["docs/requirements.lock"]) == 0
+    assert bootstrap.main(["docs/requirements.lock"]) == 0
+    assert added == ["docs/requirements.lock"]
+    lock.write_text("b")
+    assert bootstrap.main(["docs/requirements.lock"]) == 0
+    assert len(added) == 2
+
+
+def test_a_lock_that_is_not_there_is_named(bootstrap: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bootstrap.main(["docs/requirement.lock"]) == 2
+    assert "docs/requirement.lock: no such lock" in capsys.readouterr().err
+
+
+def test_bytecode_that_another_checkout_takes_away_meanwhile_is_compiled(
+    bootstrap: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, kept = tmp_path / "packages", tmp_path / "kept"
+    code.mkdir()
+    for name in ("first", "second"):
+        (code / f"{name}.py").write_text("A = 1\n")
+        compiled = kept / "__pycache__" / f"{name}.{sys.implementation.cache_tag}.pyc"
+        py_compile.compile(str(code / f"{name}.py"), cfile=str(compiled), doraise=True)
+    assert bootstrap.link_bytecode(kept, tmp_path / "all", of=code)
+
+    def taken_away(file: Path, place: Path) -> None:
+        file.unlink()
+        shutil.copy2(file, place)
+
+    monkeypatch.setattr(bootstrap, "link", taken_away)
+    assert not bootstrap.link_bytecode(kept, tmp_path / "none", of=code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,8 @@ def insert(document: str, program: click.Command, name: str) -> str:
 def walk(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[click.Context]:
     """Yield a context of each command under this one, itself first."""
     settings: dict[str, Any] = {"terminal_width": WIDTH, **command.context_settings}
+    command = copy.copy(command)
+    command.add_help_option = False  # click keeps the option as it was first asked for, with -h or without
     context = click.Context(command, info_name=name, parent=parent, **settings)
     yield context
     if isinstance(command, click.Group):

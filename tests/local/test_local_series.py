@@ -107,6 +107,9 @@ def test_a_release_under_kubernetes_names(vhost_broker: Broker, tmp_path: Path) 
         assert local.value("kube_pod_container_resource_requests", pod=pod, resource="cpu") == 0.2
         hpa = {"horizontalpodautoscaler": f"keda-hpa-{WORKER}"}
         assert local.value("kube_horizontalpodautoscaler_spec_max_replicas", **hpa) == 5
+        depth = {"scaledObject": WORKER, "metric": "s0-rabbitmq-io", "scaler": "rabbitMQScaler"}
+        assert ticking(runtime, lambda: local.value("keda_scaler_active", **depth) == 0)
+        assert local.value("keda_scaler_metrics_value", **depth) == 0
         assert exporter.value("celery_workers_worker_concurrency", **IO) == 10
 
         assert exporter.value(PAUSED, **IO) == 0

@@ -53,18 +53,23 @@ class Tab:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
         self.number = 0
+        self.loaded = False
         self.complaints: list[str] = []
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self.number += 1
         await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
-        while True:
-            message = await asyncio.wait_for(self.socket.receive_json(), START_SECONDS)
-            if message.get("id") == self.number:
-                assert "error" not in message, message
-                return message["result"]
-            if message.get("method") in {"Runtime.exceptionThrown", "Log.entryAdded"}:
-                self.complaints.append(json.dumps(message["params"])[:500])
+        while (message := await self.received()).get("id") != self.number:
+            pass
+        assert "error" not in message, message
+        return message["result"]
+
+    async def received(self) -> dict[str, Any]:
+        message = await asyncio.wait_for(self.socket.receive_json(), START_SECONDS)
+        if message.get("method") in {"Runtime.exceptionThrown", "Log.entryAdded"}:
+            self.complaints.append(json.dumps(message["params"])[:500])
+        self.loaded = self.loaded or message.get("method") == "Page.loadEventFired"
+        return message
 
     async def evaluate(self, expression: str) -> Any:
         found = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
@@ -78,7 +83,10 @@ class Tab:
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
         )
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+        self.loaded = False
         await self.call("Page.navigate", url=page.as_uri())
+        while not self.loaded:  # what is asked of a page that is just left is never answered
+            await self.received()
         for _ in range(int(DRAW_SECONDS / 0.1)):
             if await self.evaluate("document.documentElement?.dataset.drawn") == "yes":
                 return

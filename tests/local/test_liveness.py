@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from types import ModuleType
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from harness.broker.server import Broker
 from harness.chart.values import CHART
 from tests.local.keeper import ALONE
+from tests.local.standing_still import standing_still
 from tests.local.worker_release import eventually, load_file
 
 pytestmark = pytest.mark.timeout(60)
@@ -28,9 +27,6 @@ def test_a_broker_that_is_stopped_does_not_answer_though_its_port_is_open(
     if own_vhost_broker.pid is None:
         pytest.skip("the broker is not ours to stop")
     assert health.any_answers(own_vhost_broker.amqp_url)
-    os.kill(own_vhost_broker.pid, signal.SIGSTOP)
-    try:
+    with standing_still(own_vhost_broker.pid):
         assert not health.any_answers(own_vhost_broker.amqp_url)
-    finally:
-        os.kill(own_vhost_broker.pid, signal.SIGCONT)
     assert eventually(lambda: health.any_answers(own_vhost_broker.amqp_url), seconds=20)

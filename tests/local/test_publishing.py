@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import threading
 import time
@@ -32,6 +30,7 @@ from tests.local.publishing import (
     run_script,
     take,
 )
+from tests.local.standing_still import standing_still
 
 
 def outcome(publisher: Publisher, **options: Any) -> str:
@@ -209,12 +208,8 @@ def test_a_broker_stopped_in_the_middle_does_not_hang_the_publisher(own_vhost_br
     app = make_app(own_vhost_broker.amqp_url, io={})
     publisher = Publisher(app, timeout_seconds=SHORT_SECONDS, backoff=Backoff(first_seconds=0.1, max_seconds=0.5))
     publisher.attempt("t")
-    os.kill(own_vhost_broker.pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(Unconfirmed):
-            publisher.publish("t", task_id="maybe", deadline_seconds=2)
-    finally:
-        os.kill(own_vhost_broker.pid, signal.SIGCONT)
+    with standing_still(own_vhost_broker.pid), pytest.raises(Unconfirmed):
+        publisher.publish("t", task_id="maybe", deadline_seconds=2)
     publisher.publish("t", task_id="sure", deadline_seconds=20)
     taken = {take(app, "io") for _ in range(depth(app, "io"))}
     assert "sure" in taken

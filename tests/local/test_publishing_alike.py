@@ -128,7 +128,7 @@ def test_tasks_of_a_task_have_it_as_parent(app: Celery) -> None:
     publisher = Publisher(app)
     statuses: list[str] = []
 
-    @app.task(bind=True)
+    @app.task(bind=True, shared=False)
     def parent(task: Any) -> None:
         statuses.extend(outcome.status for outcome in publisher.publish_many(TaskCall("t") for _ in range(ALIKE)))
 

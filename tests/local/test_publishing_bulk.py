@@ -40,6 +40,7 @@ from tests.local.publishing import (
     run_script,
     take,
 )
+from tests.local.standing_still import standing_still
 from tests.local.tls_front import make_certificates, tls_front
 
 QUICK = Backoff(first_seconds=0.05, max_seconds=0.2)
@@ -309,13 +310,10 @@ def test_a_stopped_broker_does_not_hang_the_publisher(own_vhost_broker: Broker) 
     large = (TaskCall("t", kwargs={"x": "x" * 100_000}) for _ in range(200))
     outcomes = publisher.publish_many(itertools.chain(calls(1), large), window=500, deadline_seconds=0)
     assert next(outcomes).accepted
-    os.kill(own_vhost_broker.pid, signal.SIGSTOP)
-    try:
+    with standing_still(own_vhost_broker.pid):
         started = time.monotonic()
         found = statuses(outcomes)
         assert time.monotonic() - started < SHORT_SECONDS * 20
-    finally:
-        os.kill(own_vhost_broker.pid, signal.SIGCONT)
     assert set(found) <= {"unconfirmed", "unreachable", "accepted"}
     assert found["unconfirmed"] > 0
     assert sum(found.values()) == 200

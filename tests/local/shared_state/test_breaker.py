@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +18,7 @@ from celery_workers.shared import Away, SharedRedis
 from celery_workers.topology import REDIS_URL_VARIABLE
 from harness.services import redis as redis_service
 from harness.services.redis import Redis
+from tests.local.standing_still import standing_still
 
 SHORT_SECONDS = 0.3  # for a reset that is waited for; none of these tests asks whether it is over already
 
@@ -298,8 +297,7 @@ def test_a_redis_that_hangs_holds_nobody_up_and_is_used_again_when_it_answers(
         shared = SharedRedis(own.url, timeout_seconds=0.2, pause_seconds=1.0, clock=lambda: now)
         breaker = make(shared, reset_seconds=60)
         open_up(breaker)
-        os.kill(own.pid, signal.SIGSTOP)
-        try:
+        with standing_still(own.pid):
             for _ in range(50):
                 with contextlib.suppress(BreakerOpen), breaker:  # open while that is remembered, then closed
                     pass
@@ -307,8 +305,6 @@ def test_a_redis_that_hangs_holds_nobody_up_and_is_used_again_when_it_answers(
             with breaker:
                 pass
             assert shared.failures == 1  # one call waited, for all of them
-        finally:
-            os.kill(own.pid, signal.SIGCONT)
         assert not breaker.is_open()
         now = 1.0
         assert breaker.is_open()

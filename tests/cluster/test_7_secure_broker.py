@@ -218,8 +218,11 @@ def require_exporter(secured: Secured, tasks: int) -> None:
 def require_flower(secured: Secured) -> None:
     """Fail unless the user of Flower hears the workers' events and asks them what they do; both are all it may do."""
     seen: list[str] = []
-    with secured.connection("flower") as connection:
-        app = Celery("flower", set_as_current=False)
+    with (
+        secured.connection("flower") as connection,
+        Celery("flower", broker=connection.as_uri(include_password=True), set_as_current=False) as app,
+    ):
+        app.conf.broker_use_ssl = connection.ssl
         receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
         receiver.capture(limit=1, timeout=20)
         answers = app.control.inspect(timeout=5, connection=connection).active_queues() or {}

@@ -226,7 +226,7 @@ def require_flower(secured: Secured) -> None:
         receiver = app.events.Receiver(connection, handlers={"*": lambda event: seen.append(event["type"])})
         receiver.capture(limit=1, timeout=20)
         answers = app.control.inspect(timeout=5, connection=connection).active_queues() or {}
-    assert seen == ["worker-heartbeat"]
+    assert set(seen) == {"worker-heartbeat"}  # all workers may have answered the wake-up by then
     assert {name.partition("@")[0] for name in answers} == {"printing", "asking"}
 
 

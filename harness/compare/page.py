@@ -6,33 +6,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from harness.compare import panels, words
 from harness.compare.summary import SIDES, Compared, Comparison, middle
 from harness.spike import result
-from harness.spike.report import FILE_NAME, PALETTE, plotly_js, setup_tables
+from harness.spike.report import FILE_NAME, PALETTE, page_templates, plotly_js, setup_tables
 
 
 def render(comparison: Comparison) -> str:
     """Return the page. It loads nothing, and shows whatever came from the runs as plain text."""
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("harness.compare", "templates"), PackageLoader("harness.spike", "templates")]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("compare.html.j2").render(
-        comparison=comparison,
-        held_equal=words.held_equal(comparison),
-        sections=[_section(one, comparison) for one in comparison.compared],
-        setups=[_setup(comparison, name) for name in SIDES],
-        machine=comparison.compared[0].after[0].result.setup.get("machine", {}),
-        palette=PALETTE,
-        plotly_js=plotly_js(),
+    return (
+        page_templates("harness.compare")
+        .get_template("compare.html.j2")
+        .render(
+            comparison=comparison,
+            held_equal=words.held_equal(comparison),
+            sections=[_section(one, comparison) for one in comparison.compared],
+            setups=[_setup(comparison, name) for name in SIDES],
+            machine=comparison.compared[0].after[0].result.setup.get("machine", {}),
+            palette=PALETTE,
+            plotly_js=plotly_js(),
+        )
     )
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from harness.soak import charts
 from harness.soak.mix import KINDS
 from harness.soak.verdict import Sample, Verdict
-from harness.spike.report import PALETTE, setup_tables
+from harness.spike.report import PALETTE, page_templates, setup_tables
 from harness.spike.words import seconds
 
 FILE_NAME = "report.html"
@@ -26,27 +24,23 @@ COLUMNS = {
 
 def render(verdict: Verdict, samples: Sequence[Sample], setup: Mapping[str, Any]) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("harness.soak", "templates"), PackageLoader("harness.spike", "templates")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("soak.html.j2").render(
-        verdict=verdict,
-        sentence=sentence(verdict),
-        figures=_figures(verdict),
-        columns=COLUMNS,
-        kinds=[(kind.title, verdict.kinds[kind.name]) for kind in KINDS] + [("all", verdict.total)],
-        charts=charts.charts(samples, verdict.strikes),
-        width=charts.WIDTH,
-        height=charts.HEIGHT,
-        cpu=_cpu(verdict),
-        setup=setup,
-        setup_tables=setup_tables(setup),
-        palette=PALETTE,
-        seconds=seconds,
+    return (
+        page_templates("harness.soak")
+        .get_template("soak.html.j2")
+        .render(
+            verdict=verdict,
+            sentence=sentence(verdict),
+            figures=_figures(verdict),
+            columns=COLUMNS,
+            kinds=[(kind.title, verdict.kinds[kind.name]) for kind in KINDS] + [("all", verdict.total)],
+            charts=charts.charts(samples, verdict.strikes),
+            width=charts.WIDTH,
+            height=charts.HEIGHT,
+            cpu=_cpu(verdict),
+            setup=setup,
+            setup_tables=setup_tables(setup),
+            palette=PALETTE,
+        )
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from harness.errors import InputError
 from harness.spike import forecast, words
@@ -451,10 +451,10 @@ def _gib(value: float) -> str:
 
 
 @cache
-def page_templates() -> Environment:
-    """Return what renders the templates of this package."""
+def page_templates(package: str = "harness.spike") -> Environment:
+    """Return what renders the templates of a package, which may include those of this one."""
     environment = Environment(
-        loader=PackageLoader("harness.spike", "templates"),
+        loader=ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("harness.spike", "templates")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import workers
-from harness import processes
-from harness.certificates import trusted
+from harness import direct, processes
 
 READY_SECONDS = 30.0
 
@@ -31,7 +29,7 @@ class Exporter:
 
     def text(self) -> str:
         """Return what Prometheus would read."""
-        return httpx.get(self.url, trust_env=False, verify=trusted("http"), timeout=10).raise_for_status().text
+        return direct.get(self.url, timeout_seconds=10).raise_for_status().text
 
     def series(self, name: str, **labels: str) -> dict[Labels, float]:
         """Return the samples of a name that have these labels, each with its other labels."""

@@ -17,12 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-import httpx
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command_line import run
-from harness.certificates import trusted
+from harness import direct
 from harness.chart import render
 from harness.monitoring.configuration import Target
 from harness.monitoring.series_cost import SeriesCost, cost_of
@@ -43,7 +42,7 @@ for name in sys.argv[1:]:
 
 def read(target: Target) -> str:
     """Return what Prometheus reads of a target."""
-    return httpx.get(target.url, trust_env=False, verify=trusted("http"), timeout=20).raise_for_status().text
+    return direct.get(target.url, timeout_seconds=20).raise_for_status().text
 
 
 def expositions(release: LocalRelease) -> dict[str, str]:

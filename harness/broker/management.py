@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 from kombu import Connection
 
+from harness import direct
 from harness.broker.stats import WORKERS_HEADER, DeadLetter, QueueDepth, QueueStats
-from harness.certificates import trusted
 from harness.errors import HarnessError
 from harness.urls import redact
 
@@ -29,12 +29,10 @@ class Management:
         self.vhost = unquote(parts.path.lstrip("/")) or "/"
         self._shown = redact(url)
         netloc = parts.netloc.rpartition("@")[2]
-        self._client = httpx.Client(
-            base_url=f"{parts.scheme}://{netloc}",
+        self._client = direct.client(
+            f"{parts.scheme}://{netloc}",
             auth=(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
-            timeout=timeout_seconds,
-            trust_env=False,  # a proxy for the outside must not get between us and the broker
-            verify=trusted(parts.scheme),
+            timeout_seconds=timeout_seconds,
         )
 
     def __enter__(self) -> Self:

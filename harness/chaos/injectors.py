@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import psutil
 
-from harness.certificates import trusted
+from harness import direct
 from harness.chaos.world import FamilyServer, Server, World
 from harness.errors import HarnessError
 
@@ -292,8 +292,8 @@ class ChangeServices(Once):
 
     def _put(self, profile: Mapping[str, Any]) -> None:
         try:
-            with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=trusted("http")) as client:
-                client.put(f"{self.world.services.http_url}/_profile", json=profile).raise_for_status()
+            with direct.client(self.world.services.http_url, timeout_seconds=ANSWER_SECONDS) as client:
+                client.put("/_profile", json=profile).raise_for_status()
         except httpx.HTTPError as error:
             raise HarnessError(f"the stand-in services do not take a profile: {error}") from error
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from harness import processes, tools
-from harness.certificates import trusted
+from harness import direct, processes, tools
 from harness.errors import HarnessError
 
 TOXIPROXY = tools.Tool("toxiproxy", "github.com/Shopify/toxiproxy/v2/cmd/server")
@@ -57,8 +56,8 @@ class Proxies:
 
     def _call(self, method: str, path: str, body: object = None) -> None:
         try:
-            with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=trusted("http")) as client:
-                client.request(method, f"http://{processes.LOOPBACK}:{self.port}{path}", json=body).raise_for_status()
+            with direct.client(f"http://{processes.LOOPBACK}:{self.port}", timeout_seconds=ANSWER_SECONDS) as client:
+                client.request(method, path, json=body).raise_for_status()
         except httpx.HTTPError as error:
             raise HarnessError(f"Toxiproxy does not do {method} {path}: {error}") from error
 

@@ -12,8 +12,7 @@ from typing import Any
 import httpx
 import yaml
 
-from harness import packages, processes, starting
-from harness.certificates import trusted
+from harness import direct, packages, processes, starting
 
 START_SECONDS = 30.0  # 0.3 s on an idle machine
 STOP_SECONDS = 10.0
@@ -35,9 +34,7 @@ class Alertmanager:
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts it has, with their states, in its API's form."""
-        answer = httpx.get(
-            f"http://{self.address}/api/v2/alerts", timeout=ANSWER_SECONDS, trust_env=False, verify=trusted("http")
-        )
+        answer = direct.get(f"http://{self.address}/api/v2/alerts", timeout_seconds=ANSWER_SECONDS)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 
@@ -92,7 +89,5 @@ def _start(stack: contextlib.ExitStack, program: Path, directory: Path, port: in
 
 def _ready(address: str) -> bool:
     with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(
-            f"http://{address}/-/ready", timeout=ANSWER_SECONDS, trust_env=False, verify=trusted("http")
-        ).is_success
+        return direct.get(f"http://{address}/-/ready", timeout_seconds=ANSWER_SECONDS).is_success
     return False

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from harness.certificates import trusted
+from harness import direct
 from harness.errors import InputError
 from harness.monitoring.configuration import Target
 from harness.monitoring.local_series import NAMESPACE, Snapshot, exposition
@@ -60,12 +60,7 @@ class LocalMetrics:
         if self._exporter_port is None:
             return 503, b"no exporter runs (exporter.enabled)\n"
         try:
-            answer = httpx.get(
-                f"http://127.0.0.1:{self._exporter_port}/metrics",
-                timeout=RELAY_SECONDS,
-                trust_env=False,
-                verify=trusted("http"),
-            )
+            answer = direct.get(f"http://127.0.0.1:{self._exporter_port}/metrics", timeout_seconds=RELAY_SECONDS)
         except httpx.HTTPError as error:
             return 503, f"the exporter does not answer: {type(error).__name__}\n".encode()
         return answer.status_code, answer.content

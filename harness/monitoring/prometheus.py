@@ -14,8 +14,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from harness import packages, processes, starting
-from harness.certificates import trusted
+from harness import direct, packages, processes, starting
 from harness.errors import HarnessError, InputError
 from harness.monitoring import answers, configuration
 from harness.monitoring.answers import Curve, Sample
@@ -42,9 +41,7 @@ class Client:
 
     def __init__(self, url: str, *, timeout_seconds: float = ANSWER_SECONDS) -> None:
         self.url = url.rstrip("/")
-        # A proxy for the outside must not get between us and a server of this machine.
-        scheme = self.url.partition(":")[0].lower()
-        self._client = httpx.Client(base_url=self.url, timeout=timeout_seconds, trust_env=False, verify=trusted(scheme))
+        self._client = direct.client(self.url, timeout_seconds=timeout_seconds)
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import ssl
 
-from harness.certificates import trusted
+from harness.direct import trusted
 
 
 def test_https_is_verified_by_the_authorities_and_plain_http_by_nobody() -> None:

@@ -24,6 +24,7 @@ from harness.chart.values import ROOT, VALUES, defaults
 from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
 from harness.cli import cli
+from harness.errors import HarnessError
 from harness.monitoring import grafana
 from harness.monitoring.boards import BOARDS, reference
 from harness.release import chart_yaml
@@ -153,4 +154,7 @@ def _write(path: Path, text: str, source: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HarnessError as error:
+        sys.exit(f"golden: {error}")

@@ -102,7 +102,7 @@ def next_steps(made: Plan, *, directory: str, archives: Mapping[str, str]) -> tu
         command
         for archive, image in archives.items()
         for command in (
-            f"docker load --input {directory}/{archive}",
+            f"gunzip --stdout {directory}/{archive} | docker load",  # podman 4.3 reads no compressed archive
             f"docker tag {image}:{made.app_version} REGISTRY/{image}:{made.app_version}",
             f"docker push REGISTRY/{image}:{made.app_version}",
         )

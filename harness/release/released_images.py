@@ -27,13 +27,14 @@ _SECRETS = {"pip-conf": "PIP_CONF", "ca-bundle": "CA_BUNDLE"}  # as a dry run sh
 
 @dataclass(frozen=True)
 class Image:
-    """One image: how it is built, what it is, its name in this release, its labels, and its part of the lock."""
+    """One image: how it is built, what it is, its name in this release, its labels, its part of the lock, its time."""
 
     recipe: Recipe
     description: str
     reference: str
     labels: Mapping[str, str]
     needs: str
+    committed_seconds: int
 
     @property
     def name(self) -> str:
@@ -55,6 +56,7 @@ def of(plan: Plan) -> list[Image]:
             f"{recipe.reference.rpartition(':')[0]}:{plan.app_version}",
             plan.labels(recipe.name, description),
             sources.requirements(),
+            plan.committed_seconds,
         )
         for recipe, description, sources in found
     ]
@@ -79,8 +81,10 @@ def ordinary_steps(engine: str, pinned: Versions, image: Image, *, directory: st
 def _finishing(engine: str, image: Image, base: str, archive: Path) -> list[Step]:
     """Return the commands that make a release's image of a finished one."""
     given = [part for name, value in image.labels.items() for part in ("--label", f"{name}={value}")]
+    # With the commit's time for its own, podman makes the same image of the same one again; docker has no such option.
+    dated = ("--timestamp", str(image.committed_seconds)) if engine == "podman" else ()
     command = (
-        engine, "build", "--file", f"{FOLDER}/Containerfile", "--build-arg", f"BASE={base}", *given,
+        engine, "build", *dated, "--file", f"{FOLDER}/Containerfile", "--build-arg", f"BASE={base}", *given,
         "--tag", image.reference, FOLDER,
     )  # fmt: skip
     return [

@@ -95,7 +95,7 @@ def test_the_next_steps_are_to_check_to_tag_and_to_push() -> None:
         f'git tag -a v1.2.0 -m "celery-workers 1.2.0" {REVISION}',
         "git push origin v1.2.0",
         "helm push dist/x/celery-workers-1.2.0.tgz oci://REGISTRY/charts",
-        "docker load --input dist/x/examx-0.4.0-linux-amd64.tar.gz",
+        "gunzip --stdout dist/x/examx-0.4.0-linux-amd64.tar.gz | docker load",
         "docker tag examx:0.4.0 REGISTRY/examx:0.4.0",
         "docker push REGISTRY/examx:0.4.0",
     )

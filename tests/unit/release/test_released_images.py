@@ -15,6 +15,7 @@ from harness.cli import release
 from harness.cluster import engine as engines
 from harness.cluster import images, setup, way
 from harness.cluster.engine import Engine
+from harness.cluster.versions import versions
 from harness.errors import HarnessError, InputError
 from harness.release import image_archive, released_images
 from tests.unit.release.scenes import LAYERS, archive
@@ -77,6 +78,12 @@ def test_from_packages_the_clusters_archive_is_labelled_and_nothing_left(
     assert told[1] == ["tag", image.recipe.reference, base]
     names = [image.reference, base] if not snapshot else [image.reference, image.recipe.reference, base]
     assert told[-1] == ["rmi", "--force", *names]
+
+
+def test_podman_is_told_the_commits_time_for_the_images() -> None:
+    image = released_images.of(PLAN)[0]
+    _, label, _ = released_images.ordinary_steps("podman", versions(), image, directory="CONTEXTS")
+    assert label.command[:4] == ("podman", "build", "--timestamp", "1767312000")
 
 
 def test_both_images_are_released_under_one_version_with_their_part_of_the_lock() -> None:

@@ -151,6 +151,10 @@ mutation: venv ## Change every property of the values schema, and count what nob
 package: venv ## Package the chart into dist/
 	@"$$($(BIN)/python -c 'from harness import tools; print(tools.find_helm())')" package charts/celery-workers --destination dist
 
+.PHONY: release
+release: venv ## Package, labelled images, bills of materials, notes and sums in dist/ (VERSION=x.y.z: have the tree say it; SNAPSHOT=1)
+	@$(BIN)/harness release $(if $(VERSION),prepare $(VERSION) $(if $(APP_VERSION),--app-version $(APP_VERSION)),build $(if $(SNAPSHOT),--snapshot))
+
 .PHONY: golden
 golden: venv ## Refresh what is generated: the golden renders, the values schema, the chart's reference, Chart.yaml's annotations
 	@$(BIN)/python -m tests.golden.refresh

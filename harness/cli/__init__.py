@@ -37,6 +37,7 @@ COMMANDS = {
     "ops": "harness.cli.ops",
     "cluster": "harness.cli.cluster",
     "setup": "harness.cli.setup",
+    "release": "harness.cli.release",
 }
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130

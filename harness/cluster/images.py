@@ -43,7 +43,7 @@ class Builder:
 
     def stored(self, recipe: Recipe) -> str:
         """Return the name, by content, of an image in the engine's own store; built when it is not there."""
-        tag = f"localhost/celery-workers/{recipe.name}:{recipe.fingerprint()}"
+        tag = name_by_content(recipe)
         lock = tools.cache_home() / "images" / f"{recipe.name}-{recipe.fingerprint()}.lock"
         with tools.locked(lock, doing=f"build of {recipe.name}"):
             if not self.engine.has_image(tag):
@@ -51,18 +51,17 @@ class Builder:
         return tag
 
     def _build_archive(self, recipe: Recipe, target: Path) -> None:
-        tag = f"localhost/celery-workers/{recipe.name}:{recipe.fingerprint()}"
+        tag = name_by_content(recipe)
         self._build(recipe, tag)
-        self.engine.run("tag", tag, recipe.reference, doing=f"naming {recipe.reference}")
-        with _beside(target) as directory:
-            made = directory / target.name
-            self.engine.save([recipe.reference], made)
-            made.replace(target)
-        self._drop_older(recipe)
-        # The archive is what is used from here on; the engine's copy would only take room.
-        self.engine.run(
-            "rmi", "--force", recipe.reference, tag, doing=f"removing {tag} from the engine", timeout_seconds=120
-        )
+        with naming(recipe):
+            self.engine.run("tag", tag, recipe.reference, doing=f"naming {recipe.reference}")
+            with _beside(target) as directory:
+                made = directory / target.name
+                self.engine.save([recipe.reference], made)
+                made.replace(target)
+            self._drop_older(recipe)
+            # The archive is what is used from here on; the engine's copy would only take room.
+            remove(self.engine, recipe.reference, tag)
 
     def _drop_older(self, recipe: Recipe) -> None:
         """Keep the newest archives of an image only: each change of the application leaves some hundred megabytes."""
@@ -89,6 +88,22 @@ class Builder:
         if not self.engine.has_image(tag):
             self.engine.run("import", archive, tag, doing=f"importing the {recipe.root} root", timeout_seconds=300)
         return {recipe.root_argument: tag}
+
+
+def name_by_content(recipe: Recipe) -> str:
+    """Return the name that an image has in the engine's own store: another one for other content."""
+    return f"localhost/celery-workers/{recipe.name}:{recipe.fingerprint()}"
+
+
+def naming(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
+    """Hold this while the engine has an image under the name that it is used by: others would give it to theirs."""
+    lock = tools.cache_home() / "images" / f"{recipe.name}-naming.lock"
+    return tools.locked(lock, doing=f"naming of {recipe.name}")
+
+
+def remove(engine: Engine, *references: str) -> None:
+    """Remove images from the engine's own store."""
+    engine.run("rmi", "--force", *references, doing=f"removing {references[-1]} from the engine", timeout_seconds=120)
 
 
 def _archives() -> list[Path]:

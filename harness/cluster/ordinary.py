@@ -60,27 +60,33 @@ def provider(engine: str) -> dict[str, str]:
 
 
 def _image(places: Places, versions: Versions, *, name: str, reference: str, context: Path) -> list[Step]:
-    kind, engine, archive = str(places.kind), places.engine, str(places.home / f"{context.name}.tar")
-    secrets = [f"id=pip-conf,src={places.pip_configuration}", f"id=ca-bundle,src={places.certificates}"]
+    kind, archive = str(places.kind), str(places.home / f"{context.name}.tar")
+    secrets = {"pip-conf": places.pip_configuration, "ca-bundle": places.certificates}
     return [
-        Step(
-            f"building image {context.name}",
-            (
-                engine, "build", "--network", "host", "--tag", reference, "--file", f"{context}/Containerfile",
-                "--build-arg", f"BASE={versions.public_images['worker']}",
-                *(part for secret in secrets for part in ("--secret", secret)),
-                str(context),
-            ),
-            900,
-        ),
-        Step(f"saving image {context.name}", (engine, "save", "--output", archive, reference), 300),
+        build(places.engine, versions, reference=reference, context=context, secrets=secrets),
+        save(places.engine, reference=reference, image=context.name, archive=archive),
         Step(
             f"loading image {context.name}",
             (kind, "load", "image-archive", archive, "--name", name),
             300,
-            provider(engine),
+            provider(places.engine),
         ),
-    ]  # fmt: skip
+    ]
+
+
+def build(engine: str, versions: Versions, *, reference: str, context: Path, secrets: Mapping[str, Path | str]) -> Step:
+    """Return the command that builds one of the project's images from the folder that bears its short name."""
+    given = [part for name, path in secrets.items() for part in ("--secret", f"id={name},src={path}")]
+    command = (
+        engine, "build", "--network", "host", "--tag", reference, "--file", f"{context}/Containerfile",
+        "--build-arg", f"BASE={versions.public_images['worker']}", *given, str(context),
+    )  # fmt: skip
+    return Step(f"building image {context.name}", command, 900)
+
+
+def save(engine: str, *, reference: str, image: str, archive: str) -> Step:
+    """Return the command that writes an image to an archive."""
+    return Step(f"saving image {image}", (engine, "save", "--output", archive, reference), 300)
 
 
 def shown(steps: Sequence[Step]) -> str:

@@ -83,11 +83,14 @@ class Sources:
 
     def requirements(self) -> str:
         """Return the locked requirements."""
+        return requirements.locked_part((ROOT / "requirements.lock").read_text(), self.names())
+
+    def names(self) -> set[str]:
+        """Return the distributions that the sources need, and what these need."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         roots = [*project["dependencies"], *project["optional-dependencies"][self.extra]]
         # An extra may name another one of the project's own; the project itself comes as sources.
-        names = requirements.closure(roots, requires=requirements.installed_requires) - {project["name"]}
-        return requirements.locked_part((ROOT / "requirements.lock").read_text(), names)
+        return requirements.closure(roots, requires=requirements.installed_requires) - {project["name"]}
 
     def fingerprint(self) -> str:
         """Return a hash of all that `stage` puts there."""
@@ -236,6 +239,15 @@ def node(versions: Versions, *, archives: Iterable[Path], control_plane_archives
         *(f"{path.parent.name}/{path.name}" for path in (*binaries, *everywhere, *control)),
     )
     return Recipe("node", "localhost/celery-workers/node:current", stage, inputs=inputs, root="node")
+
+
+def staged(recipe: Recipe, directory: Path) -> Path:
+    """Return the folder an image is built from, made anew in a directory, under the image's short name."""
+    context = directory / recipe.name
+    shutil.rmtree(context, ignore_errors=True)
+    shutil.copytree(IMAGES / recipe.folder, context)
+    recipe.stage(context)
+    return context
 
 
 def _place(files: Iterable[Path], directory: Path) -> None:

@@ -14,8 +14,14 @@ Requires = Callable[[str], Sequence[str]]
 
 def locked_part(lock: str, names: Iterable[str]) -> str:
     """Return the lock's entries, with their hashes, of these distributions. Raises KeyError for one it lacks."""
-    entries = {_name(entry): entry for entry in _entries(lock)}
-    return "".join(entries[canonicalize_name(name)] for name in sorted(set(names)))
+    found = entries(lock)
+    return "".join(found[canonicalize_name(name)] for name in sorted(set(names)))
+
+
+def entries(lock: str) -> dict[str, str]:
+    """Return distribution -> its lines of the lock: name, version and hashes."""
+    found = re.findall(r"^[A-Za-z0-9][^\n]*\n(?:[ \t]+[^\n]*\n)*", lock, re.MULTILINE)
+    return {canonicalize_name(re.split(r"[^\w.-]", entry, maxsplit=1)[0]): entry for entry in found}
 
 
 def closure(roots: Iterable[str], *, requires: Requires) -> set[str]:
@@ -51,11 +57,3 @@ def _applies(requirement: Requirement, extra: str) -> bool:
     if extra:
         return requirement.marker.evaluate({"extra": extra}) and not requirement.marker.evaluate({"extra": ""})
     return requirement.marker.evaluate({"extra": ""})
-
-
-def _name(entry: str) -> str:
-    return canonicalize_name(re.split(r"[^\w.-]", entry, maxsplit=1)[0])
-
-
-def _entries(lock: str) -> list[str]:
-    return re.findall(r"^[A-Za-z0-9][^\n]*\n(?:[ \t]+[^\n]*\n)*", lock, re.MULTILINE)

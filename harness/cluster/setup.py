@@ -276,7 +276,7 @@ def ordinary_steps(plan: Plan) -> list[ordinary.Step]:
         pip_configuration=secrets["pip-conf"],
         certificates=secrets["ca-bundle"],
     )
-    contexts = {recipe.reference: _staged(recipe, kind.home / "contexts") for recipe in _project_recipes(pinned)}
+    contexts = {recipe.reference: recipes.staged(recipe, kind.home / "contexts") for recipe in _project_recipes(pinned)}
     return ordinary.steps(places, pinned, name=plan.name, contexts=contexts)
 
 
@@ -294,15 +294,6 @@ def _write_addons(kind: Kind, pinned: Versions) -> None:
     for folder in ("metrics-server", "keda"):
         text = yaml_strict.dump_all(addons.manifests(folder, pinned.public_images))
         (kind.home / f"{folder}.yaml").write_text(text)
-
-
-def _staged(recipe: recipes.Recipe, directory: Path) -> Path:
-    """Return the folder an image is built from, made anew."""
-    context = directory / recipe.name
-    shutil.rmtree(context, ignore_errors=True)
-    shutil.copytree(recipes.IMAGES / recipe.folder, context)
-    recipe.stage(context)
-    return context
 
 
 def _project_recipes(pinned: Versions) -> list[recipes.Recipe]:

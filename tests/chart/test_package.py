@@ -14,7 +14,8 @@ from harness.chart import yaml_strict
 from harness.chart.render import CHART, environment_files
 from harness.chart.values import ROOT, defaults
 from harness.errors import InputError
-from tests.golden import chart_yaml
+from harness.release import changelog as changelogs
+from harness.release import chart_yaml
 
 PACKAGED = sorted((ROOT / "tests" / "cluster" / "charts").glob("*.tgz"))
 CHANGELOG = """# Changelog
@@ -88,7 +89,7 @@ def test_artifact_hub_shows_what_changelog_and_values_say() -> None:
     chart = described()
     shown = {key: yaml.safe_load(text) for key, text in chart["annotations"].items()}
     changelog = (ROOT / "CHANGELOG.md").read_text()
-    assert shown["artifacthub.io/changes"] == chart_yaml.changes(changelog, chart["version"])
+    assert shown["artifacthub.io/changes"] == changelogs.changes(changelog, chart["version"])
     assert shown["artifacthub.io/images"] == chart_yaml.images(defaults(), chart["appVersion"])
     assert shown["artifacthub.io/license"] == "Apache-2.0"
     assert shown["artifacthub.io/prerelease"] is True
@@ -98,7 +99,7 @@ def test_artifact_hub_shows_what_changelog_and_values_say() -> None:
 
 
 def test_changes_are_those_of_the_version_alone() -> None:
-    assert chart_yaml.changes(CHANGELOG, "1.2.0") == [
+    assert changelogs.changes(CHANGELOG, "1.2.0") == [
         {"kind": "added", "description": "One thing, in two lines."},
         {"kind": "added", "description": "Another: `thing`."},
         {"kind": "fixed", "description": "A third."},
@@ -114,4 +115,4 @@ def test_changes_are_those_of_the_version_alone() -> None:
 )
 def test_a_changelog_without_the_version_is_refused(changelog: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        chart_yaml.changes(changelog, "1.2.0")
+        changelogs.changes(changelog, "1.2.0")

@@ -9,6 +9,7 @@ Left out of a render is what changes with the Python files the chart carries: th
 is) and the checksums of it.
 """
 
+import argparse
 import copy
 import json
 import re
@@ -23,9 +24,11 @@ from harness.chart.values import ROOT, VALUES, defaults
 from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
 from harness.cli import cli
+from harness.errors import HarnessError
 from harness.monitoring import grafana
 from harness.monitoring.boards import BOARDS, reference
-from tests.golden import chart_yaml, code_page, commands_page
+from harness.release import chart_yaml
+from tests.golden import code_page, commands_page
 
 FOLDER = Path(__file__).resolve().parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -110,24 +113,48 @@ def generated(chart: Path = CHART) -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write every file and delete golden renders whose values file is gone."""
+    """Write every file and delete golden renders whose values file is gone; with --check only print what differs."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true", help="print the files that are not what their sources give")
+    if parser.parse_args().check:
+        for path in differing():
+            print(path.relative_to(ROOT))
+        return
     for path, text in generated().items():  # first: helm reads the schema
         _write(path, text, "CHANGELOG.md, values.yaml, code")
     wanted = files()
+    texts = {name: golden(values) for name, values in wanted.items()}  # before any is written: all or none
     for name, values in wanted.items():
-        _write(path_of(name), golden(values), ", ".join(path.stem for path in values))
-    for path in FOLDER.glob("*.yaml"):
-        if path.stem not in wanted:
-            path.unlink()
-            print(f"golden: deleted {path.name}", file=sys.stderr)
+        _write(path_of(name), texts[name], ", ".join(path.stem for path in values))
+    for path in _left_over(wanted):
+        path.unlink()
+        print(f"golden: deleted {path.name}", file=sys.stderr)
+
+
+def differing() -> list[Path]:
+    """Return the files that are not what their sources give, and those that nothing gives."""
+    wanted = files()
+    texts = generated() | {path_of(name): golden(values) for name, values in wanted.items()}
+    return [path for path, text in texts.items() if not _has(path, text)] + _left_over(wanted)
+
+
+def _left_over(wanted: Mapping[str, object]) -> list[Path]:
+    return [path for path in sorted(FOLDER.glob("*.yaml")) if path.stem not in wanted]
+
+
+def _has(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
 
 
 def _write(path: Path, text: str, source: str) -> None:
-    if not path.exists() or path.read_text() != text:
+    if not _has(path, text):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         print(f"golden: wrote {path.name} ({source})", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HarnessError as error:
+        sys.exit(f"golden: {error}")

@@ -11,6 +11,8 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
+from harness.chart import yaml_strict
+from harness.chart.values import CHART
 from harness.cluster import distribution, pipconf, recipes, requirements
 from harness.cluster.kind import resident_bytes
 from harness.cluster.kubectl import api_service_problem
@@ -141,8 +143,9 @@ def test_content_counts_bytes_modes_and_names(tmp_path):
 
 
 def test_the_workers_image_has_the_name_the_chart_asks_for():
-    assert application_reference() == "docker.io/library/examx:0.1.0"
-    assert load_reference() == "docker.io/library/examx-load:0.1.0"
+    version = yaml_strict.load_file(CHART / "Chart.yaml")["appVersion"]
+    assert application_reference() == f"docker.io/library/examx:{version}"
+    assert load_reference() == f"docker.io/library/examx-load:{version}"
 
 
 def test_debians_own_archive_is_taken_not_its_updates_elsewhere():

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, InputError
+from harness.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 MINIMUM_HELM = (3, 14)  # the first release whose null handling and schema checks the chart's tests cover
@@ -482,16 +483,6 @@ def _temporary_directory(parent: Path) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all; one that already has this text is left alone."""
-    if path.exists() and path.read_text() == text:
-        return
-    with _temporary_directory(path.parent) as directory:
-        made = directory / path.name
-        made.write_text(text)
-        made.replace(path)
 
 
 def _say(text: str) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import tools
 from harness.chaos import own_tasks
 from harness.chaos.faults import Fault
 from harness.chaos.schedule import phases, schedule, total_seconds
 from harness.chaos.site import Chaos, ChaosSite, notes
 from harness.chaos.verdict import Verdict, judge
 from harness.chart.yaml_strict import dump_all, load_file
+from harness.files import write_atomically
 from harness.spike import result, run
 from harness.spike.arrivals import Arrival, LoadPlan, queue_of
 from harness.spike.prepared import Prepared, Request, prepare
@@ -57,7 +57,7 @@ def perform(request: ChaosRequest, *, progress: Progress) -> tuple[Path, Verdict
         finished = run.perform(_with_own(prepared, own, lasts), site=site, progress=progress)
     outcome = result.read(finished)
     verdict = judge(outcome, notes(finished), seed=request.seed, mail_queue=queue_of(MAIL_TASK, prepared.topology))
-    tools.write_atomically(finished / FILE_NAME, json.dumps(verdict.as_dict(), indent=1) + "\n")
+    write_atomically(finished / FILE_NAME, json.dumps(verdict.as_dict(), indent=1) + "\n")
     return finished, verdict
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from harness.errors import InputError
-from harness.spike import picture, report, result, table, words
+from harness.files import write_atomically
+from harness.spike import picture, report, table, words
 from harness.spike.report import Run
 
 REPORTS = Path("reports")
@@ -74,7 +75,7 @@ def _draw(found: Run, target: Path) -> None:
         raise InputError(f"{found.directory}: {error}") from error
     if not target.parent.is_dir():
         raise InputError(f"--picture {target}: there is no folder {target.parent}")
-    result.write_atomically(target, text)
+    write_atomically(target, text)
 
 
 def _list(found: list[Run], *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.spike import forecast, words
 from harness.spike import result as results
 from harness.spike.panels import Beside, alert_name, marks, panels
@@ -104,7 +105,7 @@ def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | Non
 
 def write(result: Result, directory: Path, *, tables: Sequence[Table] = (), beside: Beside | None = None) -> Path:
     """Write report.html into the run's directory and return its path; the rest as `render`."""
-    return results.write_atomically(directory / FILE_NAME, render(result, tables=tables, beside=beside))
+    return write_atomically(directory / FILE_NAME, render(result, tables=tables, beside=beside))
 
 
 def _foretold(result: Result) -> Beside | None:

@@ -254,7 +254,7 @@ class LocalRuntime:
     def _apply_autoscaler(self, document: Document) -> None:
         for autoscaler in self._autoscalers:
             if autoscaler.deployment == target_name(document):
-                autoscaler.change(document)
+                autoscaler.follow(document)
                 self._write_down(autoscaler, fresh=False)
                 deployment = self._deployments[autoscaler.deployment]
                 deployment.minimum, deployment.maximum = autoscaler.minimum, autoscaler.spec.max_replicas

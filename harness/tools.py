@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -21,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import locks
 from harness.errors import HarnessError, InputError
 from harness.files import write_atomically
 
@@ -452,27 +452,9 @@ def _await(process: subprocess.Popen[str], *, doing: str, started: float) -> str
 
 @contextlib.contextmanager
 def locked(path: Path, *, doing: str) -> Iterator[None]:
-    """Hold an exclusive file lock; it ends with this process, so a killed holder blocks nobody."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + BUILD_TIMEOUT_SECONDS
-    with path.open("w") as handle:
-        told = False
-        while not _try_lock(handle.fileno()):
-            if time.monotonic() > deadline:
-                raise HarnessError(f"waited {BUILD_TIMEOUT_SECONDS:.0f} s for another process's {doing} ({path})")
-            if not told:
-                _say(f"waiting for another process's {doing}")
-                told = True
-            time.sleep(0.1)
+    """Have what is made once made by one process; the others wait, and say so. Raises HarnessError."""
+    with locks.locked(path, doing=doing, within_seconds=BUILD_TIMEOUT_SECONDS, say=_say, late=HarnessError):
         yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from harness.chaos import own_tasks
 from harness.chaos.faults import Fault
 from harness.chaos.schedule import phases, schedule, total_seconds
 from harness.chaos.site import Chaos, ChaosSite, notes
-from harness.chaos.verdict import Verdict, judge
+from harness.chaos.verdict import FILE_NAME, Verdict, judge
 from harness.chart.yaml_strict import dump_all, load_file
 from harness.files import write_atomically
 from harness.spike import result, run
@@ -28,7 +28,6 @@ SETTLE_SECONDS = 20.0
 """After the last phase: for retries, and for what a killed child had in work."""
 GRACE_SECONDS = 240.0
 MAIL_TASK = "forgot_password_mail"
-FILE_NAME = "chaos.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
@@ -70,6 +71,11 @@ def test_all_who_name_them_name_the_same(celeryconfig: ModuleType, monkeypatch: 
     first, *_ = exchanges = delays.exchanges(topology)
     assert set(exchanges) == set(made.exchanges)
     assert {*exchanges[:-1], *delays.due_queues(topology)} == set(made.queues)
+    on_the_way = delays.queues_on_the_way(topology)
+    assert set(on_the_way) == {*made.queues, *topology["queues"]}
+    goes_on = {name: one["x-dead-letter-exchange"] for name, one in made.queues.items()}
+    assert all(goes_on[one] in ("", exchanges[-1], following) for one, following in pairwise(exchanges))
+    assert on_the_way[4:] == [*delays.due_queues(topology), *sorted(topology["queues"])]
     assert set(check.wanted_queues(topology)) - {"io.dead"} == {*topology["queues"], *made.queues}
     assert all(name.startswith(delays.prefix("celery")) for name in (*made.queues, *made.exchanges))
     assert Delays.from_document(topology) is not None

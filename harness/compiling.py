@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import fcntl
 import functools
 import hashlib
 import importlib.util
@@ -26,6 +25,9 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from harness.locks import locked
+
+COMPILE_SECONDS = 600.0  # half a minute for each of the few entries of a set, on a busy machine
 # No function makes an array, so none need count references to arrays, which every call would pay for; and a division by
 # zero gives an infinity instead of an error that each division would have to be ready for.
 _OPTIONS = {"_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
@@ -101,12 +103,11 @@ class _Turn:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
-        """Wait for the turn. Without a file to lock, as where nothing can be kept, it is every process's turn."""
+        """Wait for the turn. Without a lock it is every process's: where no file can be kept, or one takes too long."""
         with self._thread, contextlib.ExitStack() as held:
             if self._depth == 0:
                 with contextlib.suppress(OSError):
-                    handle = held.enter_context(self._path.open("a"))
-                    fcntl.flock(handle, fcntl.LOCK_EX)  # ends with the file, or with a process that is killed
+                    held.enter_context(locked(self._path, doing="compilation", within_seconds=COMPILE_SECONDS))
             self._depth += 1
             try:
                 yield

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import ssl
+from types import TracebackType
+from typing import Self
 
 import httpx
 
@@ -16,6 +18,24 @@ def client(url: str, *, timeout_seconds: float, auth: tuple[str, str] | None = N
     """Return a client of the server at `url`, as user and password of `auth` where given."""
     scheme = url.partition(":")[0].lower()
     return httpx.Client(base_url=url, auth=auth, timeout=timeout_seconds, trust_env=False, verify=trusted(scheme))
+
+
+class Connected:
+    """What asks a server by a client, `_client`, whose connections end with the block."""
+
+    _client: httpx.Client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
 
 
 def get(url: str, *, timeout_seconds: float) -> httpx.Response:

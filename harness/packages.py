@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import HarnessError
+from harness.locks import locked
 from harness.logs import tail
 
 INSTALL_SECONDS = 300.0
+TURN_SECONDS = 1200.0  # what another run may take: a cluster's packages, each of two steps at most 600 s
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 _LOG = logging.getLogger(__name__)
 _DENY = "#!/bin/sh\n# Written for the time of one package installation: no service may start.\nexit 101\n"
@@ -48,7 +49,7 @@ def ensure(package: str, find: Callable[[], Found | None], *, what: str, help_te
 
 
 def _install(package: str, find: Callable[[], object], *, what: str, help_text: str, log: Path) -> None:
-    with _one_at_a_time():
+    with one_at_a_time():
         if find() is not None:
             return  # another run installed it while we waited
         _LOG.info("installing %s from the distribution's packages (at most %.0f s)", what, INSTALL_SECONDS)
@@ -74,10 +75,14 @@ def services_held_back(policy: Path = POLICY_FILE) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Two runs side by side must not restore each other's policy file."""
-    with Path(tempfile.gettempdir(), "celery-workers-apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def one_at_a_time() -> Iterator[None]:
+    """Install for the block's time alone: two runs side by side must not restore each other's policy file.
+
+    Raises HarnessError where another run's installation does not end.
+    """
+    lock = Path(tempfile.gettempdir(), "celery-workers-apt.lock")
+    doing = "installation of packages"
+    with locked(lock, doing=doing, within_seconds=TURN_SECONDS, say=_LOG.info, late=HarnessError):
         yield
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -21,7 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import locks
 from harness.errors import HarnessError, InputError
+from harness.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 MINIMUM_HELM = (3, 14)  # the first release whose null handling and schema checks the chart's tests cover
@@ -451,27 +452,9 @@ def _await(process: subprocess.Popen[str], *, doing: str, started: float) -> str
 
 @contextlib.contextmanager
 def locked(path: Path, *, doing: str) -> Iterator[None]:
-    """Hold an exclusive file lock; it ends with this process, so a killed holder blocks nobody."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + BUILD_TIMEOUT_SECONDS
-    with path.open("w") as handle:
-        told = False
-        while not _try_lock(handle.fileno()):
-            if time.monotonic() > deadline:
-                raise HarnessError(f"waited {BUILD_TIMEOUT_SECONDS:.0f} s for another process's {doing} ({path})")
-            if not told:
-                _say(f"waiting for another process's {doing}")
-                told = True
-            time.sleep(0.1)
+    """Have what is made once made by one process; the others wait, and say so. Raises HarnessError."""
+    with locks.locked(path, doing=doing, within_seconds=BUILD_TIMEOUT_SECONDS, say=_say, late=HarnessError):
         yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -482,16 +465,6 @@ def _temporary_directory(parent: Path) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all; one that already has this text is left alone."""
-    if path.exists() and path.read_text() == text:
-        return
-    with _temporary_directory(path.parent) as directory:
-        made = directory / path.name
-        made.write_text(text)
-        made.replace(path)
 
 
 def _say(text: str) -> None:

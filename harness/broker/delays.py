@@ -36,3 +36,11 @@ def due_queues(topology: Mapping[str, Any]) -> list[str]:
     if not topology.get("delayed_delivery"):
         return []
     return [f"{due_prefix(topology['release'])}{queue}" for queue in sorted(topology["queues"])]
+
+
+def queues_on_the_way(topology: Mapping[str, Any]) -> list[str]:
+    """Return every queue in which a task that is to be done may stand, each before those that it goes on to.
+
+    Who reads them in this order misses no task that goes on meanwhile.
+    """
+    return [*exchanges(topology)[:-1], *due_queues(topology), *sorted(topology["queues"])]

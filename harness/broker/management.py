@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
@@ -17,7 +16,7 @@ from harness.errors import HarnessError
 from harness.urls import redact
 
 
-class Management:
+class Management(direct.Connected):
     """A client of one virtual host.
 
     `url` is `http://user:password@host:15672/vhost`; the path names the virtual host (none: "/"), as KEDA's
@@ -34,18 +33,6 @@ class Management:
             auth=(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
             timeout_seconds=timeout_seconds,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def ping(self) -> bool:
         """Whether the API answers and lets us in."""

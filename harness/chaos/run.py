@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import tools
 from harness.chaos import own_tasks
 from harness.chaos.faults import Fault
 from harness.chaos.schedule import phases, schedule, total_seconds
 from harness.chaos.site import Chaos, ChaosSite, notes
-from harness.chaos.verdict import Verdict, judge
+from harness.chaos.verdict import FILE_NAME, Verdict, judge
 from harness.chart.yaml_strict import dump_all, load_file
+from harness.files import write_atomically
 from harness.spike import result, run
 from harness.spike.arrivals import Arrival, LoadPlan, queue_of
 from harness.spike.prepared import Prepared, Request, prepare
@@ -28,7 +28,6 @@ SETTLE_SECONDS = 20.0
 """After the last phase: for retries, and for what a killed child had in work."""
 GRACE_SECONDS = 240.0
 MAIL_TASK = "forgot_password_mail"
-FILE_NAME = "chaos.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ def perform(request: ChaosRequest, *, progress: Progress) -> tuple[Path, Verdict
         finished = run.perform(_with_own(prepared, own, lasts), site=site, progress=progress)
     outcome = result.read(finished)
     verdict = judge(outcome, notes(finished), seed=request.seed, mail_queue=queue_of(MAIL_TASK, prepared.topology))
-    tools.write_atomically(finished / FILE_NAME, json.dumps(verdict.as_dict(), indent=1) + "\n")
+    write_atomically(finished / FILE_NAME, json.dumps(verdict.as_dict(), indent=1) + "\n")
     return finished, verdict
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 from harness.chaos.faults import CATALOGUE
 from harness.chaos.schedule import CALM, CALM_SECONDS
@@ -12,6 +12,7 @@ from harness.errors import InputError
 from harness.spike.result import Result
 from harness.spike.timeline import Numbers, Timeline
 
+FILE_NAME = "chaos.json"
 BACKLOG_FACTOR, BACKLOG_MESSAGES = 1.5, 5
 """A backlog counts as gone at this multiple of the calm phase's largest, and so many more: work never stands still."""
 UNEXPLAINED = ("dropped",)
@@ -53,6 +54,12 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {**asdict(self), "passed": self.passed}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Read the JSON form. Raises KeyError or TypeError for what is none."""
+        read = {one.name: document[one.name] for one in fields(cls)}
+        return cls(**{**read, "rows": [Row(**row) for row in document["rows"]]})
 
 
 def judge(result: Result, notes: Sequence[Mapping[str, Any]], *, seed: int, mail_queue: str) -> Verdict:

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from harness.chart import values_schema, yaml_strict
 from harness.chart.problems import Problem
 from harness.chart.values import CHART, Values, environment_files, load_values
 from harness.errors import HarnessError, InputError
+from harness.files import write_privately
 
 __all__ = ["CHART", "Rendered", "environment_files", "load_values", "render", "render_with_warnings", "topology"]
 
@@ -265,13 +265,7 @@ def _remember(key: str, text: str) -> None:
     with contextlib.suppress(OSError):
         path = _cache_file(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, made = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(made).replace(path)
-        finally:
-            Path(made).unlink(missing_ok=True)
+        write_privately(path, text)
         _prune(path.parent)
 
 

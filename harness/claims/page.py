@@ -60,10 +60,11 @@ def _verdict(one: Judged) -> str:
 
 def _measured(one: Judged, found: Measured) -> str:
     unit = one.claim.unit
-    text = number(found.middle, unit)
-    if found.lowest != found.highest:
-        text += f" ({number(found.lowest)} to {number(found.highest)})"
-    runs = "1 run" if found.runs == 1 else f"{found.runs} runs"
+    spread = found.spread
+    text = number(spread.median, unit)
+    if spread.lowest != spread.highest:
+        text += f" ({number(spread.lowest)} to {number(spread.highest)})"
+    runs = "1 run" if spread.runs == 1 else f"{spread.runs} runs"
     return f"{f'{found.given}: ' if found.given else ''}{text}, {runs}"
 
 
@@ -102,8 +103,9 @@ def document(judged: Sequence[Judged]) -> list[dict[str, Any]]:
             "pending": list(one.pending),
             "measured": [
                 {
-                    "given": found.given, "median": _finite(found.middle), "lowest": _finite(found.lowest),
-                    "highest": _finite(found.highest), "runs": found.runs, "simulated": _finite(found.simulated),
+                    "given": found.given, "median": _finite(found.spread.median),
+                    "lowest": _finite(found.spread.lowest), "highest": _finite(found.spread.highest),
+                    "runs": found.spread.runs, "simulated": _finite(found.simulated),
                     "holds": found.holds, "unit": one.claim.unit,
                 }
                 for found in one.measured

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from statistics import median
 from typing import Any
 
 from harness.claims import figures
 from harness.claims.catalogue import Claim, Runs, Trial
 from harness.claims.figures import Figure
+from harness.spike.spread import Spread, ratio_of, spread_of
 
 HOLDS = "holds"
 HOLDS_IF = "holds if"
@@ -33,10 +32,7 @@ class Measured:
     """What the runs of one test came to; `simulated` is the median of their forecasts', where they have the figure."""
 
     given: str | None
-    middle: float
-    lowest: float
-    highest: float
-    runs: int
+    spread: Spread
     simulated: float | None
     holds: bool
 
@@ -71,33 +67,21 @@ def _verdict(measured: Sequence[Measured], *, complete: bool) -> str:
 
 
 def _measure(claim: Claim, test: Trial, files: Sequence[File]) -> Measured | None:
-    found = list(_figures(test.runs, test.figure, files))
-    foretold = list(_figures(test.runs, test.figure, files, forecast=True))
-    if test.than is None:
-        return _measured(claim, test, found, len(found), foretold)
-    than = list(_figures(test.than, test.figure, files))
-    foretold_than = list(_figures(test.than, test.figure, files, forecast=True))
-    runs = min(len(found), len(than))
-    return _measured(claim, test, ratios(found, than), runs, ratios(foretold, foretold_than))
-
-
-def _measured(
-    claim: Claim, test: Trial, found: Sequence[float], runs: int, foretold: Sequence[float]
-) -> Measured | None:
-    """Return what the figures come to; they are the median first where they are ratios."""
-    if not found:
+    found, foretold = (_spread(test, files, forecast=forecast) for forecast in (False, True))
+    if found is None:
         return None
-    middle = found[0] if test.than else median(found)
-    simulated = (foretold[0] if test.than else median(foretold)) if foretold else None
-    holds = (claim.least is None or middle >= claim.least) and (claim.most is None or middle <= claim.most)
-    return Measured(test.given, middle, min(found), max(found), runs, simulated, holds)
+    simulated = foretold.median if foretold else None
+    enough = claim.least is None or found.median >= claim.least
+    holds = enough and (claim.most is None or found.median <= claim.most)
+    return Measured(test.given, found, simulated, holds)
 
 
-def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
-    """Return the ratio of the medians, then the least and the largest that single runs allow; none without both."""
-    if not over or not under or min(under) <= 0 or math.isinf(min(under)):
-        return []
-    return [median(over) / median(under), min(over) / max(under), max(over) / min(under)]
+def _spread(test: Trial, files: Sequence[File], *, forecast: bool) -> Spread | None:
+    """Return what the runs of a test came to, or what was foretold of them: by other runs where it names such."""
+    found = spread_of(_figures(test.runs, test.figure, files, forecast=forecast))
+    if test.than is None:
+        return found
+    return ratio_of(found, spread_of(_figures(test.than, test.figure, files, forecast=forecast)))
 
 
 def _figures(runs: Runs, figure: Figure, files: Sequence[File], *, forecast: bool = False) -> Iterator[float]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.chaos import faults, run
-from harness.chaos.verdict import Verdict
+from harness.chaos.verdict import FILE_NAME, Verdict
 from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
 from harness.cli.progress import TerminalProgress
 from harness.spike.progress import Progress, SilentProgress
@@ -57,9 +57,9 @@ def command(
     finally:
         progress.close()
     if as_json:
-        click.echo((directory / run.FILE_NAME).read_text())
+        click.echo((directory / FILE_NAME).read_text())
     else:
-        _print(verdict, directory)
+        show(verdict, directory)
     sys.exit(0 if verdict.passed else EXIT_MISSED)
 
 
@@ -70,7 +70,8 @@ def _list(*, as_json: bool) -> None:
     )
 
 
-def _print(verdict: Verdict, directory: Path) -> None:
+def show(verdict: Verdict, directory: Path) -> None:
+    """Print what each fault cost."""
     table = Table(title=f"Chaos, seed {verdict.seed}")
     for heading in ("fault", "hits", "accepted", "done", "dead letters", "lost", "again", "back after"):
         table.add_column(heading, justify="left" if heading in ("fault", "dead letters") else "right")

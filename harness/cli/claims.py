@@ -9,7 +9,7 @@ import click
 
 from harness.claims import catalogue, gather, page
 from harness.claims.verdicts import NOT_RUN
-from harness.spike.result import write_atomically
+from harness.files import write_atomically
 
 PAGE = catalogue.FILE.with_suffix(".md")
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from harness.chart.render import CHART
@@ -23,6 +22,7 @@ from harness.monitoring.board_check import Asked, Shown
 from harness.monitoring.prometheus import Client
 from harness.ops.amounts import parse_duration
 from harness.spike import alerts, report
+from harness.tables import table_of
 
 EXIT_EMPTY = 1
 REPORTS = Path("reports")
@@ -140,12 +140,7 @@ def _chosen(client: Client, namespace: str | None, release: str | None, *, at: f
 
 
 def _tell(shown: Sequence[Shown]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("dashboard", overflow="fold")
-    table.add_column("panel", overflow="fold")
-    table.add_column("unit")
-    table.add_column("series", justify="right")
-    table.add_column("")
+    table = table_of("dashboard", "panel", "unit", "series>", "")
     for one in shown:
         style = "bold red" if one.problem else ""
         counts = " + ".join(map(str, one.series))

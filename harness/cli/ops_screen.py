@@ -13,6 +13,7 @@ from rich.text import Text
 from harness.ops.amounts import shown_duration
 from harness.ops.overrides import shown
 from harness.ops.status import Delayed, Status
+from harness.tables import table_of
 
 COLOURS = {"ok": "green", "warning": "yellow", "critical": "bold red"}
 
@@ -36,15 +37,6 @@ def screen(
         parts.append(_pairs("rate limits", status.rates))
     parts.append(_overrides(status))
     return Group(*parts)
-
-
-def table_of(*columns: str) -> Table:
-    """Return an empty table; a column whose name ends with > is aligned to the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        name, right = column.removesuffix(">"), column.endswith(">")
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    return table
 
 
 def _queues(status: Status) -> Table:

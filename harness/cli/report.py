@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
+from harness.chaos.verdict import FILE_NAME as CHAOS
+from harness.chaos.verdict import Verdict
 from harness.errors import InputError
-from harness.spike import picture, report, result, table, words
+from harness.files import write_atomically
+from harness.spike import picture, report, table, words
 from harness.spike.report import Run
 
 REPORTS = Path("reports")
@@ -44,9 +47,10 @@ def command(
     as_json: bool,
     reports: Path,
 ) -> None:
-    """Render a run's page anew and print its verdict.
+    """Render a run's page anew and print its verdict; a comparison's too.
 
-    RUN is a folder of `reports`, or the path of one; without it the newest run is shown. Exits 0 whatever the verdict:
+    RUN is a folder of `reports`, or the path of one; without it the newest run is shown. Of a chaos run it shows what
+    each fault cost as well, of a soak, a plan or a tuning what is kept of it. Exits 0 whatever the verdict:
     the run itself has exited 1 if it missed an objective.
     """
     if as_table:
@@ -55,7 +59,19 @@ def command(
     if list_runs:
         _list(report.runs(reports), as_json=as_json)
         return
-    found = report.find(reports, run)
+    try:
+        found = report.find(reports, run)
+    except InputError:
+        page = _show_other(reports, run, picture_file, as_json=as_json)
+        if page is None:
+            raise
+    else:
+        page = _show(found, picture_file, as_json=as_json)
+    if open_page and not webbrowser.open(page.resolve().as_uri()):
+        click.echo(f"no browser could be opened; the page is {page}", err=True)
+
+
+def _show(found: Run, picture_file: Path | None, *, as_json: bool) -> Path:
     page = report.write(found.result, found.directory)
     if picture_file is not None:
         _draw(found, picture_file)
@@ -63,8 +79,36 @@ def command(
         click.echo(json.dumps(found.result.as_dict(), allow_nan=False))
     else:
         click.echo(words.verdict_text(found.result, report=str(page)))
-    if open_page and not webbrowser.open(page.resolve().as_uri()):
-        click.echo(f"no browser could be opened; the page is {page}", err=True)
+        _show_faults(found.directory)
+    return page
+
+
+def _show_other(reports: Path, name: str | None, picture_file: Path | None, *, as_json: bool) -> Path | None:
+    """Show what is no spike's run, and return its page; None where nobody knows it."""
+    from harness.cli import folders  # a second, which the usual case does not need
+
+    other = folders.find(reports, name)
+    if other is None:
+        return None
+    if picture_file is not None:
+        raise InputError(f"--picture {picture_file}: only a spike's run is drawn, and {name} is {other.what}")
+    other.show(as_json)
+    return other.page
+
+
+def _show_faults(directory: Path) -> None:
+    """Show what each fault cost where the run is one of `harness chaos`."""
+    path = directory / CHAOS
+    if not path.is_file():
+        return
+    from harness.cli import chaos  # as above
+
+    try:
+        verdict = Verdict.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no verdict of a chaos run: {type(error).__name__}: {error}") from error
+    click.echo()
+    chaos.show(verdict, directory)
 
 
 def _draw(found: Run, target: Path) -> None:
@@ -74,7 +118,7 @@ def _draw(found: Run, target: Path) -> None:
         raise InputError(f"{found.directory}: {error}") from error
     if not target.parent.is_dir():
         raise InputError(f"--picture {target}: there is no folder {target.parent}")
-    result.write_atomically(target, text)
+    write_atomically(target, text)
 
 
 def _list(found: list[Run], *, as_json: bool) -> None:

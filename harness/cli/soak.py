@@ -94,11 +94,12 @@ def command(
     if as_json:
         click.echo((found.directory / state.VERDICT).read_text())
     else:
-        _print(verdict, found)
+        show(verdict, found)
     sys.exit(0 if verdict.passed else EXIT_MISSED)
 
 
-def _print(verdict: Verdict, found: state.Run) -> None:
+def show(verdict: Verdict, found: state.Run) -> None:
+    """Print what became of a soak."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     for table in (_kinds(verdict), _strikes(verdict)):
         if table.row_count:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.cli.ops_options import target_options
-from harness.cli.ops_screen import COLOURS, screen, table_of
+from harness.cli.ops_screen import COLOURS, screen
 from harness.monitoring import beside
 from harness.monitoring.live import Look
 from harness.monitoring.prometheus import Client
@@ -22,6 +22,7 @@ from harness.monitoring.watching import Watcher
 from harness.ops import runs, target
 from harness.ops.amounts import shown_duration
 from harness.ops.target import Where
+from harness.tables import table_of
 
 PROMETHEUS_VARIABLE = "PROMETHEUS_URL"
 

@@ -13,6 +13,7 @@ from harness.chart import yaml_strict
 from harness.cluster import programs, shell
 from harness.cluster.kubectl import Kubectl
 from harness.cluster.recipes import IMAGES
+from harness.files import write_atomically
 
 READY_SECONDS = 240.0
 METRICS_API = "v1beta1.metrics.k8s.io"
@@ -59,5 +60,5 @@ def keda_definitions(kubectl: Path) -> str:
         sources = tools.module_directory(programs.KEDA) / "config" / "crd"
         text = shell.run([kubectl, "kustomize", sources], doing="reading KEDA's definitions", timeout_seconds=60.0)
         target.parent.mkdir(parents=True, exist_ok=True)
-        tools.write_atomically(target, text)
+        write_atomically(target, text)
     return target.read_text()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import tools
 from harness.cluster import shell
 from harness.errors import InputError
-from harness.packages import services_held_back
+from harness.packages import one_at_a_time, services_held_back
 
 # What must be there, by the program that shows it is.
 ENGINE_PACKAGES: Mapping[str, str] = {
@@ -53,7 +51,7 @@ def require(needed: Mapping[str, str], *, say: shell.Say) -> None:
             "(a cluster from packages alone is made on Debian, as root; elsewhere use Docker or podman with a registry)"
         )
     say(f"installing {' '.join(absent)} from the distribution")
-    with _one_at_a_time(), services_held_back():
+    with one_at_a_time(), services_held_back():
         _apt("update")
         _apt("install", "--yes", "--no-install-recommends", *absent)
 
@@ -139,11 +137,3 @@ def _apt(*arguments: str) -> None:
         timeout_seconds=INSTALL_SECONDS,
         environment={"DEBIAN_FRONTEND": "noninteractive"},
     )
-
-
-@contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Two runs side by side must not restore each other's policy file; the broker's own takes the same lock."""
-    with Path(tempfile.gettempdir(), "celery-workers-apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness import tools
 from harness.cluster import distribution, shell
 from harness.errors import HarnessError
+from harness.files import write_atomically
 
 BUILD_SECONDS = 900.0
 ANSWER_SECONDS = 30.0
@@ -80,7 +81,7 @@ def packaged_podman(*, say: shell.Say) -> Engine:
         modules.mkdir(parents=True)  # kind mounts it into every node
     configuration = _configuration_file()
     configuration.parent.mkdir(parents=True, exist_ok=True)
-    tools.write_atomically(configuration, CONTAINERS_CONF)
+    write_atomically(configuration, CONTAINERS_CONF)
     engine = own_podman()
     if engine is None:
         raise HarnessError("podman was installed but is not on PATH; add its directory (usually /usr/bin)")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cluster import hostvolume
+from harness.cluster import hostvolume, objects
 
 NAME = "rabbitmq"
 BROKER_SECRET = "celery-broker"  # noqa: S105 - the name of a Secret, values.yaml's default
@@ -51,18 +51,17 @@ class Fixture:
 
 def manifests(fixture: Fixture) -> list[dict[str, Any]]:
     """Return the fixture's objects; all of them are in its namespace but the volume, which bears its name."""
-    volume = [_volume(fixture, fixture.volume_path)] if fixture.volume_path else []
-    namespaced = [
-        _broker_secret(fixture),
-        _login(fixture),
-        _configuration(),
-        _claim(fixture),
-        _service(),
-        _server(fixture),
-    ]
-    for document in namespaced:
-        document["metadata"] = {"namespace": fixture.namespace, "labels": dict(LABELS), **document["metadata"]}
-    return [*volume, *namespaced]
+    storage = hostvolume.storage(
+        namespace=fixture.namespace,
+        name=NAME,
+        access_mode="ReadWriteOnce",
+        directory=fixture.volume_path,
+        storage_class=fixture.storage_class,
+        labels=LABELS,
+    )
+    service = objects.service(NAME, {"amqp": AMQP_PORT, "management": MANAGEMENT_PORT})
+    made = [*storage, _broker_secret(fixture), _login(fixture), _configuration(), service, _server(fixture)]
+    return objects.placed(made, fixture.namespace, LABELS)
 
 
 def volume_name(namespace: str) -> str:
@@ -88,32 +87,6 @@ def _configuration() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
 
 
-def _volume(fixture: Fixture, directory: str) -> dict[str, Any]:
-    return hostvolume.volume(
-        namespace=fixture.namespace,
-        claim=NAME,
-        access_mode="ReadWriteOnce",
-        directory=directory,
-        labels=LABELS,
-    )
-
-
-def _claim(fixture: Fixture) -> dict[str, Any]:
-    return hostvolume.claim(
-        namespace=fixture.namespace,
-        name=NAME,
-        access_mode="ReadWriteOnce",
-        directory=fixture.volume_path,
-        storage_class=fixture.storage_class,
-    )
-
-
-def _service() -> dict[str, Any]:
-    ports = [{"name": "amqp", "port": AMQP_PORT}, {"name": "management", "port": MANAGEMENT_PORT}]
-    spec = {"selector": {"app.kubernetes.io/name": NAME}, "ports": ports}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": spec}
-
-
 def _server(fixture: Fixture) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
@@ -129,24 +102,13 @@ def _server(fixture: Fixture) -> dict[str, Any]:
 
 
 def _pod(fixture: Fixture) -> dict[str, Any]:
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(fixture)],
-        "volumes": [
-            {"name": "data", "persistentVolumeClaim": {"claimName": NAME}},
-            {"name": "configuration", "configMap": {"name": NAME}},
-            {"name": "logs", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
-    }
+    volumes = [
+        {"name": "data", "persistentVolumeClaim": {"claimName": NAME}},
+        {"name": "configuration", "configMap": {"name": NAME}},
+        {"name": "logs", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    return objects.pod(UID, containers=[_container(fixture)], volumes=volumes)
 
 
 def _container(fixture: Fixture) -> dict[str, Any]:
@@ -165,11 +127,7 @@ def _container(fixture: Fixture) -> dict[str, Any]:
         "startupProbe": {"tcpSocket": {"port": "amqp"}, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"tcpSocket": {"port": "management"}, "periodSeconds": 2},
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": objects.container_security(),
         "volumeMounts": [
             {"name": "data", "mountPath": "/var/lib/rabbitmq"},
             {

@@ -13,6 +13,29 @@ def volume_name(namespace: str, claim: str) -> str:
     return f"{namespace}-{claim}"
 
 
+def storage(
+    *,
+    namespace: str,
+    name: str,
+    access_mode: str,
+    directory: str | None,
+    storage_class: str | None,
+    labels: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Return the claim and, where a directory is given, before it the volume that it binds."""
+    wanted = claim(
+        namespace=namespace,
+        name=name,
+        access_mode=access_mode,
+        directory=directory,
+        storage_class=storage_class,
+    )
+    if directory is None:
+        return [wanted]
+    made = volume(namespace=namespace, claim=name, access_mode=access_mode, directory=directory, labels=labels)
+    return [made, wanted]
+
+
 def claim(
     *, namespace: str, name: str, access_mode: str, directory: str | None, storage_class: str | None
 ) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from harness import tools
 from harness.chart import render, yaml_strict
 from harness.cluster import kindvalues
+from harness.files import write_atomically
 
 KIND = "kind"
 """The overlay of our own kind cluster: a file of values/."""
@@ -36,5 +37,5 @@ def values_file(name: str, values: Mapping[str, Any]) -> Path:
     """Write a values file and return its path."""
     path = tools.cache_home() / "values" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    tools.write_atomically(path, yaml_strict.dump_all([values]))
+    write_atomically(path, yaml_strict.dump_all([values]))
     return path

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cluster import hostvolume
+from harness.cluster import hostvolume, objects
 
 NAME = "services"
 CLAIM = "effects"
@@ -52,30 +52,17 @@ def volume_name(namespace: str) -> str:
 
 def manifests(outside: Outside) -> list[dict[str, Any]]:
     """Return the objects, all of them in the namespace but the volume, which bears its name."""
-    namespaced = [_claim(outside), _secret(outside), _profile(outside), _service(), _deployment(outside)]
-    for document in namespaced:
-        document["metadata"] = {"namespace": outside.namespace, "labels": dict(LABELS), **document["metadata"]}
-    return [*([_volume(outside, outside.volume_path)] if outside.volume_path else []), *namespaced]
-
-
-def _volume(outside: Outside, directory: str) -> dict[str, Any]:
-    return hostvolume.volume(
-        namespace=outside.namespace,
-        claim=CLAIM,
-        access_mode="ReadWriteMany",
-        directory=directory,
-        labels=LABELS,
-    )
-
-
-def _claim(outside: Outside) -> dict[str, Any]:
-    return hostvolume.claim(
+    storage = hostvolume.storage(
         namespace=outside.namespace,
         name=CLAIM,
         access_mode="ReadWriteMany",
         directory=outside.volume_path,
         storage_class=outside.storage_class,
+        labels=LABELS,
     )
+    service = objects.service(NAME, {"smtp": SMTP_PORT, "http": HTTP_PORT})
+    made = [*storage, _secret(outside), _profile(outside), service, _deployment(outside)]
+    return objects.placed(made, outside.namespace, LABELS)
 
 
 def _secret(outside: Outside) -> dict[str, Any]:
@@ -95,12 +82,6 @@ def _profile(outside: Outside) -> dict[str, Any]:
         "metadata": {"name": NAME},
         "data": {"profile.json": outside.profile},
     }
-
-
-def _service() -> dict[str, Any]:
-    ports = [{"name": "smtp", "port": SMTP_PORT}, {"name": "http", "port": HTTP_PORT}]
-    spec = {"selector": {"app.kubernetes.io/name": NAME}, "ports": ports}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": spec}
 
 
 def _deployment(outside: Outside) -> dict[str, Any]:
@@ -135,31 +116,16 @@ def _pod(outside: Outside) -> dict[str, Any]:
         ],
         "readinessProbe": {"tcpSocket": {"port": HTTP_PORT}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "384Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": objects.container_security(),
         "volumeMounts": [
             {"name": CLAIM, "mountPath": MOUNT},
             {"name": "profile", "mountPath": "/profile"},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the container
         ],
     }
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,  # a new volume may be root's
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": [
-            {"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM}},
-            {"name": "profile", "configMap": {"name": NAME}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
-    }
+    volumes = [
+        {"name": CLAIM, "persistentVolumeClaim": {"claimName": CLAIM}},
+        {"name": "profile", "configMap": {"name": NAME}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    return objects.pod(UID, containers=[container], volumes=volumes)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.cluster import hostvolume
+from harness.cluster import hostvolume, objects
 from harness.cluster.fixture import AMQP_PORT, LABELS, MANAGEMENT_PORT, NAME, UID
 
 PEERS = f"{NAME}-nodes"  # the headless Service that gives each node a name
@@ -98,10 +98,9 @@ def manifests(cluster: Cluster) -> list[dict[str, Any]]:
         )
         for number, path in enumerate(cluster.volume_paths)
     ]
-    namespaced = [_configuration(cluster), _secrets(cluster), _service(cluster), _peers(), _servers(cluster)]
-    for document in namespaced:
-        document["metadata"] = {"namespace": cluster.namespace, "labels": dict(LABELS), **document["metadata"]}
-    return [*volumes, *namespaced]
+    service = objects.service(NAME, cluster.ports)
+    made = [*volumes, _configuration(cluster), _secrets(cluster), service, _peers(), _servers(cluster)]
+    return objects.placed(made, cluster.namespace, LABELS)
 
 
 def claim_name(number: int) -> str:
@@ -165,12 +164,6 @@ def _secrets(cluster: Cluster) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "type": "Opaque", "stringData": data}
 
 
-def _service(cluster: Cluster) -> dict[str, Any]:
-    ports = [{"name": name, "port": port} for name, port in cluster.ports.items()]
-    spec = {"selector": {"app.kubernetes.io/name": NAME}, "ports": ports}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME}, "spec": spec}
-
-
 def _peers() -> dict[str, Any]:
     spec = {
         "clusterIP": "None",
@@ -212,21 +205,13 @@ def _pod(cluster: Cluster) -> dict[str, Any]:
     ]
     if cluster.tls_secret:
         volumes.append({"name": "tls", "secret": {"secretName": cluster.tls_secret}})
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 60,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "initContainers": [_cookie(cluster)],
-        "containers": [_server(cluster)],
-        "volumes": volumes,
-    }
+    return objects.pod(
+        UID,
+        initContainers=[_cookie(cluster)],
+        containers=[_server(cluster)],
+        volumes=volumes,
+        terminationGracePeriodSeconds=60,
+    )
 
 
 def _cookie(cluster: Cluster) -> dict[str, Any]:
@@ -238,7 +223,7 @@ def _cookie(cluster: Cluster) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", copy],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
-        "securityContext": _security(),
+        "securityContext": objects.container_security(),
         "volumeMounts": [
             {"name": "secrets", "mountPath": "/secrets"},
             {"name": "data", "mountPath": DATA},
@@ -271,10 +256,6 @@ def _server(cluster: Cluster) -> dict[str, Any]:
         "startupProbe": {"tcpSocket": {"port": amqp}, "periodSeconds": 1, "failureThreshold": 180},
         "readinessProbe": {"tcpSocket": {"port": management}, "periodSeconds": 2},
         "resources": {"requests": {"cpu": "50m", "memory": "192Mi"}, "limits": {"memory": "768Mi"}},
-        "securityContext": _security(),
+        "securityContext": objects.container_security(),
         "volumeMounts": mounts,
     }
-
-
-def _security() -> dict[str, Any]:
-    return {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}

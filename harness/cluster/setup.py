@@ -21,6 +21,7 @@ from harness.cluster.kubectl import Kubectl
 from harness.cluster.versions import Versions, versions
 from harness.cluster.way import Way
 from harness.errors import HarnessError
+from harness.files import write_atomically
 
 Result = TypeVar("Result")
 
@@ -103,7 +104,7 @@ def up(plan: Plan, *, say: shell.Say = shell.say) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "steps": timings.seconds,
     }
-    tools.write_atomically(kind.home / "report.json", json.dumps(report, indent=2))
+    write_atomically(kind.home / "report.json", json.dumps(report, indent=2))
     return report
 
 
@@ -247,7 +248,7 @@ def _is_kept(kind: Kind, plan: Plan, *, image: str, say: shell.Say) -> bool:
 
 
 def _note_made_of(kind: Kind, plan: Plan, *, image: str) -> None:
-    tools.write_atomically(_made_of_file(kind), json.dumps(_made_of(plan, image)))
+    write_atomically(_made_of_file(kind), json.dumps(_made_of(plan, image)))
 
 
 def _made_of(plan: Plan, image: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from harness.compare import panels, words
 from harness.compare.summary import SIDES, Compared, Comparison, middle
-from harness.spike import result
+from harness.files import write_atomically
 from harness.spike.report import FILE_NAME, PALETTE, page_templates, plotly_js, setup_tables
 
 
@@ -31,7 +31,7 @@ def render(comparison: Comparison) -> str:
 
 def write(comparison: Comparison, directory: Path) -> Path:
     """Write report.html into the comparison's folder and return its path."""
-    return result.write_atomically(directory / FILE_NAME, render(comparison))
+    return write_atomically(directory / FILE_NAME, render(comparison))
 
 
 def _section(compared: Compared, comparison: Comparison) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from harness.compare import page, summary
 from harness.compare.measures import measured
 from harness.compare.state import Begun
 from harness.compare.summary import SIDES, Compared, Comparison, Run
+from harness.files import write_atomically
 from harness.planning.costing import cycle_of_run
 from harness.planning.tail import autoscalers
 from harness.simulation.cost import Prices
@@ -85,5 +86,5 @@ def _tails(begun: Begun, name: str, site: Site) -> Mapping[str, HpaSpec]:
 def _write(begun: Begun, comparison: Comparison) -> None:
     if comparison.compared:
         text = json.dumps(summary.document(comparison), indent=1, allow_nan=False)
-        result.write_atomically(begun.directory / result.FILE_NAME, text + "\n")
+        write_atomically(begun.directory / result.FILE_NAME, text + "\n")
         page.write(comparison, begun.directory)

@@ -14,7 +14,8 @@ from harness.compare.budget import Budget
 from harness.compare.sides import Side
 from harness.compare.summary import AFTER, BEFORE, SIDES
 from harness.errors import InputError
-from harness.spike import report, result
+from harness.files import write_atomically
+from harness.spike import report
 from harness.spike.prepared import Request, prepare
 from harness.spike.scenario import Scenario, load_scenario
 from harness.spike.site import Site
@@ -102,7 +103,7 @@ def begin(reports: Path, wanted: Wanted, *, site: Site) -> Begun:
     begun = _begun(directory, wanted)
     try:
         directory.mkdir(parents=True)
-        result.write_atomically(directory / FILE_NAME, json.dumps(asdict(wanted), indent=1) + "\n")
+        write_atomically(directory / FILE_NAME, json.dumps(asdict(wanted), indent=1) + "\n")
         for name in SIDES:
             sides.write_overlay(begun.sides[name], begun.overlay(name))
     except OSError as error:

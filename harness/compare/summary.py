@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 
-from harness.claims.verdicts import ratios
 from harness.compare.budget import Budget
 from harness.compare.measures import MEASURES, Measure, group_measures
 from harness.simulation.cost import Prices
 from harness.spike.result import Result
+from harness.spike.spread import Spread, ratio_of, spread_of
 
 FORMAT_VERSION = 1
 BEFORE, AFTER = "before", "after"
@@ -50,10 +49,9 @@ class Row:
     after: tuple[float | None, ...]
 
     @property
-    def ratio(self) -> tuple[float, float, float] | None:
-        """After by before: of the medians, and the least and largest that single runs allow; None without both."""
-        found = ratios(known(self.after), known(self.before))
-        return (found[0], found[1], found[2]) if found else None
+    def ratio(self) -> Spread | None:
+        """After by before, None without both."""
+        return ratio_of(spread_of(self.after), spread_of(self.before))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +110,7 @@ def middle(runs: Sequence[Run]) -> Run:
 
 def saved(row: Row) -> float | None:
     """Return which share of it is saved, None where a side does not have the figure."""
-    return None if row.ratio is None else 1.0 - row.ratio[0]
+    return None if row.ratio is None else 1.0 - row.ratio.median
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
@@ -147,24 +145,20 @@ def _row(row: Row) -> dict[str, Any]:
         "unit": row.measure.unit,
         BEFORE: _spread(row.before),
         AFTER: _spread(row.after),
-        "ratio": None if row.ratio is None else dict(zip(("median", "lowest", "highest"), row.ratio, strict=True)),
+        "ratio": None if row.ratio is None else _range(row.ratio),
     }
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
-    found = known(values)
-    return {
-        "median": median(found) if found else None,
-        "lowest": min(found, default=None),
-        "highest": max(found, default=None),
-        "runs": len(found),
-    }
+    found = spread_of(values)
+    if found is None:
+        return {"median": None, "lowest": None, "highest": None, "runs": 0}
+    return {**_range(found), "runs": found.runs}
+
+
+def _range(found: Spread) -> dict[str, float]:
+    return {"median": found.median, "lowest": found.lowest, "highest": found.highest}
 
 
 def _run(run: Run) -> dict[str, Any]:
     return {"path": run.path, "passed": run.result.passed, "figures": dict(run.figures)}
-
-
-def known(values: Iterable[float | None]) -> list[float]:
-    """Return the figures of the runs that have one."""
-    return [value for value in values if value is not None]

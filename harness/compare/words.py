@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 
 from harness.compare.measures import MONTH_TASKS, Measure, group_key
-from harness.compare.summary import AFTER, BEFORE, Bought, Compared, Comparison, Row, known
+from harness.compare.summary import AFTER, BEFORE, Bought, Compared, Comparison, Row
 from harness.planning.words import grid
 from harness.simulation.cost import Prices
 from harness.spike.report import NOT_THERE, Table
+from harness.spike.spread import spread_of
 from harness.spike.table import spread
 from harness.spike.words import TERMINAL_COLUMNS, printable, seconds
 
@@ -65,11 +66,11 @@ def sentence(compared: Compared) -> str:
     runs = min(len(compared.before), len(compared.after))
     told = f"{runs} run{'s' * (runs != 1)} of each"
     drain = rows["drain_seconds"]
-    if drain.ratio is None or drain.ratio[0] <= 0:
+    if drain.ratio is None or drain.ratio.median <= 0:
         return f"{told}; a backlog was never gone."
     month = rows["month_cost"].ratio
-    paid = "" if month is None else f", and a month with {MONTH_TASKS:,} such tasks costs {month[0]:.0%} of before"
-    return f"{told}; the backlog is gone {times(1 / drain.ratio[0])} as fast after as before{paid}."
+    paid = "" if month is None else f", and a month with {MONTH_TASKS:,} such tasks costs {month.median:.0%} of before"
+    return f"{told}; the backlog is gone {times(1 / drain.ratio.median)} as fast after as before{paid}."
 
 
 def latencies(compared: Compared) -> list[str]:
@@ -81,13 +82,18 @@ def latencies(compared: Compared) -> list[str]:
         if len(keys) > 1 and all(rows[key].ratio for key in keys):
             sides = (
                 " and ".join(
-                    f"{seconds(median(known(getattr(rows[key], name))))} in phase {phase}"
+                    f"{seconds(_median(rows[key], name))} in phase {phase}"
                     for key, phase in zip(keys, phases, strict=True)
                 )
                 for name in (BEFORE, AFTER)
             )
             told.append("95 % of {} tasks were done within {} before; after, within {}.".format(group, *sides))
     return told
+
+
+def _median(row: Row, side: str) -> float | None:
+    found = spread_of(getattr(row, side))
+    return None if found is None else found.median
 
 
 def table(compared: Compared, comparison: Comparison) -> Table:
@@ -104,7 +110,7 @@ def table(compared: Compared, comparison: Comparison) -> Table:
 
 
 def _cells(row: Row, prices: Prices) -> tuple[str, str, str, str]:
-    ratio = NOT_THERE if row.ratio is None else times(row.ratio[0])
+    ratio = NOT_THERE if row.ratio is None else times(row.ratio.median)
     return row.measure.title, figure(row.measure, row.before, prices), figure(row.measure, row.after, prices), ratio
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 
 from harness import tools
+from harness.files import write_privately
 from harness.monitoring import rules
 from harness.monitoring.local_series import NAMESPACE
-from harness.ops.local_api import write_whole
 from harness.ops.runs import Run, lives
 
 
@@ -27,7 +27,9 @@ def announced(run_name: str, url: str) -> Iterator[None]:
     """Let `find` return a Prometheus of this process for the block's time."""
     home().mkdir(parents=True, exist_ok=True)
     path = home() / f"{run_name}.json"
-    write_whole(path, {"url": url, "pid": os.getpid(), "process_started_at": psutil.Process().create_time()})
+    write_privately(
+        path, json.dumps({"url": url, "pid": os.getpid(), "process_started_at": psutil.Process().create_time()})
+    )
     try:
         yield
     finally:

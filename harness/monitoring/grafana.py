@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, timeseries
@@ -35,7 +35,6 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
 )
 
-from harness.monitoring.boards import BOARDS
 from harness.monitoring.boards.board import TEMPLATES, Board, Panel, Query, Template
 from harness.monitoring.boards.health import FIRING
 
@@ -45,9 +44,9 @@ GLANCE_HEIGHT, HEIGHT = 4, 8
 GREEN, YELLOW, RED = "green", "orange", "red"
 
 
-def files() -> dict[str, str]:
+def files(boards: Iterable[Board]) -> dict[str, str]:
     """Return the text of every dashboard by its file's name."""
-    return {board.file_name: text(board) for board in BOARDS}
+    return {board.file_name: text(board) for board in boards}
 
 
 def text(board: Board) -> str:

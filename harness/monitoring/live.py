@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from harness.monitoring.fired import about
-from harness.ops.status import CRITICAL_FILL, WARNING_FILL, PoolLine, QueueLine, Status
+from harness.ops.status import CRITICAL, OK, WARNING, PoolLine, QueueLine, Status
 
-CRITICAL, WARNING = "critical", "warning"
 SEVERITIES = (CRITICAL, WARNING)  # the worst first; others come after
 
 
@@ -63,7 +62,7 @@ def alert_lines(alerts: Iterable[Mapping[str, Any]], *, release: str) -> list[Al
 
 
 def own_alerts(status: Status, before: Status | None) -> list[AlertLine]:
-    """Return what looks bad without anybody's rules: the guide's thresholds, and what an operator would ask first.
+    """Return what looks bad without anybody's rules: the chart's thresholds, and what an operator would ask first.
 
     `before` is the status of up to a minute ago, by which it is seen what grows.
     """
@@ -94,9 +93,8 @@ def _of_queue(queue: QueueLine, was: QueueLine | None) -> list[AlertLine]:
     subject = about({"class": queue.class_name, "queue": queue.name})
     if queue.ready and not queue.consumers and not queue.paused:
         lines.append(AlertLine("NoConsumer", CRITICAL, subject, None, f"{queue.ready:,} wait and nobody takes them"))
-    if (fill := queue.fill or 0.0) > WARNING_FILL:
-        severity = CRITICAL if fill > CRITICAL_FILL else WARNING
-        lines.append(AlertLine("QueueFilling", severity, subject, None, f"{fill:.0%} full"))
+    if (level := queue.levels.of(queue.fill)) != OK:
+        lines.append(AlertLine("QueueFilling", level, subject, None, f"{queue.fill:.0%} full"))
     if was is not None and queue.dead > was.dead:
         lines.append(
             AlertLine("DeadLetters", WARNING, subject, None, f"{queue.dead - was.dead:,} more than a minute ago")

@@ -8,8 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import yaml
@@ -36,24 +35,12 @@ no Prometheus in reach. Do one of these:
   any              put the programs prometheus and promtool of its release on PATH"""
 
 
-class Client:
+class Client(direct.Connected):
     """Asks a Prometheus at `url`. Every method raises HarnessError where it does not answer or refuses."""
 
     def __init__(self, url: str, *, timeout_seconds: float = ANSWER_SECONDS) -> None:
         self.url = url.rstrip("/")
         self._client = direct.client(self.url, timeout_seconds=timeout_seconds)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
 
     def ready(self) -> bool:
         """Whether it answers queries."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import HarnessError, InputError
+from harness.files import write_privately
 from harness.ops.engine import ConflictError, Engine, ObjectHandler
 from harness.runtime.local.documents import DocumentStore, StaleError
 
@@ -95,7 +96,7 @@ class Controller:
             answer = {"conflict": str(error)}
         except HarnessError as error:
             answer = {"error": str(error)}
-        write_whole(path.with_name(path.name.replace(QUESTION, ANSWER)), answer)
+        write_privately(path.with_name(path.name.replace(QUESTION, ANSWER)), json.dumps(answer))
 
     def _do(self, verb: str, kind: str = "", name: str = "", document: Mapping[str, Any] | None = None) -> Any:
         if verb == "get":
@@ -140,7 +141,7 @@ class RunDocuments:
         path = self._directory / f"{uuid.uuid4().hex}{QUESTION}"
         answer_path = path.with_name(path.name.replace(QUESTION, ANSWER))
         try:
-            write_whole(path, question)
+            write_privately(path, json.dumps(question))
         except OSError as error:
             raise HarnessError(f"the local run at {self._directory} is gone: {error.strerror}") from error
         deadline = time.monotonic() + self._answer_seconds
@@ -164,11 +165,3 @@ def _conflicts() -> Any:
         yield
     except StaleError as error:
         raise ConflictError(str(error)) from error
-
-
-def write_whole(path: Path, document: Any) -> None:
-    """Write a JSON file that only this user may read, so that nobody sees half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.touch(mode=0o600)
-    partial.write_text(json.dumps(document))
-    partial.replace(path)

@@ -14,7 +14,7 @@ import psutil
 
 from harness import tools
 from harness.errors import InputError
-from harness.ops.local_api import write_whole
+from harness.files import write_privately
 
 RUN_VARIABLE = "CELERY_WORKERS_RUN"
 
@@ -93,7 +93,7 @@ def announced(
     )
     home().mkdir(parents=True, exist_ok=True)
     path = file_of(name)
-    write_whole(path, {**asdict(run), "directory": str(directory)})
+    write_privately(path, json.dumps({**asdict(run), "directory": str(directory)}))
     try:
         yield run
     finally:

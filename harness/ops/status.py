@@ -13,7 +13,29 @@ from harness.ops.objects import Document
 from harness.ops.overrides import Override
 from harness.ops.wishes import Pool
 
-CRITICAL_FILL, WARNING_FILL = 0.8, 0.5  # the guide's alert thresholds
+OK, WARNING, CRITICAL = "ok", "warning", "critical"
+
+
+@dataclass(frozen=True)
+class FillLevels:
+    """From which share of its limit on a queue looks bad: the thresholds of the two alerts about full queues."""
+
+    warning: float
+    critical: float
+
+    @classmethod
+    def of_alerts(cls, alerts: Mapping[str, Any]) -> FillLevels:
+        """Read the values' monitoring.alerts."""
+        return cls(
+            warning=alerts["queueFilling"]["abovePercent"] / 100,
+            critical=alerts["queueNearlyFull"]["abovePercent"] / 100,
+        )
+
+    def of(self, fill: float | None) -> str:
+        """Return how bad that looks: ok, warning or critical; a queue without a limit is never full."""
+        if (fill or 0) > self.critical:
+            return CRITICAL
+        return WARNING if (fill or 0) > self.warning else OK
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,7 @@ class QueueLine:
     paused: bool
     dead_queue: str | None
     dead: int
+    levels: FillLevels
     arrived_per_second: float | None = None
     done_per_second: float | None = None
 
@@ -49,11 +72,10 @@ class QueueLine:
 
     @property
     def level(self) -> str:
-        """How bad it looks: ok, warning or critical, by the guide's thresholds; work that nobody takes is critical."""
+        """How bad it looks: ok, warning or critical, by the alerts' thresholds; work that nobody takes is critical."""
         stuck = self.ready > 0 and self.consumers == 0 and not self.paused
-        if stuck or (self.fill or 0) > CRITICAL_FILL:
-            return "critical"
-        return "warning" if (self.fill or 0) > WARNING_FILL or self.dead else "ok"
+        found = CRITICAL if stuck else self.levels.of(self.fill)
+        return WARNING if found == OK and self.dead else found
 
 
 @dataclass(frozen=True)
@@ -108,12 +130,18 @@ class Status:
         """Return it as JSON has it, each queue with its level."""
         document = asdict(self)
         for line, queue in zip(document["queues"], self.queues, strict=True):
+            del line["levels"]
             line["level"] = queue.level
         return document
 
 
 def queue_lines(
-    topology: Mapping[str, Any], documents: Sequence[Mapping[str, Any]], *, paused: Sequence[str], now: float
+    topology: Mapping[str, Any],
+    documents: Sequence[Mapping[str, Any]],
+    *,
+    paused: Sequence[str],
+    levels: FillLevels,
+    now: float,
 ) -> tuple[QueueLine, ...]:
     """Return a line for each queue of the topology; `documents` are those of RabbitMQ's management API."""
     seen = {one["name"]: one for one in documents}
@@ -134,6 +162,7 @@ def queue_lines(
                 paused=name in paused,
                 dead_queue=dead_queue,
                 dead=int(seen.get(dead_queue, {}).get("messages") or 0),
+                levels=levels,
                 arrived_per_second=_rate(document, "publish"),
                 done_per_second=_rate(document, "ack"),
             )

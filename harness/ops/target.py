@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from celery_workers.shared import DEFAULT_PREFIX, SharedRedis
 from harness.broker.management import Management
+from harness.chart import values
 from harness.errors import HarnessError, InputError
 from harness.ops import objects, runs, shared, status, wishes
 from harness.ops.engine import Documents, Engine, Handler, ObjectHandler
@@ -125,7 +126,9 @@ class Target:
             at=now,
             release=self.release,
             place=self.shown,
-            queues=status.queue_lines(self.topology, queues, paused=objects.paused_queues(state), now=now),
+            queues=status.queue_lines(
+                self.topology, queues, paused=objects.paused_queues(state), levels=_levels(), now=now
+            ),
             pools=status.pool_lines(self.pools()),
             delayed=status.delayed_tasks(self.release, queues),
             breakers=breakers,
@@ -133,6 +136,11 @@ class Target:
             overrides=status.override_lines(self.engine.active(), now=now),
             problems=tuple(problems),
         )
+
+
+def _levels() -> status.FillLevels:
+    """Return what the chart's alerts start from; a release does not tell its own."""
+    return status.FillLevels.of_alerts(values.defaults()["monitoring"]["alerts"])
 
 
 def caller(environment: Mapping[str, str]) -> str:

@@ -9,11 +9,11 @@ from harness import tools
 from harness.cluster.fit import this_machine
 from harness.cluster.kindconfig import WORKERS
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.planning import place
 from harness.planning.figures import Figures, assumed
 from harness.planning.place import Place
 from harness.spike import facts
-from harness.spike.result import write_atomically
 
 
 def default_path(runtime: str) -> Path:

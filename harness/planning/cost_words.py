@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.planning.costing import Priced
 from harness.simulation import cost
 from harness.simulation.cost import NodeType, Prices
+from harness.tables import table_of
 
 BAR_WIDTH = 40
 CLAIMED_SAVING = 0.6
@@ -44,15 +45,8 @@ def _bars(priced: Sequence[Priced], prices: Prices) -> list[RenderableType]:
     return drawn
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left")
-    return table
-
-
 def _classes(one: Priced, prices: Prices) -> Table:
-    table = _table("class", "min>", "pod-hours a cycle>", f"{prices.currency} a cycle>", "idle a month>")
+    table = table_of("class", "min>", "pod-hours a cycle>", f"{prices.currency} a cycle>", "idle a month>")
     for use, each in zip(one.cycle.classes, one.by_class, strict=True):
         table.add_row(
             each.name, str(use.minimum), f"{each.pod_hours:,.2f}", f"{each.cycle:,.4f}", f"{each.idle_month:,.2f}"
@@ -61,7 +55,7 @@ def _classes(one: Priced, prices: Prices) -> Table:
 
 
 def _tasks(one: Priced, prices: Prices) -> Table:
-    table = _table("task", "class", "count>", f"{prices.currency} a cycle>", "per 1,000>")
+    table = table_of("task", "class", "count>", f"{prices.currency} a cycle>", "per 1,000>")
     for task in sorted(one.by_task, key=lambda task: -task.cycle):
         table.add_row(
             task.name, task.worker_class, f"{task.count:,}", f"{task.cycle:,.4f}", f"{task.per_thousand:,.4f}"
@@ -71,7 +65,7 @@ def _tasks(one: Priced, prices: Prices) -> Table:
 
 def _months(priced: Sequence[Priced], prices: Prices) -> Table:
     headers = [f"{one.name} {what}>" for one in priced for what in (prices.currency, "of it busy")]
-    table = _table("tasks a month>", *headers, *(["saved>"] if len(priced) == 2 else []))
+    table = table_of("tasks a month>", *headers, *(["saved>"] if len(priced) == 2 else []))
     saved = cost.savings(priced[0].months, priced[1].months) if len(priced) == 2 else ()
     for row, month in enumerate(priced[0].months):
         cells = [f"{month.volume:,}"]

@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.chart import render, yaml_strict
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.planning import binding as bindings
 from harness.planning import changes as changing
 from harness.planning import foretell
@@ -23,7 +24,7 @@ from harness.planning.foretell import Foretold
 from harness.planning.offered import Services, offered
 from harness.planning.place import Place
 from harness.planning.plant import plant
-from harness.spike import arrivals, facts, report, result
+from harness.spike import arrivals, facts, report
 from harness.spike.arrivals import LoadPlan, Topology
 from harness.spike.forecast import peak_depths
 from harness.spike.objectives import Objective
@@ -273,7 +274,7 @@ def write(plans: Sequence[Plan], reports: Path, tables: Sequence[Table]) -> Path
     )
     beside = None if len(plans) == 1 else Beside(f"({plans[1].environment})", plans[1].result.timeline)
     try:
-        result.write_atomically(directory / FILE_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        write_atomically(directory / FILE_NAME, json.dumps(document, indent=1, allow_nan=False) + "\n")
         report.write(first.result, directory, tables=tables, beside=beside)
     except OSError as error:
         raise InputError(f"--reports {reports}: {error.strerror}; name a directory you may write to") from error

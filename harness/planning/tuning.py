@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.chart.validate import validate
 from harness.errors import HarnessError, InputError
+from harness.files import write_atomically
 from harness.planning import planner, tune_page, tuned_overlay, tuner
 from harness.planning.candidates import Asked
 from harness.planning.case import Case, Judgement, Simulate, judge
@@ -21,7 +22,6 @@ from harness.planning.settings import Bounds
 from harness.planning.tuner import Tuned
 from harness.simulation.cost import Pod, Prices
 from harness.simulation.fluid_model import compiled
-from harness.spike import result
 from harness.spike.scenario import Scenario, load_scenario
 
 PAGE = "tune.html"
@@ -121,7 +121,7 @@ def write_overlay(found: Found, values: Chosen, out: Path) -> Path:
         raise HarnessError(f"what was found is refused by the chart: {report.problems[0].text()}")
     if not out.resolve().parent.is_dir():
         raise InputError(f"--out {out}: there is no such directory; make it, or name another")
-    return result.write_atomically(out, text)
+    return write_atomically(out, text)
 
 
 def write_page(found: Found, reports: Path) -> Path:
@@ -129,4 +129,4 @@ def write_page(found: Found, reports: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     directory = reports.resolve() / f"tune-{stamp}"
     directory.mkdir(parents=True, exist_ok=True)
-    return result.write_atomically(directory / PAGE, tune_page.page(found.tuned, percent=found.percent, found=found))
+    return write_atomically(directory / PAGE, tune_page.page(found.tuned, percent=found.percent, found=found))

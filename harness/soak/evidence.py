@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from harness.broker import delays
 from harness.broker.management import dead_letters
 from harness.errors import HarnessError
 from harness.soak.ledger import DEATHS, MOST, Columns, times
@@ -106,7 +107,7 @@ class Collector:
             self._deaths[number] = DEATHS.index(death)
 
     def take_waiting(self, task_id: str) -> None:
-        """Take a message that is still in a work queue."""
+        """Take a message that still waits, in a work queue or on its way to one."""
         number = self._mix.number_of(task_id)
         if number is None:
             self._unknown["queued messages"] += 1
@@ -151,9 +152,10 @@ def collect(
     collector.take_rows(services.database_url)
     tick()
     collector.take_files(services.files)
-    for name, queue in topology["queues"].items():
+    for name in delays.queues_on_the_way(topology):
         for message in dead_letters(broker_url, name):
             collector.take_waiting(message.id)
+    for queue in topology["queues"].values():
         for message in dead_letters(broker_url, queue["dead_letter_queue"]) if queue["dead_letter_queue"] else ():
             collector.take_dead_letter(message.id, message.reason)
     return collector.evidence()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import tools
 from harness.chaos.site import JOURNAL
 from harness.chart import render, yaml_strict
+from harness.files import write_atomically
 from harness.services import postgresql
 from harness.soak import evidence, report, state
 from harness.soak.ground import RELEASE, Rendered, SoakGround, soak_ground
@@ -126,9 +126,9 @@ def _judge(run: Run, rendered: Rendered, found: _Finished) -> Verdict:
 def _write(run: Run, verdict: Verdict, setup: Mapping[str, Any]) -> None:
     """Write the page, then the verdict, with which the run is finished; the data of one that passed is removed."""
     page = report.render(verdict, run.lines(state.SAMPLES), setup)
-    tools.write_atomically(run.directory / report.FILE_NAME, page)
+    write_atomically(run.directory / report.FILE_NAME, page)
     document = {**verdict.as_dict(), "setup": setup}
-    tools.write_atomically(run.directory / state.VERDICT, json.dumps(document, indent=1) + "\n")
+    write_atomically(run.directory / state.VERDICT, json.dumps(document, indent=1) + "\n")
     if verdict.passed:
         postgresql.remove_home(run.directory / state.DATA / "postgresql")
         shutil.rmtree(run.directory / state.DATA, ignore_errors=True)

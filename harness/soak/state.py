@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from harness import tools
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.soak import mix, strikes
 from harness.soak.ledger import Offer
 
@@ -98,7 +98,7 @@ def begin(reports: Path, wanted: Wanted) -> Run:
         raise InputError(f"--reports {reports}: {error.strerror}; name a directory you may write to") from error
     run = Run(directory, key, wanted)
     document = {"version": VERSION, "key": key, "wanted": asdict(wanted)}
-    tools.write_atomically(directory / RUN, json.dumps(document, indent=1) + "\n")
+    write_atomically(directory / RUN, json.dumps(document, indent=1) + "\n")
     return run
 
 

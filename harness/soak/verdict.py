@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 from harness.chaos.faults import CATALOGUE
 from harness.chaos.verdict import mails_at_risk
@@ -71,6 +71,12 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {**asdict(self), "passed": self.passed}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Read the JSON form, and nothing else that stands beside it. Raises KeyError or TypeError for what is none."""
+        read = {one.name: document[one.name] for one in fields(cls)}
+        return cls(**{**read, "strikes": [StrikeRow(**row) for row in document["strikes"]]})
 
 
 def judge(

@@ -8,6 +8,7 @@ from typing import Any
 
 from examx import effects
 from examx.catalogue import TASKS
+from harness.broker import delays
 from harness.broker.management import dead_letters
 from harness.broker.stats import DeadLetter
 from harness.errors import HarnessError
@@ -34,6 +35,9 @@ def collect(*, plan: LoadPlan, ground: Ground, topology: Mapping[str, Any]) -> E
         HarnessError: a journal is damaged, the broker does not answer, or the numbers do not add up.
     """
     services, broker_url = ground.services, ground.broker.amqp_url
+    # First: what goes on from there meanwhile is seen among the effects or the dead letters.
+    on_the_way = delays.queues_on_the_way(topology)
+    in_queue = {message.id for queue in on_the_way for message in dead_letters(broker_url, queue)}
     offers = journals.read_offers(ground.journals)
     started_at = load_started_at(plan, offers.entries)
     deliveries = journals.read_deliveries(services.deliveries)
@@ -45,7 +49,7 @@ def collect(*, plan: LoadPlan, ground: Ground, topology: Mapping[str, Any]) -> E
             file_exists=lambda task_id: (services.files / f"{task_id}.pdf").is_file(),
         ),
         dead_letters=_dead_letters(broker_url, topology),
-        in_queue={message.id for queue in topology["queues"] for message in dead_letters(broker_url, queue)},
+        in_queue=in_queue,
         expected_kinds={name: task.effect for name, task in TASKS.items()},
     )
     return Evidence(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import outside
+from harness.cluster import objects, outside
 from harness.spike.load import JOURNALS, Load
 
 NAME = "load"
@@ -84,24 +84,12 @@ def _job(job: LoadJob) -> dict[str, Any]:
 
 
 def _pod(job: LoadJob) -> dict[str, Any]:
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "fsGroup": UID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(job)],
-        "volumes": [
-            {"name": "effects", "persistentVolumeClaim": {"claimName": job.claim}},
-            {"name": "given", "configMap": {"name": NAME}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
-    }
+    volumes = [
+        {"name": "effects", "persistentVolumeClaim": {"claimName": job.claim}},
+        {"name": "given", "configMap": {"name": NAME}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    return objects.pod(UID, containers=[_container(job)], volumes=volumes, restartPolicy="Never")
 
 
 def _container(job: LoadJob) -> dict[str, Any]:
@@ -114,11 +102,7 @@ def _container(job: LoadJob) -> dict[str, Any]:
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - in the container
         # No limit of CPU: a generator that is held back would offer another load than the scenario's.
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": objects.container_security(),
         "volumeMounts": [
             {"name": "effects", "mountPath": outside.MOUNT},
             {"name": "given", "mountPath": str(GIVEN)},

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.spike import forecast, words
 from harness.spike import result as results
 from harness.spike.panels import Beside, alert_name, marks, panels
@@ -104,7 +105,7 @@ def render(result: Result, *, tables: Sequence[Table] = (), beside: Beside | Non
 
 def write(result: Result, directory: Path, *, tables: Sequence[Table] = (), beside: Beside | None = None) -> Path:
     """Write report.html into the run's directory and return its path; the rest as `render`."""
-    return results.write_atomically(directory / FILE_NAME, render(result, tables=tables, beside=beside))
+    return write_atomically(directory / FILE_NAME, render(result, tables=tables, beside=beside))
 
 
 def _foretold(result: Result) -> Beside | None:
@@ -198,11 +199,19 @@ def find(reports: Path, name: str | None) -> Run:
         if not known:
             raise InputError(f"{reports}: no run there; `make spike` makes one")
         return known[0]
-    for directory in (reports / name, Path(name), Path(name).parent):
+    for directory in places(reports, name):
         if (directory / results.FILE_NAME).is_file():
             return Run(directory, results.read(directory))
+    for directory in filter(Path.is_dir, places(reports, name)):
+        raise InputError(f"{directory}: no finished run: it has no {results.FILE_NAME}; its logs say how far it came")
     names = ", ".join(run.directory.name for run in runs(reports)[:5]) or "none"
     raise InputError(f"{name}: no such run in {reports}; newest: {names}")
+
+
+def places(reports: Path, name: str) -> tuple[Path, ...]:
+    """Return which folders may be meant by a name: one of `reports`, a path, the path of a file in it."""
+    path = Path(name)
+    return reports / name, *([path.parent] if path.is_file() else [path])
 
 
 def point_latest(directory: Path) -> Path:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
@@ -16,6 +13,7 @@ from typing import Any
 import jsonschema
 
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.runtime.base import RuntimeEvent, ScaleEvent
 from harness.spike import timeline
 from harness.spike.ledger import Counts, Ledger, TaskRecord
@@ -200,22 +198,6 @@ def read(path: Path) -> Result:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
     return Result.from_dict(document, source=str(path))
-
-
-def write_atomically(path: Path, text: str) -> Path:
-    """Write a file by renaming a finished one into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
-    return path
 
 
 @cache

@@ -16,6 +16,7 @@ from harness.broker.management import Management
 from harness.broker.server import Broker
 from harness.chart import render, yaml_strict
 from harness.errors import HarnessError, InputError
+from harness.files import write_atomically
 from harness.spike import alerts, arrivals, evidence, facts, report, result
 from harness.spike.forecast import FILE_NAME as FORECAST
 from harness.spike.forecast import Forecast
@@ -88,7 +89,7 @@ def _foretold(prepared: Prepared, directory: Path, foretell: Foretell | None, pr
         return prepared
     if forecast is not None:
         document = json.dumps(forecast.as_dict(), indent=1, allow_nan=False)
-        result.write_atomically(directory / FORECAST, document + "\n")
+        write_atomically(directory / FORECAST, document + "\n")
     return replace(prepared, forecast=forecast)
 
 

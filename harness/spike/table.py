@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
-from statistics import median
 
 from harness.spike import forecast
 from harness.spike.result import Result
+from harness.spike.spread import spread_of
 from harness.spike.words import printable
 
 HEADER = ("scenario", "values", "runs", "verdict", "done / offered", "lost", "refused, then accepted", "drain", "ideal")
@@ -57,11 +57,11 @@ def _row(key: Key, runs: Sequence[Result]) -> list[str]:
 
 def spread(values: Iterable[float | None], unit: str, *, digits: int = 1) -> str:
     """Return the median and, for several values, their range."""
-    known = [value for value in values if value is not None]
-    if not known:
+    found = spread_of(values)
+    if found is None:
         return "-"
-    middle = f"{median(known):,.{digits}f}{unit}"
-    return middle if len(known) == 1 else f"{middle} ({min(known):,.{digits}f}-{max(known):,.{digits}f})"
+    middle = f"{found.median:,.{digits}f}{unit}"
+    return middle if found.runs == 1 else f"{middle} ({found.lowest:,.{digits}f}-{found.highest:,.{digits}f})"
 
 
 def steps(result: Result) -> str:

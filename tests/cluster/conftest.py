@@ -18,6 +18,7 @@ import pytest
 from harness import tools
 from harness.cluster import way
 from harness.errors import HarnessError
+from harness.files import write_atomically
 from tests.cluster import results
 from tests.cluster.place import Place
 from tests.cluster.results import RESULTS, Note, Results
@@ -124,7 +125,7 @@ class _Table:
         for line in self.found.text():
             terminalreporter.write_line(line)
         results.FILE.parent.mkdir(exist_ok=True)
-        tools.write_atomically(results.FILE, json.dumps(self.found.document(), indent=2) + "\n")
+        write_atomically(results.FILE, json.dumps(self.found.document(), indent=2) + "\n")
         terminalreporter.write_line(f"also in {results.FILE.relative_to(config.rootpath)}")
 
 

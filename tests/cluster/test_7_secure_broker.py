@@ -18,6 +18,7 @@ from celery import Celery
 from kombu import Connection
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness import direct
 from harness.broker.roles import roles
 from harness.chart import yaml_strict
 from harness.chart.render import render, topology
@@ -198,7 +199,7 @@ def exported(secured: Secured) -> dict[str, float]:
     with port_forward(
         space.kubectl, namespace=space.name, target=target, port=EXPORTER_PORT, directory=space.directory
     ) as port:
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=10).raise_for_status().text
+        text = direct.get(f"http://127.0.0.1:{port}/metrics", timeout_seconds=10).raise_for_status().text
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {name: sum(one.value for one in samples if one.name == name) for name in {one.name for one in samples}}
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from harness import tools
 from harness.errors import HarnessError
+from harness.files import write_atomically
 from tests.conformance import kept
 from tests.conformance.compare import Compared, compare
 from tests.conformance.coverage import Coverage
@@ -88,7 +89,7 @@ def _compare(controller: Controller, options: argparse.Namespace) -> int:
         "coverage": {name: {"hours": hours, "decisions": count} for name, hours, count in whole.coverage.rows()},
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    tools.write_atomically(options.out / RESULT, json.dumps(result, indent=2) + "\n")
+    write_atomically(options.out / RESULT, json.dumps(result, indent=2) + "\n")
     _show(whole)
     for seed in whole.differing[:SHRUNK]:
         path = kept.write_difference(seed, controller, options.out)

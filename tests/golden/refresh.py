@@ -26,7 +26,8 @@ from harness.chart.yaml_strict import dump_all
 from harness.cli import cli
 from harness.errors import HarnessError
 from harness.monitoring import grafana
-from harness.monitoring.boards import BOARDS, reference
+from harness.monitoring.boards import boards, reference
+from harness.monitoring.boards.board import Board
 from harness.release import chart_yaml
 from tests.golden import code_page, commands_page
 
@@ -44,7 +45,7 @@ BASES = {
 }
 # Pages of the reference that follow from code, each below a mark of its own.
 PAGES: Mapping[str, Callable[[str], str]] = {
-    "dashboards.md": lambda text: reference.insert(text, BOARDS),
+    "dashboards.md": lambda text: reference.insert(text, dashboards()),
     "commands.md": lambda text: commands_page.insert(text, cli, "harness"),
     "code.md": lambda text: code_page.insert(text, ROOT),
 }
@@ -98,6 +99,11 @@ def path_of(name: str) -> Path:
     return FOLDER / f"{name}.yaml"
 
 
+def dashboards(chart: Path = CHART) -> tuple[Board, ...]:
+    """Return the dashboards, whose limits are those of the chart's alerts."""
+    return boards(defaults(chart)["monitoring"]["alerts"])
+
+
 def generated(chart: Path = CHART) -> dict[Path, str]:
     """Return path -> text of what follows from values.yaml, its fragment, CHANGELOG.md and the code."""
     schema = schema_source.build((chart / "values.yaml").read_text(), (chart / "schema.fragment.yaml").read_text())
@@ -108,7 +114,7 @@ def generated(chart: Path = CHART) -> dict[Path, str]:
         schema_file(chart): json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         readme: values_reference.insert(readme.read_text(), schema, defaults(chart)),
         **{REFERENCE / name: insert((REFERENCE / name).read_text()) for name, insert in PAGES.items()},
-        **{chart / "files" / "dashboards" / name: text for name, text in grafana.files().items()},
+        **{chart / "files" / "dashboards" / name: text for name, text in grafana.files(dashboards(chart)).items()},
     }
 
 

@@ -22,6 +22,7 @@ import pytest
 from harness import processes, starting, tools
 from harness.broker import server
 from harness.broker.server import Broker
+from harness.files import write_atomically
 from harness.services import postgresql
 from harness.services.postgresql import PostgreSQL
 
@@ -82,7 +83,7 @@ def _start(name: str, home: Path) -> None:
 def keep(name: str, home: Path) -> None:
     """Run a server until nobody holds on to it."""
     with _users(home).open() as users, SERVERS[name](home / "server") as running:
-        tools.write_atomically(_told(home), json.dumps(_described(running)))
+        write_atomically(_told(home), json.dumps(_described(running)))
         fcntl.flock(users, fcntl.LOCK_EX)
         _told(home).unlink()  # under the lock: who comes now starts another
 

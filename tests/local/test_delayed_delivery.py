@@ -16,6 +16,7 @@ from kombu import Connection
 
 from benchmarks import workers
 from celery_workers import Publisher, TaskCall, Topology, Unroutable
+from harness.broker.delays import queues_on_the_way
 from harness.broker.management import Management, dead_letters
 from harness.broker.server import Broker
 from harness.ops.status import Delayed, delayed_tasks
@@ -142,6 +143,17 @@ def test_dead_letters_say_their_queue(vhost_broker: Broker, tmp_path: Path) -> N
     assert (letter.id, letter.queue, letter.reason) == (failed, "main", "failed")
     (letter,) = dead_letters(vhost_broker.amqp_url, "full.dead")
     assert (letter.id, letter.queue, letter.reason) == (expired, "full", "expired")
+
+
+def test_a_ledger_finds_what_waits(vhost_broker: Broker, tmp_path: Path) -> None:
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(**QUORUM))
+    sent = {by_celery(release, countdown=40), by_celery(release, countdown=6), by_celery(release)}
+
+    def found() -> list[str]:
+        names = queues_on_the_way(release.topology)
+        return [letter.id for name in names for letter in dead_letters(vhost_broker.amqp_url, name)]
+
+    assert eventually(lambda: sorted(found()) == sorted(sent))  # it is looked at, and stays
 
 
 @pytest.mark.full

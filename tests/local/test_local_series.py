@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.exporting import Exporter
+from harness import direct
 from harness.broker.management import Management
 from harness.broker.server import Broker
 from harness.chart import render
@@ -90,7 +90,7 @@ def released(broker: Broker, directory: Path) -> Iterator[Released]:
                 yield Released(runtime, kubernetes, exporter)
             finally:
                 runtime.uninstall()
-            assert httpx.get(f"http://{address}/other", trust_env=False).status_code == 404
+            assert direct.get(f"http://{address}/other", timeout_seconds=10).status_code == 404
 
 
 def test_a_release_under_kubernetes_names(vhost_broker: Broker, tmp_path: Path) -> None:
@@ -132,6 +132,7 @@ def test_rabbitmqs_own_metrics_of_a_local_node(broker: Broker) -> None:
     if broker.metrics_url is None:
         pytest.skip("the broker that was given has none that we know of")
     params = {"family": list(local_metrics.RABBITMQ_FAMILIES), "vhost": "/"}
-    text = httpx.get(f"{broker.metrics_url}/metrics/detailed", params=params, trust_env=False).raise_for_status().text
+    with direct.client(broker.metrics_url, timeout_seconds=10) as client:
+        text = client.get("/metrics/detailed", params=params).raise_for_status().text
     names = {family.name for family in text_string_to_metric_families(text)}
     assert {"rabbitmq_detailed_queue_messages_ready", "rabbitmq_detailed_queue_consumers"} <= names or not names

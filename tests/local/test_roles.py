@@ -19,6 +19,7 @@ from kombu import Connection
 from benchmarks import workers
 from benchmarks.exporting import run_exporter
 from celery_workers import Publisher, TaskCall, Topology
+from harness import direct
 from harness.broker.management import Management, dead_letters
 from harness.broker.roles import roles
 from harness.broker.server import Broker
@@ -69,8 +70,8 @@ class Users:
         """Ask the management API, as the owner unless told otherwise."""
         parts = urlsplit((broker or self.broker).management_url)
         auth = (parts.username or "", parts.password or "")
-        url = f"http://{parts.hostname}:{parts.port}/api/{path}"
-        return httpx.request(method, url, json=body, auth=auth, trust_env=False, timeout=10)
+        with direct.client(f"http://{parts.hostname}:{parts.port}", timeout_seconds=10, auth=auth) as client:
+            return client.request(method, f"/api/{path}", json=body)
 
     def status(self, broker: Broker, method: str, path: str, body: Any = None) -> int:
         """Return what the management API answers a role's user."""

@@ -29,6 +29,7 @@ from topology_policies import (
     check_policies_hold,
     consequences,
     dead_letter_definition,
+    delay_name,
     policy_definition,
     policy_name,
     version_numbers,
@@ -127,15 +128,15 @@ def declare_delays(api: Api, topology: Mapping[str, Any], deadline: float) -> No
     each bit of its countdown, and waits at those whose bit is 1. Then, which kombu does not have, it passes a queue of
     its own work queue's: one that is full holds up nobody else there, and the task comes by the queue's name alone.
     """
-    following = f"{topology['release']}_celery_delayed_delivery"
+    following = delay_name(topology, "delivery")
     declare_exchange(api, following, deadline, kind="topic")
     for name in sorted(topology["queues"]):
-        due = f"{topology['release']}_celery_delayed_due_{name}"
+        due = delay_name(topology, f"due_{name}")
         arguments = {**delay_arguments(0, ""), "x-dead-letter-routing-key": name}
         # Not "#." and the name: queue `mail` would then have the tasks of a queue `bulk.mail` too.
         declare_queue(api, due, following, arguments, deadline, key="*." * DELAY_BITS + name)
     for level in range(topology["delayed_delivery"]["highest_level"] + 1):
-        name = f"{topology['release']}_celery_delayed_{level}"
+        name = delay_name(topology, level)
         before = "*." * (DELAY_BITS - 1 - level)
         declare_exchange(api, name, deadline, kind="topic")
         declare_queue(api, name, name, delay_arguments(2**level, following), deadline, key=f"{before}1.#")

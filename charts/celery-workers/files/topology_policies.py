@@ -105,11 +105,16 @@ def wins(policy: Mapping[str, Any], queue: str, queue_type: str) -> bool:
     return policy["priority"] >= POLICY_PRIORITY and fits(policy, queue, queue_type)
 
 
+def delay_name(topology: Mapping[str, Any], part: str | int) -> str:
+    """Return the name of a queue or an exchange for delays: of a level, of `due_<queue>`, or of `delivery`."""
+    return f"{topology['release']}_celery_delayed_{part}"
+
+
 def check_delays_are_spared(policies: Sequence[Mapping[str, Any]], topology: Mapping[str, Any]) -> None:
     """Raise TopologyError when someone's policy would have delayed tasks come early, or delete a queue they wait in."""
-    waits = {f"{topology['release']}_celery_delayed_due_{name}": 0 for name in sorted(topology["queues"])}
+    waits = {delay_name(topology, f"due_{name}"): 0 for name in sorted(topology["queues"])}
     for level in range(topology["delayed_delivery"]["highest_level"] + 1):
-        waits[f"{topology['release']}_celery_delayed_{level}"] = 2**level * 1000
+        waits[delay_name(topology, level)] = 2**level * 1000
     for queue, wait_ms in waits.items():
         fitting = [policy for policy in policies if fits(policy, queue, "quorum")]
         highest = max((policy["priority"] for policy in fitting), default=0)

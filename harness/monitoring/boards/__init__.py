@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.monitoring.boards.board import Board
 from harness.monitoring.boards.cost import COST
 from harness.monitoring.boards.health import HEALTH
 from harness.monitoring.boards.performance import PERFORMANCE
 from harness.monitoring.boards.replay import REPLAY
 
-BOARDS: tuple[Board, ...] = (HEALTH, PERFORMANCE, COST, REPLAY)
+
+def boards(alerts: Mapping[str, Any]) -> tuple[Board, ...]:
+    """Return the dashboards; `alerts` is the values' monitoring.alerts, whose limits the panels show."""
+    return tuple(board.with_limits(alerts) for board in (HEALTH, PERFORMANCE, COST, REPLAY))

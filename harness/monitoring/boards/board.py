@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 # Units as Grafana names them; what follows `suffix:` is written behind the figure.
 COUNT = "short"
@@ -41,7 +42,11 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One panel. `warning` and `critical` are where its colour changes; a panel counts down where critical is less."""
+    """One panel. `warning` and `critical` are where its colour changes; a panel counts down where critical is less.
+
+    Where an alert has such a limit, `warning_of` and `critical_of` name it as the values do; `help` then says {warning}
+    or {critical} for it.
+    """
 
     title: str
     unit: str
@@ -52,6 +57,8 @@ class Panel:
     tall: bool | None = None  # as a chart; a figure is not unless it stands beside one
     warning: float | None = None
     critical: float | None = None
+    warning_of: str | None = None
+    critical_of: str | None = None
     stacked: bool = False
     least: float | None = 0.0
     most: float | None = None
@@ -91,6 +98,21 @@ class Board:
     def panels(self) -> list[Panel]:
         """Every panel, in order."""
         return [panel for row in self.rows for panel in row.panels]
+
+    def with_limits(self, alerts: Mapping[str, Any]) -> Board:
+        """Return it with the limits of the alerts that its panels name; `alerts` is the values' monitoring.alerts."""
+        rows = [Row(row.title, [_with_limits(panel, alerts) for panel in row.panels]) for row in self.rows]
+        return replace(self, rows=rows)
+
+
+def _with_limits(panel: Panel, alerts: Mapping[str, Any]) -> Panel:
+    wanted = {"warning": panel.warning_of, "critical": panel.critical_of}
+    percent = {name: alerts[alert]["abovePercent"] for name, alert in wanted.items() if alert is not None}
+    if not percent:
+        return panel
+    told = {name: f"{value:g} %" for name, value in percent.items()}
+    limits = {name: value / 100 for name, value in percent.items()}
+    return replace(panel, help=panel.help.format(**told), **limits)
 
 
 @dataclass(frozen=True)

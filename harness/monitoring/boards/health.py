@@ -53,8 +53,8 @@ GLANCE = Row(
             unit=SHARE,
             kind="stat",
             width=SIXTH,
-            warning=0.5,
-            critical=0.8,
+            warning_of="queueFilling",
+            critical_of="queueNearlyFull",
             most=1,
             help="Messages that wait over the queue's limit, of the queue where that is most.",
             queries=[Query(f"max({own(FILL)})", "full", at_once=True)],
@@ -109,9 +109,9 @@ WAITING = Panel(
 FULL = Panel(
     title="How full, by queue",
     unit=SHARE,
-    warning=0.5,
-    critical=0.8,
-    help="Messages that wait over the limit. Above 50 % warns, above 80 % is critical.",
+    warning_of="queueFilling",
+    critical_of="queueNearlyFull",
+    help="Messages that wait over the limit. Above {warning} warns, above {critical} is critical.",
     queries=[Query(f"max by (queue) ({own(FILL)})", "{{queue}}")],
 )
 QUEUES = Row(
@@ -189,8 +189,8 @@ WORKERS = Row(
             title="CPU of the limit, by class",
             unit=SHARE,
             warning=0.8,
-            critical=0.9,
-            help="At 100 % the kernel holds the pods back. Above 90 % is critical while the queue grows.",
+            critical_of="cpuNearLimit",
+            help="At 100 % the kernel holds the pods back. Above {critical} is critical while the queue grows.",
             queries=[Query(f"max by (class) ({own('celery_workers:cpu_of_limit:ratio')})", "{{class}}")],
         ),
         Panel(
@@ -205,9 +205,9 @@ WORKERS = Row(
         Panel(
             title="Memory of the limit, by class",
             unit=SHARE,
-            warning=0.85,
+            warning_of="memoryHigh",
             critical=0.95,
-            help="At 100 % the kernel kills the pod. Above 85 % warns.",
+            help="At 100 % the kernel kills the pod. Above {warning} warns.",
             queries=[Query(f"max by (class) ({own('celery_workers:memory_of_limit:ratio')})", "{{class}}")],
         ),
         Panel(

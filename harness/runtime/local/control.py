@@ -87,15 +87,15 @@ class ControlLoop:
                 continue
             deployment = self._deployments[autoscaler.deployment]
             samples = [pod.sample() for pod in deployment.pods]
-            observation = autoscaler.observe(samples, desired=deployment.desired, sight=sight, now=beat)
-            decision = autoscaler.sync(observation, now=beat)
+            observation = autoscaler.observe(samples, desired=deployment.desired, queues=sight.queues, now_seconds=beat)
+            decision = autoscaler.sync(observation, now_seconds=beat)
             journal.append(self._journal_file, journal.sync_line(deployment.name, observation, decision, now=beat))
             if decision.changed:
                 self.set_replicas(deployment.name, decision.desired, decision.reason, now)
 
     def _poll(self, autoscaler: Autoscaler, now: float) -> None:
         state = self._deployments[autoscaler.deployment].state()
-        outcome = autoscaler.poll(desired=state.desired, ready=state.ready, sight=self._look(), now=now)
+        outcome = autoscaler.poll(desired=state.desired, ready=state.ready, queues=self._look().queues, now_seconds=now)
         if outcome.replicas is not None:
             self.set_replicas(autoscaler.deployment, outcome.replicas, f"KEDA: {outcome.reason}", now)
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from harness import autoscaling
-from harness.autoscaling import (
-    Activation,
-    ControllerConfig,
-    Decision,
-    HpaSpec,
-    Observation,
-    PodSample,
-    ScaledObject,
-    Told,
-    TriggerMetric,
-    hpa_from_scaled_object,
-)
+from harness.autoscaling import ControllerConfig, HpaSpec, ScaledObject, hpa_from_scaled_object
 from harness.broker.stats import QueueStats
 from harness.errors import InputError
 from harness.runtime.base import Manifest
@@ -44,8 +33,8 @@ def look(source: QueueSource) -> Sight:
         return Sight(None, f"{type(error).__name__}: {error}")
 
 
-class Autoscaler:
-    """A rendered HPA, or what KEDA makes of a ScaledObject, with its memory of earlier decisions. No I/O, no clock."""
+class Autoscaler(autoscaling.Autoscaler):
+    """A rendered HPA, or what KEDA makes of a ScaledObject, and whose it is."""
 
     def __init__(self, manifest: Manifest, *, controller: ControllerConfig, now: float) -> None:
         """Read the manifest. Raises InputError for one the API server or KEDA would refuse."""
@@ -53,55 +42,13 @@ class Autoscaler:
         self.controller = controller
         self.manifest: Manifest = manifest
         keda, spec = _read(manifest, controller)
-        self._core = autoscaling.Autoscaler(spec, keda, created_seconds=now)
+        super().__init__(spec, keda, created_seconds=now)
 
-    def change(self, manifest: Manifest) -> None:
+    def follow(self, manifest: Manifest) -> None:
         """Go on by a changed manifest, with the memory there is. Raises InputError, and then goes on by the old one."""
         keda, spec = _read(manifest, self.controller)
-        self._core.change(spec, keda)
+        self.change(spec, keda)
         self.manifest = manifest
-
-    @property
-    def spec(self) -> HpaSpec:
-        """The HPA, or the one KEDA makes."""
-        return self._core.spec
-
-    @property
-    def keda(self) -> ScaledObject | None:
-        """The ScaledObject, None for a plain HPA."""
-        return self._core.keda
-
-    @property
-    def minimum(self) -> int:
-        """The fewest replicas there will be."""
-        return self._core.minimum
-
-    @property
-    def paused(self) -> bool:
-        """Whether an annotation has KEDA leave the replicas alone: it takes the HPA away meanwhile."""
-        return self._core.paused
-
-    @property
-    def triggers(self) -> tuple[TriggerMetric, ...]:
-        """The triggers KEDA serves a metric for."""
-        return self._core.triggers
-
-    @property
-    def told(self) -> tuple[Told, ...]:
-        """What KEDA's own metrics say of the triggers."""
-        return self._core.told
-
-    def observe(self, pods: Sequence[PodSample], *, desired: int, sight: Sight, now: float) -> Observation:
-        """Return what the controller sees now."""
-        return self._core.observe(pods, desired=desired, queues=sight.queues, now_seconds=now)
-
-    def sync(self, observation: Observation, *, now: float) -> Decision:
-        """Decide as the HPA's controller does, and remember."""
-        return self._core.sync(observation, now_seconds=now)
-
-    def poll(self, *, desired: int, ready: int, sight: Sight, now: float) -> Activation:
-        """Decide as KEDA's operator does once a polling interval; `ready` pods. Only for a ScaledObject."""
-        return self._core.poll(desired=desired, ready=ready, queues=sight.queues, now_seconds=now)
 
 
 def _read(manifest: Manifest, controller: ControllerConfig) -> tuple[ScaledObject | None, HpaSpec]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.runtime.local.environment import (
     Files,
     Identity,
@@ -76,18 +76,9 @@ def materialise(volumes: Mapping[str, Mapping[str, bytes]], directory: Path) -> 
         root = directory / name
         root.mkdir(parents=True, exist_ok=True)
         for relative, content in files.items():
-            _write(root / relative, content)
+            write_atomically(root / relative, content)
         written[name] = root
     return written
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write a file as a whole: a process that reads it meanwhile sees the old content or the new one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_bytes(content)
-    partial.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
-    partial.replace(target)
 
 
 def refresh(volume: Mapping[str, Any], directory: Path, *, sources: Sources, identity: Identity, where: str) -> None:
@@ -98,7 +89,7 @@ def refresh(volume: Mapping[str, Any], directory: Path, *, sources: Sources, ide
         if str(path.relative_to(root)) not in files:
             path.unlink()
     for relative, content in files.items():
-        _write(root / relative, content)
+        write_atomically(root / relative, content)
 
 
 def path_map(container: Mapping[str, Any], directories: Mapping[str, Path], *, where: str) -> PathMap:

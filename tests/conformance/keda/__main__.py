@@ -21,6 +21,7 @@ from pathlib import Path
 
 from harness import tools
 from harness.errors import HarnessError
+from harness.files import write_atomically
 from tests.conformance.keda import recorded
 from tests.conformance.keda.compare import differences, met
 from tests.conformance.keda.ours import live
@@ -90,7 +91,7 @@ def _compare(keda: Program, seeds: range, out: Path) -> int:
         "versions": {"keda": tools.pinned_version(TOOL)},
         "coverage": dict(sorted(count.items())),
     }
-    tools.write_atomically(out / RESULT, json.dumps(result, indent=2) + "\n")
+    write_atomically(out / RESULT, json.dumps(result, indent=2) + "\n")
     for name, times in sorted(count.items()):
         print(f"{name:42}{times:>10,}")
     print(f"seeds {seeds[0]}-{seeds[-1]}: {len(seeds):,} ScaledObjects, {len(differing)} differ; {out / RESULT}")

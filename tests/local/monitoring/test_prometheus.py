@@ -9,11 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 import yaml
 
+from harness import direct
 from harness.errors import HarnessError, InputError
 from harness.monitoring import prometheus
 from harness.monitoring.configuration import Target
@@ -43,7 +43,8 @@ def test_scrapes_with_labels_and_parameters_and_answers_both_kinds_of_query(tmp_
             assert "family=x&family=y" in one.asked[0]
             with pytest.raises(InputError, match="parse error"):
                 server.client.query("sum(")
-            assert httpx.get(f"{server.url}/graph", trust_env=False, follow_redirects=True).status_code == 200
+            with direct.client(server.url, timeout_seconds=10) as browser:
+                assert browser.get("/graph", follow_redirects=True).status_code == 200
 
 
 def test_evaluates_rules_and_shows_the_alerts_that_fire(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from harness.cli.compare import SCENARIOS
 from harness.errors import InputError
 from harness.spike import result
 from harness.spike.scenario import available
+from harness.spike.spread import Spread
 from tests.unit.spike_report.scenes import campaign, slow
 
 DOCUMENT: dict[str, Any] = {
@@ -88,7 +89,7 @@ def file(scenario: str, drain: float | None, name: str = "1", **more: Any) -> Fi
 def test_the_median_decides_and_the_range_is_told() -> None:
     found = judge(claim(most=50), [file("a", 30), file("a", 45), file("a", 80), file("b", 1)])
     (measured,) = found.measured
-    assert (found.verdict, measured.middle, measured.lowest, measured.highest, measured.runs) == (HOLDS, 45, 30, 80, 3)
+    assert (found.verdict, measured.spread) == (HOLDS, Spread(median=45, lowest=30, highest=80, runs=3))
     assert judge(claim(most=44), [file("a", 30), file("a", 45), file("a", 80)]).verdict == DOES_NOT_HOLD
 
 
@@ -120,15 +121,15 @@ def test_one_set_of_runs_is_divided_by_another() -> None:
         claim(one_test("a", than="b"), least=3), [file("a", 400), file("a", 440), file("b", 40), file("b", 44)]
     )
     (measured,) = found.measured
-    assert (found.verdict, measured.middle, measured.runs) == (HOLDS, 10.0, 2)
-    assert (measured.lowest, measured.highest) == (400 / 44, 440 / 40)
+    assert (found.verdict, measured.spread.median, measured.spread.runs) == (HOLDS, 10.0, 2)
+    assert (measured.spread.lowest, measured.spread.highest) == (400 / 44, 440 / 40)
     assert judge(claim(one_test("a", than="b"), least=3), [file("a", 400)]).pending == ("make spike SCENARIO=b",)
 
 
 def test_what_never_came_about_holds_nothing() -> None:
     never = Trial(None, runs("a"), Figure("reached", "timeline.replicas.io.ready", 5), None)
     found = judge(claim(never, most=60), [File("1/result.json", {"scenario": "a", **DOCUMENT})])
-    assert (found.verdict, found.measured[0].middle) == (DOES_NOT_HOLD, math.inf)
+    assert (found.verdict, found.measured[0].spread.median) == (DOES_NOT_HOLD, math.inf)
     assert "| never, 1 run |" in page.markdown([found])
     assert json.loads(json.dumps(page.document([found]), allow_nan=False))[0]["measured"][0]["median"] is None
 
@@ -171,9 +172,9 @@ def test_real_results_are_read_and_the_page_is_written(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path / "reports")}
     (limit,) = by_id["io-limit-5000"].measured
-    assert limit.runs == 1
-    assert limit.middle == max(v for v in campaign().timeline.queues["io"]["ready"] if v is not None)
-    assert by_id["scaling-60-seconds"].measured[0].middle == slow().first_added_ready_seconds
+    assert limit.spread.runs == 1
+    assert limit.spread.median == max(v for v in campaign().timeline.queues["io"]["ready"] if v is not None)
+    assert by_id["scaling-60-seconds"].measured[0].spread.median == slow().first_added_ready_seconds
     assert by_id["cost-60-percent"].verdict == NOT_RUN
     assert "`refused-not-lost`" in out.read_text().split("## Not yet run")[0]
 
@@ -231,7 +232,7 @@ def test_a_comparisons_runs_are_told_from_runs_of_their_own(tmp_path: Path) -> N
     saved = {"runtime": "local", "scenarios": {"before-after": {"saved": {"month_cost": 0.7}}}}
     (tmp_path / "compare-1" / "result.json").write_text(json.dumps(saved))
     by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path)}
-    assert [round(found.middle, 3) for found in by_id["no-interference"].measured] == [1.1]
-    assert [found.middle for found in by_id["cost-60-percent"].measured] == [0.7]
+    assert [round(found.spread.median, 3) for found in by_id["no-interference"].measured] == [1.1]
+    assert [found.spread.median for found in by_id["cost-60-percent"].measured] == [0.7]
     assert by_id["three-times-faster"].measured == ()
     assert "make compare" in by_id["three-times-faster"].pending

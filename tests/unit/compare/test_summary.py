@@ -13,6 +13,7 @@ from harness.compare import page, panels, words
 from harness.compare.measures import MEASURES, Measure
 from harness.compare.summary import Row, document, middle, saved
 from harness.spike.result import Result
+from harness.spike.spread import Spread
 from harness.spike.words import printable
 from tests.unit.compare.made import BUDGET, PRICES, comparison, run_of, surge
 from tests.unit.spike_report import scenes
@@ -36,7 +37,7 @@ def drained(result: Result, seconds: float | None) -> Result:
 
 def test_a_row_divides_the_medians_and_gives_the_widest_range() -> None:
     row = Row(SECONDS, (400.0, 440.0, 420.0), (40.0, 50.0, 42.0))
-    assert row.ratio == (0.1, 40 / 440, 50 / 400)
+    assert row.ratio == Spread(median=0.1, lowest=40 / 440, highest=50 / 400, runs=3)
     assert saved(row) == pytest.approx(0.9)
     assert words.figure(SECONDS, row.before, PRICES) == "420.0 s (400.0-440.0)"
 
@@ -64,11 +65,10 @@ def test_the_ratio_of_the_medians_lies_in_its_range_and_turns_around(before: lis
     found, turned = Row(SECONDS, tuple(before), tuple(after)).ratio, Row(SECONDS, tuple(after), tuple(before)).ratio
     assert found is not None
     assert turned is not None
-    median, lowest, highest = found
-    assert lowest <= median * (1 + 1e-9)
-    assert median <= highest * (1 + 1e-9)
-    assert turned[0] == pytest.approx(1 / median)
-    assert turned[1] == pytest.approx(1 / highest)
+    assert found.lowest <= found.median * (1 + 1e-9)
+    assert found.median <= found.highest * (1 + 1e-9)
+    assert turned.median == pytest.approx(1 / found.median)
+    assert turned.lowest == pytest.approx(1 / found.highest)
 
 
 def test_the_middle_run_is_drawn_and_one_that_never_drained_is_the_slowest(fast: Result) -> None:

@@ -8,12 +8,15 @@ from itertools import pairwise
 
 import pytest
 
+from harness.chart.values import defaults
 from harness.monitoring import grafana
-from harness.monitoring.boards import BOARDS
+from harness.monitoring.boards import boards
 from harness.monitoring.boards.board import Board, Panel
 
+ALERTS = defaults()["monitoring"]["alerts"]
+BOARDS = boards(ALERTS)
 PANELS = [pytest.param(panel, id=f"{board.name}: {panel.title}") for board in BOARDS for panel in board.panels]
-boards = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -30,7 +33,7 @@ def test_every_panel_says_what_it_shows_and_in_which_unit(panel: Panel) -> None:
         assert all("$release" in matchers for _, matchers in names)
 
 
-@boards
+@each_board
 def test_the_json_has_every_panel_with_its_unit_once(board: Board) -> None:
     document = grafana.as_document(board)
     shown = [panel for panel in document["panels"] if panel["type"] != "row"]
@@ -42,7 +45,7 @@ def test_the_json_has_every_panel_with_its_unit_once(board: Board) -> None:
     assert {target["datasource"]["uid"] for panel in shown for target in panel["targets"]} == {"$datasource"}
 
 
-@boards
+@each_board
 def test_panels_do_not_overlap_and_fill_their_rows(board: Board) -> None:
     taken: Counter[tuple[int, int]] = Counter()
     for panel in grafana.as_document(board)["panels"]:
@@ -54,7 +57,7 @@ def test_panels_do_not_overlap_and_fill_their_rows(board: Board) -> None:
     assert holes == []
 
 
-@boards
+@each_board
 def test_a_viewer_chooses_source_namespace_and_release(board: Board) -> None:
     document = grafana.as_document(board)
     variables = document["templating"]["list"]
@@ -66,7 +69,7 @@ def test_a_viewer_chooses_source_namespace_and_release(board: Board) -> None:
 
 def test_titles_and_file_names_differ() -> None:
     assert max(Counter(board.title for board in BOARDS).values()) == 1
-    assert sorted(grafana.files()) == ["cost.json", "performance.json", "spike-replay.json", "worker-health.json"]
+    assert sorted(grafana.files(BOARDS)) == ["cost.json", "performance.json", "spike-replay.json", "worker-health.json"]
 
 
 def test_thresholds_rise_in_value_whichever_end_is_bad() -> None:
@@ -76,3 +79,15 @@ def test_thresholds_rise_in_value_whichever_end_is_bad() -> None:
             values = [step["value"] for step in steps]
             assert values[:1] in ([], [None])
             assert all(lower < higher for lower, higher in pairwise(values[1:]))
+
+
+def test_limits_are_those_of_the_alerts_wherever_they_stand() -> None:
+    lower = ALERTS | {"queueFilling": {"abovePercent": 40}, "queueNearlyFull": {"abovePercent": 62.5}}
+    shown = {panel.title: panel for panel in boards(lower)[0].panels}
+    full = shown["How full, by queue"]
+    assert (full.warning, full.critical) == (0.4, 0.625)
+    assert full.help.endswith("Above 40 % warns, above 62.5 % is critical.")
+    usual = {panel.title: panel for board in BOARDS for panel in board.panels}
+    assert (usual["Fullest queue"].warning, usual["Fullest queue"].critical) == (0.5, 0.8)
+    assert usual["Memory of the limit, by class"].warning == 0.85
+    assert not [title for title, panel in usual.items() if "{" in panel.help]

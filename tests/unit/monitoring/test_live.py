@@ -14,11 +14,12 @@ from harness.errors import HarnessError
 from harness.monitoring import live
 from harness.monitoring.live import AlertLine, Look
 from harness.monitoring.watching import OWN, PATIENCE_SECONDS, Watcher
-from harness.ops.status import PoolLine, QueueLine, Status, queue_lines
+from harness.ops.status import FillLevels, PoolLine, QueueLine, Status, queue_lines
 
+LEVELS = FillLevels(warning=0.5, critical=0.8)
 QUEUE = QueueLine(
     name="io", class_name="io", ready=100, unacked=20, limit_messages=1000, fill=0.1, consumers=2, oldest_seconds=3.0,
-    paused=False, dead_queue="io.dlq", dead=0, arrived_per_second=5.0, done_per_second=15.0,
+    paused=False, dead_queue="io.dlq", dead=0, levels=LEVELS, arrived_per_second=5.0, done_per_second=15.0,
 )  # fmt: skip
 POOL = PoolLine("io", "celery-io-worker", "HorizontalPodAutoscaler", 5, 5, 5, 1, 5, False)
 STATUS = Status(at=1000.0, release="celery", place="local run a", queues=(QUEUE,), pools=(POOL,))
@@ -36,7 +37,7 @@ def test_rates_come_from_the_broker_and_say_when_the_queue_will_be_empty() -> No
     stats = {"publish_details": {"rate": 2.0}, "ack_details": {"rate": 12.0}}
     topology = {"queues": {"io": {"class": "io"}, "cpu": {"class": "cpu"}}}
     documents = [{"name": "io", "messages_ready": 90, "messages_unacknowledged": 10, "message_stats": stats}]
-    cpu, io = queue_lines(topology, documents, paused=[], now=0.0)
+    cpu, io = queue_lines(topology, documents, paused=[], levels=LEVELS, now=0.0)
     assert (io.arrived_per_second, io.done_per_second, io.gone_in_seconds) == (2.0, 12.0, 10.0)
     assert (cpu.arrived_per_second, cpu.done_per_second, cpu.gone_in_seconds) == (None, None, None)
     assert replace(io, arrived_per_second=12.0).gone_in_seconds is None

@@ -7,19 +7,21 @@ import pytest
 from rich.console import Console
 
 from harness.broker.stats import QueueDepth
+from harness.chart.values import defaults
 from harness.cli.ops_screen import screen
 from harness.ops import status, wishes
 from harness.ops.overrides import Change, Override
-from harness.ops.status import Status, override_lines, pool_lines, queue_lines
+from harness.ops.status import FillLevels, Status, override_lines, pool_lines, queue_lines
 from tests.unit.ops.test_engine import DEPLOYMENT, SCALED
 
 OVERRIDDEN = {"mode": None, "threshold": 20, "left_seconds": 60.0}
+LEVELS = FillLevels.of_alerts(defaults()["monitoring"]["alerts"])
 TOPOLOGY = {"queues": {"io": {"class": "io", "max_length_messages": 1000, "dead_letter_queue": "io.dead"}}}
 
 
 def one_queue(*, paused: bool = False, dead: int = 0, **document: Any) -> status.QueueLine:
     documents = [{"name": "io", **document}, {"name": "io.dead", "messages": dead}]
-    (line,) = queue_lines(TOPOLOGY, documents, paused=["io"] if paused else [], now=1000.0)
+    (line,) = queue_lines(TOPOLOGY, documents, paused=["io"] if paused else [], levels=LEVELS, now=1000.0)
     return line
 
 
@@ -62,7 +64,7 @@ def test_what_waits_in_rabbitmq_is_told_apart_from_what_a_full_queue_refuses() -
 
 
 def test_a_broker_that_is_silent_leaves_the_queues_names() -> None:
-    (line,) = queue_lines(TOPOLOGY, [], paused=[], now=0.0)
+    (line,) = queue_lines(TOPOLOGY, [], paused=[], levels=LEVELS, now=0.0)
     assert (line.name, line.ready, line.limit_messages) == ("io", 0, 1000)
 
 

@@ -36,41 +36,41 @@ def pod(name: str, *, cpu_milli: int | None, deleting: bool = False) -> PodSampl
     )
 
 
-def queues(ready: int, unacked: int = 0) -> Sight:
-    return Sight({"io": QueueStats("io", ready, unacked, 1, 0.0, 0.0, 0.0)})
+def queues(ready: int, unacked: int = 0) -> dict[str, QueueStats]:
+    return {"io": QueueStats("io", ready, unacked, 1, 0.0, 0.0, 0.0)}
 
 
 def test_cpu_against_the_request() -> None:
     autoscaler = scaler(hpa(maximum=9, cpu_percent=50))
-    seen = autoscaler.observe([pod("a", cpu_milli=150), pod("b", cpu_milli=150)], desired=2, sight=Sight({}), now=NOW)
-    decision = autoscaler.sync(seen, now=NOW)  # 75 % of 50 %: 1.5 x 2 pods
+    seen = autoscaler.observe([pod("a", cpu_milli=150), pod("b", cpu_milli=150)], desired=2, queues={}, now_seconds=NOW)
+    decision = autoscaler.sync(seen, now_seconds=NOW)  # 75 % of 50 %: 1.5 x 2 pods
     assert (decision.current, decision.desired) == (2, 3)
 
 
 def test_depth_counts_unacked_and_pods_that_stop_are_no_replicas() -> None:
     autoscaler = scaler(scaled_object(value=200))
     pods = [pod("a", cpu_milli=1), pod("b", cpu_milli=1, deleting=True)]
-    seen = autoscaler.observe(pods, desired=1, sight=queues(300, 200), now=NOW)
+    seen = autoscaler.observe(pods, desired=1, queues=queues(300, 200), now_seconds=NOW)
     assert (seen.status_replicas, dict(seen.external_milli)) == (1, {"s0-rabbitmq-io": (500_000,)})
-    assert autoscaler.sync(seen, now=NOW).desired == 3
+    assert autoscaler.sync(seen, now_seconds=NOW).desired == 3
 
 
 def test_no_answer_and_no_such_queue_are_failed_metrics() -> None:
     autoscaler = scaler(scaled_object())
-    for sight in (Sight(None, "no broker"), Sight({})):
-        seen = autoscaler.observe([pod("a", cpu_milli=1)], desired=4, sight=sight, now=NOW)
+    for seen_queues in (None, dict[str, QueueStats]()):
+        seen = autoscaler.observe([pod("a", cpu_milli=1)], desired=4, queues=seen_queues, now_seconds=NOW)
         assert seen.unavailable == {"s0-rabbitmq-io"}
-        assert autoscaler.sync(seen, now=NOW).desired == 4
+        assert autoscaler.sync(seen, now_seconds=NOW).desired == 4
 
 
 def test_keda_polls_between_zero_and_one() -> None:
     autoscaler = scaler(scaled_object(minimum=0))
     assert autoscaler.minimum == 0
-    assert autoscaler.poll(desired=0, ready=0, sight=queues(0), now=10.0).replicas is None
-    assert autoscaler.poll(desired=0, ready=0, sight=queues(1), now=20.0).replicas == 1
-    assert autoscaler.poll(desired=1, ready=1, sight=queues(0), now=20.5).replicas is None  # cooling down
-    assert autoscaler.poll(desired=1, ready=1, sight=queues(0), now=30.0).replicas == 0
-    assert autoscaler.poll(desired=1, ready=1, sight=Sight(None, "down"), now=40.0).replicas is None
+    assert autoscaler.poll(desired=0, ready=0, queues=queues(0), now_seconds=10.0).replicas is None
+    assert autoscaler.poll(desired=0, ready=0, queues=queues(1), now_seconds=20.0).replicas == 1
+    assert autoscaler.poll(desired=1, ready=1, queues=queues(0), now_seconds=20.5).replicas is None  # cooling down
+    assert autoscaler.poll(desired=1, ready=1, queues=queues(0), now_seconds=30.0).replicas == 0
+    assert autoscaler.poll(desired=1, ready=1, queues=None, now_seconds=40.0).replicas is None
 
 
 def test_what_kedas_own_metrics_say_of_a_trigger() -> None:
@@ -81,12 +81,12 @@ def test_what_kedas_own_metrics_say_of_a_trigger() -> None:
         return one.value, one.active, one.errors
 
     assert told() == (None, None, 0)
-    autoscaler.observe(pods, desired=1, sight=queues(300), now=NOW)
+    autoscaler.observe(pods, desired=1, queues=queues(300), now_seconds=NOW)
     assert told() == (300, None, 0)
-    autoscaler.poll(desired=1, ready=1, sight=queues(0), now=NOW)
+    autoscaler.poll(desired=1, ready=1, queues=queues(0), now_seconds=NOW)
     assert told() == (0, False, 0)
-    autoscaler.poll(desired=1, ready=1, sight=Sight(None, "down"), now=NOW)
-    autoscaler.observe(pods, desired=1, sight=Sight({}), now=NOW)
+    autoscaler.poll(desired=1, ready=1, queues=None, now_seconds=NOW)
+    autoscaler.observe(pods, desired=1, queues={}, now_seconds=NOW)
     assert told() == (0, False, 2)
 
 
@@ -94,9 +94,11 @@ def test_a_fallback_takes_the_place_of_a_metric_that_failed_too_often() -> None:
     manifest = scaled_object(value=200)
     manifest["spec"]["fallback"] = {"failureThreshold": 1, "replicas": 3}
     autoscaler = scaler(manifest)
-    down, pods = Sight(None, "down"), [pod("a", cpu_milli=1)]
-    assert autoscaler.observe(pods, desired=1, sight=down, now=NOW).unavailable == {"s0-rabbitmq-io"}
-    assert autoscaler.observe(pods, desired=1, sight=down, now=NOW).external_milli == {"s0-rabbitmq-io": (600_000,)}
+    pods = [pod("a", cpu_milli=1)]
+    assert autoscaler.observe(pods, desired=1, queues=None, now_seconds=NOW).unavailable == {"s0-rabbitmq-io"}
+    assert autoscaler.observe(pods, desired=1, queues=None, now_seconds=NOW).external_milli == {
+        "s0-rabbitmq-io": (600_000,)
+    }
 
 
 def test_a_manifest_the_api_server_would_refuse_is_refused() -> None:
@@ -117,8 +119,8 @@ def test_a_source_that_raises_is_a_sight_with_a_problem() -> None:
 def test_the_journal_s_line_can_be_replayed() -> None:
     autoscaler = scaler(scaled_object())
     pods = [pod("a", cpu_milli=123), pod("b", cpu_milli=None), pod("c", cpu_milli=1, deleting=True)]
-    seen = autoscaler.observe(pods, desired=2, sight=queues(5200), now=NOW)
-    line = sync_line("web", seen, autoscaler.sync(seen, now=NOW), now=NOW)
+    seen = autoscaler.observe(pods, desired=2, queues=queues(5200), now_seconds=NOW)
+    line = sync_line("web", seen, autoscaler.sync(seen, now_seconds=NOW), now=NOW)
     assert line["replicas"] == {"spec": 2, "status": 2}
     assert line["external"] == {"s0-rabbitmq-io": ["5200"]}
     assert [(each["name"], each["deleting"]) for each in line["pods"]] == [("a", False), ("b", False), ("c", True)]
@@ -139,7 +141,7 @@ def test_the_journal_s_line_can_be_replayed() -> None:
     assert "s0-rabbitmq-io" in line["reason"]
     t, again = read_observation(json.loads(json.dumps(line)))
     assert t == NOW
-    assert scaler(scaled_object()).sync(again, now=t) == scaler(scaled_object()).sync(seen, now=NOW)
+    assert scaler(scaled_object()).sync(again, now_seconds=t) == scaler(scaled_object()).sync(seen, now_seconds=NOW)
 
 
 @pytest.mark.parametrize(("now", "expected"), [(100.0, 115.0), (114.9, 115.0), (115.0, 130.0), (171.0, 175.0)])

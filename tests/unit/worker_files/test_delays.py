@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
@@ -13,6 +15,7 @@ from kombu.transport.native_delayed_delivery import declare_native_delayed_deliv
 
 from benchmarks import workers
 from celery_workers.delays import Delays, seconds_left
+from harness.broker import delays
 from tests.local.worker_release import load_file
 from tests.recording import RecordingApi
 
@@ -50,6 +53,33 @@ def test_all_28_levels_are_kombus() -> None:
     ours = declared(27)
     assert len(queues) == 28
     assert (ours.exchanges, ours.queues, ours.bindings) == (exchanges, queues, bindings)
+
+
+def test_all_who_name_them_name_the_same(celeryconfig: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chart's files and the packages cannot import each other."""
+    monkeypatch.setitem(
+        sys.modules, "celeryconfig", celeryconfig
+    )  # which it imports, and which reads a release's files
+    check = load_file(workers.CHART_FILES / "celery_workers_check.py")
+    topology = workers.make_topology(
+        app="a",
+        classes={},
+        queues={name: workers.make_queue("io") for name in ("io", "bulk.mail")},
+        delayed_delivery={"highest_level": 3},
+    )
+    made = declared(3, *topology["queues"])
+    first, *_ = exchanges = delays.exchanges(topology)
+    assert set(exchanges) == set(made.exchanges)
+    assert {*exchanges[:-1], *delays.due_queues(topology)} == set(made.queues)
+    on_the_way = delays.queues_on_the_way(topology)
+    assert set(on_the_way) == {*made.queues, *topology["queues"]}
+    goes_on = {name: one["x-dead-letter-exchange"] for name, one in made.queues.items()}
+    assert all(goes_on[one] in ("", exchanges[-1], following) for one, following in pairwise(exchanges))
+    assert on_the_way[4:] == [*delays.due_queues(topology), *sorted(topology["queues"])]
+    assert set(check.wanted_queues(topology)) - {"io.dead"} == {*topology["queues"], *made.queues}
+    assert all(name.startswith(delays.prefix("celery")) for name in (*made.queues, *made.exchanges))
+    assert Delays.from_document(topology) is not None
+    assert Delays("celery", 3).place({"countdown": 5}, "io", NOW)["exchange"] == first
 
 
 def test_what_is_due_leaves_by_a_queue_of_its_own_queues() -> None:

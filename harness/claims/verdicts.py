@@ -18,6 +18,8 @@ HOLDS_IF = "holds if"
 DOES_NOT_HOLD = "does not hold"
 NOT_RUN = "not yet run"
 VALUES = "values"
+COMPARISON = "compare-"
+"""How the folders of comparisons begin, each of which has runs of its own."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,31 @@ def _measure(claim: Claim, test: Trial, files: Sequence[File]) -> Measured | Non
     if test.than is None:
         return _measured(claim, test, found, len(found), foretold)
     than = list(_figures(test.than, test.figure, files))
-    foretold_than = list(_figures(test.than, test.figure, files, forecast=True))
     runs = min(len(found), len(than))
-    return _measured(claim, test, ratios(found, than), runs, ratios(foretold, foretold_than))
+    divided, foretold_divided = (_divided(test, test.than, files, forecast=forecast) for forecast in (False, True))
+    return _measured(claim, test, divided, runs, foretold_divided)
+
+
+def _divided(test: Trial, than: Runs, files: Sequence[File], *, forecast: bool) -> list[float]:
+    """Return as `ratios` does. The runs of one comparison are divided by its own: another may have another budget."""
+    apart = all(pattern.startswith(COMPARISON) for pattern in test.runs.files)
+    together: dict[str, list[File]] = {}
+    for file in files:
+        together.setdefault(file.name.partition("/")[0] if apart else "", []).append(file)
+    triples = [
+        found
+        for each in together.values()
+        if (
+            found := ratios(
+                list(_figures(test.runs, test.figure, each, forecast=forecast)),
+                list(_figures(than, test.figure, each, forecast=forecast)),
+            )
+        )
+    ]
+    if not triples:
+        return []
+    middles, lowest, highest = zip(*triples, strict=True)
+    return [median(middles), min(lowest), max(highest)]
 
 
 def _measured(
@@ -95,9 +119,14 @@ def _measured(
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
     """Return the ratio of the medians, then the least and the largest that single runs allow; none without both."""
-    if not over or not under or min(under) <= 0 or math.isinf(min(under)):
+    if not over or not under or min(under) <= 0:
         return []
-    return [median(over) / median(under), min(over) / max(under), max(over) / min(under)]
+    return [_by(median(over), median(under)), _by(min(over), max(under)), _by(max(over), min(under))]
+
+
+def _by(over: float, under: float) -> float:
+    """Divide; two that never came about are alike."""
+    return 1.0 if math.isinf(over) and math.isinf(under) else over / under
 
 
 def _figures(runs: Runs, figure: Figure, files: Sequence[File], *, forecast: bool = False) -> Iterator[float]:
@@ -110,11 +139,26 @@ def _figures(runs: Runs, figure: Figure, files: Sequence[File], *, forecast: boo
 
 
 def _counts(runs: Runs, file: File) -> bool:
-    return fnmatchcase(file.name, runs.files) and all(
-        _values(file.document) == wanted if path == VALUES else wanted in list(figures.find(file.document, path))
-        for path, wanted in {"foretold": False, **runs.where}.items()
+    return any(_lies(file.name, pattern) for pattern in runs.files) and all(
+        _has(file.document, path, wanted)
+        for path, wanted in {"foretold": False, "interrupted": False, **runs.where}.items()
         if path in runs.where or path in file.document
     )
+
+
+def _lies(name: str, pattern: str) -> bool:
+    """Say whether a path fits, as Path.glob has it: a star ends at a slash."""
+    parts, wanted = name.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+
+
+def _has(document: Mapping[str, Any], path: str, wanted: Any) -> bool:
+    if path == VALUES:
+        return _values(document) == wanted
+    found = list(figures.find(document, path))
+    if isinstance(wanted, list):
+        return any(isinstance(one, Mapping) and set(wanted) <= one.keys() for one in found)
+    return wanted in found
 
 
 def _values(document: Mapping[str, Any]) -> list[str]:

@@ -97,7 +97,7 @@ def _count(document: Any, figure: Figure) -> float | None:
 
 
 def _passed(document: Any, figure: Figure) -> float | None:
-    """Return 1 when each of these tests has passed with all its parameters, 0 when one has not, None if any was not run."""
+    """Return 1 when each of these tests has passed with all its parameters, 0 when not, None if one was not run."""
     entries = next(find(document, figure.path), None) or []
     outcomes = {name: [each["outcome"] for each in entries if _is_of(name, each["name"])] for name in figure.of}
     if not all(outcomes.values()):

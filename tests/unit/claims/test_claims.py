@@ -158,7 +158,12 @@ def test_a_simulated_run_is_no_run_nor_one_that_was_cut(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "verdict"),
-    [("foretold-local/run", HOLDS), ("compare-1/after/run", NOT_RUN), ("other/run", NOT_RUN), ("a/foretold/run", NOT_RUN)],
+    [
+        ("foretold-local/run", HOLDS),
+        ("compare-1/after/run", NOT_RUN),
+        ("other/run", NOT_RUN),
+        ("a/foretold/run", NOT_RUN),
+    ],
 )
 def test_a_run_counts_by_where_it_lies(name: str, verdict: str) -> None:
     assert judge(claim(most=50), [file("a", 40, name=name)]).verdict == verdict

@@ -229,6 +229,8 @@ def test_real_results_are_read_and_the_page_is_written(tmp_path: Path) -> None:
     out = tmp_path / "claims.md"
     done = CliRunner().invoke(cli, ["claims", "--reports", str(tmp_path / "reports"), "--output", str(out)])
     assert done.exit_code == 0, done.output
+    told = CliRunner().invoke(cli, ["claims", "--reports", str(tmp_path / "reports"), "--json"])
+    assert {one["id"] for one in json.loads(told.stdout)} == {one.id for one in catalogue.load()}
     by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path / "reports")}
     (limit,) = by_id["io-limit-5000"].measured
     assert limit.runs == 1

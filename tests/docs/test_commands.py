@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -156,8 +157,9 @@ def test_a_target_of_make_exists(text: str) -> None:
 def folder(tmp_path: Path) -> Path:
     """A folder that looks like the checkout, with files of a reader's, in which runs leave what they leave."""
     for entry in ROOT.iterdir():
-        if entry.name not in {"reports", "dist", "build", ".git"}:
+        if entry.name not in {"reports", "dist", "build", ".git", "values"}:
             (tmp_path / entry.name).symlink_to(entry)
+    shutil.copytree(ROOT / "values", tmp_path / "values")  # `harness tune` writes into it
     for name in ("mine.yaml", "my.yaml", "my-values.yaml"):
         (tmp_path / name).write_text("workers: {io: {replicas: {max: 4}}}\n")
     (tmp_path / "day.csv").write_text("minute,count\n" + "".join(f"09:{minute:02},120\n" for minute in range(30)))
@@ -167,12 +169,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def type_in(folder: Path, command: Command) -> None:
+def type_in(folder: Path, command: Command, *, seconds: float) -> None:
     """Type a command as its page has it; a plan that foretells a missed objective has answered, too."""
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": programs, "BROWSER": "true"}  # which opens nothing, and says that it has
     done = subprocess.run(
-        ["bash", "-c", command.text], cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+        ["bash", "-c", command.text], cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds
     )
     told = f"{command.page}: {command.text}\n{done.stdout}\n{done.stderr}"
     assert done.returncode == 0 or "WOULD FAIL" in done.stdout, told
@@ -182,7 +184,7 @@ def type_in(folder: Path, command: Command) -> None:
 @pytest.mark.parametrize("page", sorted({each.page for each in ALL if listed("quick", each)}))
 def test_quick_commands_work(page: str, folder: Path) -> None:
     for command in [each for each in ALL if each.page == page and listed("quick", each)]:
-        type_in(folder, command)
+        type_in(folder, command, seconds=100)
 
 
 @pytest.mark.full
@@ -190,4 +192,4 @@ def test_quick_commands_work(page: str, folder: Path) -> None:
 @pytest.mark.parametrize("page", sorted({each.page for each in ALL if listed("full", each)}))
 def test_longer_commands_work(page: str, folder: Path) -> None:
     for command in [each for each in ALL if each.page == page and (listed("quick", each) or listed("full", each))]:
-        type_in(folder, command)
+        type_in(folder, command, seconds=400)  # the first one compiles the simulator

@@ -52,6 +52,8 @@ def commands_of(arguments: Any) -> Iterator[tuple[str, ...]]:
     """Yield the commands in what a process is started with: `python -m harness` is `harness`, a shell's is its line."""
     parts = [arguments] if isinstance(arguments, str | bytes | Path) else list(arguments)
     words = [part.decode() if isinstance(part, bytes) else str(part) for part in parts]
+    if words and Path(words[0]).name == "setpriv" and "--" in words:  # harness.processes.start
+        words = words[words.index("--") + 1 :]
     if len(words) == 3 and Path(words[0]).name in ("bash", "sh") and words[1] == "-c":
         yield bare(shlex.split(words[2]))
     elif words[1:3] == ["-m", "harness"] or (words[1:2] == ["-c"] and "harness.cli" in words[2]):

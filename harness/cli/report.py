@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness.errors import InputError
-from harness.spike import picture, report, result, table, words
+from harness.spike import capacity, picture, report, result, table, words
 from harness.spike.report import Run
 
 REPORTS = Path("reports")
@@ -27,6 +27,12 @@ REPORTS = Path("reports")
 )
 @click.option("--list", "list_runs", is_flag=True, help="List the runs, newest first, and change nothing.")
 @click.option("--table", "as_table", is_flag=True, help="Print all runs side by side, in Markdown, and change nothing.")
+@click.option(
+    "--capacity",
+    "as_capacity",
+    is_flag=True,
+    help="Print what each class held in the runs, and what kept tasks waiting, in Markdown; change nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the result, or with --list the runs.")
 @click.option(
     "--reports",
@@ -41,6 +47,7 @@ def command(
     picture_file: Path | None,
     list_runs: bool,
     as_table: bool,
+    as_capacity: bool,
     as_json: bool,
     reports: Path,
 ) -> None:
@@ -49,8 +56,9 @@ def command(
     RUN is a folder of `reports`, or the path of one; without it the newest run is shown. Exits 0 whatever the verdict:
     the run itself has exited 1 if it missed an objective.
     """
-    if as_table:
-        click.echo(table.markdown(one.result for one in report.runs(reports)))
+    if as_table or as_capacity:
+        shown = table.markdown if as_table else capacity.markdown
+        click.echo(shown(one.result for one in report.runs(reports)))
         return
     if list_runs:
         _list(report.runs(reports), as_json=as_json)

@@ -115,11 +115,11 @@ cluster-delete: venv ## Remove that cluster, and nothing else
 
 .PHONY: e2e
 e2e: setup ## The tests on a real cluster that CI runs: the one of KUBECONFIG, else kind
-	@$(E2E) -n 2 --no-loadscope-reorder -m "not full"  # two tests at a time, which mostly wait for pods of their own
+	@$(E2E) -n 2 --no-loadscope-reorder -m "not full" --results e2e.json  # two tests at a time, which mostly wait for pods of their own
 
 .PHONY: e2e-full
 e2e-full: setup ## All tests on a real cluster, those of minutes too
-	@$(E2E) -n 0  # some take nodes away from all
+	@$(E2E) -n 0 --results e2e-full.json  # some take nodes away from all
 
 .PHONY: bench
 bench: venv ## Benchmarks: ratios measured in one run

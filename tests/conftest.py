@@ -7,6 +7,8 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests import typed
+
 # Most of their time the tests wait: for brokers, workers and probes to come up, and for what must not happen.
 TESTS_A_CORE = 3
 
@@ -35,7 +37,8 @@ os.environ.setdefault("GOGC", "800")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Try fewer examples of each property where long tests are left out."""
+    """Note what tests type, and try fewer examples of each property where long tests are left out."""
+    config.pluginmanager.register(typed)
     if config.option.markexpr == WITHOUT_LONG:
         settings.register_profile("quick", settings.get_profile(PROFILE), max_examples=QUICK_EXAMPLES)
         settings.load_profile("quick")

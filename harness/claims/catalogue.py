@@ -15,15 +15,19 @@ from harness.spike.sections import Section
 
 FILE = ROOT / "docs" / "claims.yaml"
 DOCUMENTS = ("report", "guide")
-RESULTS = "*/result.json"
+RESULTS = ("*/result.json", "foretold*/*/result.json")
+"""Runs of `harness spike`, also those that `python -m benchmarks.foretold` makes, one command three times."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Which result files count: below the folder of reports, those that have all this. `command` makes one."""
+    """Which result files count: below the folder of reports, those that have all this. `command` makes one.
+
+    `files` are patterns of paths. What `where` says of a path is its value, or a list of keys that all are there.
+    """
 
     command: str
-    files: str
+    files: tuple[str, ...]
     where: Mapping[str, Any]
 
 
@@ -111,8 +115,11 @@ def _test(section: Section) -> Trial:
 
 
 def _runs(section: Section) -> Runs:
+    files = section.take("files", RESULTS)
     return Runs(
-        command=section.text("command"), files=section.text("files", RESULTS), where=section.mapping("where", {})
+        command=section.text("command"),
+        files=(files,) if isinstance(files, str) else tuple(map(str, files)),
+        where=section.mapping("where", {}),
     )
 
 
@@ -120,6 +127,7 @@ def _figure(section: Section) -> Figure:
     kind = section.text("kind")
     if kind not in figures.KINDS:
         section.fail(f"is {kind!r}; there are: {', '.join(figures.KINDS)}", "kind")
-    figure = Figure(kind, section.text("path"), section.take("of", None))
+    of = section.list("of") if kind == "passed" else section.take("of", None)
+    figure = Figure(kind, section.text("path"), of)
     section.end()
     return figure

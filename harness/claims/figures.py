@@ -10,6 +10,7 @@ from typing import Any
 ANY = "*"
 NEVER = math.inf
 """What never came about."""
+MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,14 @@ def _value(document: Any, figure: Figure) -> float | None:
     return float(sum(found)) if found else None
 
 
+def _moment(document: Any, figure: Figure) -> float | None:
+    """Return the seconds until something came about, NEVER where the document has none for it."""
+    found = next(find(document, figure.path), MISSING)
+    if found is None:
+        return NEVER
+    return float(found) if isinstance(found, int | float) else None
+
+
 def _highest(document: Any, figure: Figure) -> float | None:
     """Return the highest of a series, of the sum of several at each moment."""
     return max((value for value in _series(document, figure.path) if value is not None), default=None)
@@ -88,10 +97,16 @@ def _count(document: Any, figure: Figure) -> float | None:
 
 
 def _passed(document: Any, figure: Figure) -> float | None:
-    """Return 1 when every test whose name begins so has passed, 0 when one has not, None where none was run."""
+    """Return 1 when each of these tests has passed with all its parameters, 0 when not, None if one was not run."""
     entries = next(find(document, figure.path), None) or []
-    outcomes = [entry["outcome"] for entry in entries if str(entry["name"]).startswith(figure.of)]
-    return float(all(outcome == "passed" for outcome in outcomes)) if outcomes else None
+    outcomes = {name: [each["outcome"] for each in entries if _is_of(name, each["name"])] for name in figure.of}
+    if not all(outcomes.values()):
+        return None
+    return float(all(outcome == "passed" for each in outcomes.values() for outcome in each))
+
+
+def _is_of(name: str, node_id: str) -> bool:
+    return node_id.partition("[")[0] == name
 
 
 def _objective(document: Any, figure: Figure) -> float | None:
@@ -115,6 +130,7 @@ def summed(series: Sequence[Sequence[float | None]]) -> list[float | None]:
 
 _READERS = {
     "value": _value,
+    "moment": _moment,
     "highest": _highest,
     "share": _share,
     "reached": _reached,

@@ -13,7 +13,9 @@ from harness.claims.verdicts import File, Judged, judge
 def judged(claims: Iterable[Claim], reports: Path) -> tuple[Judged, ...]:
     """Judge all claims by what lies in the folder of reports; what is no JSON object is passed over."""
     claims = tuple(claims)
-    patterns = {runs.files for claim in claims for test in claim.tests for runs in (test.runs, test.than) if runs}
+    patterns = {
+        one for claim in claims for test in claim.tests for runs in (test.runs, test.than) if runs for one in runs.files
+    }
     paths = sorted({path for pattern in patterns for path in reports.glob(pattern) if not _is_copy(path, reports)})
     files = [file for path in paths if (file := _read(path, reports)) is not None]
     return tuple(judge(claim, files) for claim in claims)

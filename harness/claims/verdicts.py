@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,13 +10,15 @@ from typing import Any
 from harness.claims import figures
 from harness.claims.catalogue import Claim, Runs, Trial
 from harness.claims.figures import Figure
-from harness.spike.spread import Spread, ratio_of, spread_of
+from harness.spike.spread import Spread, all_of, ratio_of, spread_of
 
 HOLDS = "holds"
 HOLDS_IF = "holds if"
 DOES_NOT_HOLD = "does not hold"
 NOT_RUN = "not yet run"
 VALUES = "values"
+COMPARISON = "compare-"
+"""How the folders of comparisons begin, each of which has runs of its own."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,24 @@ def _measure(claim: Claim, test: Trial, files: Sequence[File]) -> Measured | Non
 
 def _spread(test: Trial, files: Sequence[File], *, forecast: bool) -> Spread | None:
     """Return what the runs of a test came to, or what was foretold of them: by other runs where it names such."""
-    found = spread_of(_figures(test.runs, test.figure, files, forecast=forecast))
     if test.than is None:
-        return found
-    return ratio_of(found, spread_of(_figures(test.than, test.figure, files, forecast=forecast)))
+        return spread_of(_figures(test.runs, test.figure, files, forecast=forecast))
+    ratios = []
+    for each in _together(test.runs, files):
+        over, under = (spread_of(_figures(one, test.figure, each, forecast=forecast)) for one in (test.runs, test.than))
+        ratio = ratio_of(over, under)
+        if ratio is not None:
+            ratios.append(ratio)
+    return all_of(ratios)
+
+
+def _together(runs: Runs, files: Sequence[File]) -> Iterable[Sequence[File]]:
+    """Return the files that may be divided by each other: of a comparison its own, another may have another budget."""
+    apart = all(pattern.startswith(COMPARISON) for pattern in runs.files)
+    together: dict[str, list[File]] = {}
+    for file in files:
+        together.setdefault(file.name.partition("/")[0] if apart else "", []).append(file)
+    return together.values()
 
 
 def _figures(runs: Runs, figure: Figure, files: Sequence[File], *, forecast: bool = False) -> Iterator[float]:
@@ -94,11 +110,26 @@ def _figures(runs: Runs, figure: Figure, files: Sequence[File], *, forecast: boo
 
 
 def _counts(runs: Runs, file: File) -> bool:
-    return fnmatchcase(file.name, runs.files) and all(
-        _values(file.document) == wanted if path == VALUES else wanted in list(figures.find(file.document, path))
-        for path, wanted in {"foretold": False, **runs.where}.items()
+    return any(_lies(file.name, pattern) for pattern in runs.files) and all(
+        _has(file.document, path, wanted)
+        for path, wanted in {"foretold": False, "interrupted": False, **runs.where}.items()
         if path in runs.where or path in file.document
     )
+
+
+def _lies(name: str, pattern: str) -> bool:
+    """Say whether a path fits, as Path.glob has it: a star ends at a slash."""
+    parts, wanted = name.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+
+
+def _has(document: Mapping[str, Any], path: str, wanted: Any) -> bool:
+    if path == VALUES:
+        return _values(document) == wanted
+    found = list(figures.find(document, path))
+    if isinstance(wanted, list):
+        return any(isinstance(one, Mapping) and set(wanted) <= one.keys() for one in found)
+    return wanted in found
 
 
 def _values(document: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from harness.chaos.verdict import FILE_NAME as CHAOS
 from harness.chaos.verdict import Verdict
 from harness.errors import InputError
 from harness.files import write_atomically
-from harness.spike import picture, report, table, words
+from harness.spike import capacity, picture, report, table, words
 from harness.spike.report import Run
 
 REPORTS = Path("reports")
@@ -30,6 +30,12 @@ REPORTS = Path("reports")
 )
 @click.option("--list", "list_runs", is_flag=True, help="List the runs, newest first, and change nothing.")
 @click.option("--table", "as_table", is_flag=True, help="Print all runs side by side, in Markdown, and change nothing.")
+@click.option(
+    "--capacity",
+    "as_capacity",
+    is_flag=True,
+    help="Print what each class held in the runs, and what kept tasks waiting, in Markdown; change nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the result, or with --list the runs.")
 @click.option(
     "--reports",
@@ -44,6 +50,7 @@ def command(
     picture_file: Path | None,
     list_runs: bool,
     as_table: bool,
+    as_capacity: bool,
     as_json: bool,
     reports: Path,
 ) -> None:
@@ -53,8 +60,9 @@ def command(
     each fault cost as well, of a soak, a plan or a tuning what is kept of it. Exits 0 whatever the verdict:
     the run itself has exited 1 if it missed an objective.
     """
-    if as_table:
-        click.echo(table.markdown(one.result for one in report.runs(reports)))
+    if as_table or as_capacity:
+        shown = table.markdown if as_table else capacity.markdown
+        click.echo(shown(one.result for one in report.runs(reports)))
         return
     if list_runs:
         _list(report.runs(reports), as_json=as_json)

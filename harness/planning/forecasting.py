@@ -34,5 +34,7 @@ def forecast(prepared: Prepared, simulate: Simulate, *, place: Place, figures: F
         topology=prepared.topology,
     )
     facts = planner.run_facts(offer, values, judged, place=place, figures=figures, command=prepared.request.command)
-    found = foretell.foretold(case.plant, case.offered, judged.trace, facts=facts, objectives=offer.objectives)
+    found = foretell.foretold(
+        case.plant, case.offered, judged.trace, facts=facts, objectives=offer.objectives, groups=offer.groups
+    )
     return Forecast.of(found.result, calibration=figures.as_dict(), written_at=now)

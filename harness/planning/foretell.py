@@ -31,9 +31,15 @@ class Foretold:
 
 
 def foretold(
-    plant: Plant, offered: Offered, trace: Trace, *, facts: RunFacts, objectives: Sequence[Objective]
+    plant: Plant,
+    offered: Offered,
+    trace: Trace,
+    *,
+    facts: RunFacts,
+    objectives: Sequence[Objective],
+    groups: Mapping[str, str] | None = None,
 ) -> Foretold:
-    """Judge a simulated run as a real one is judged."""
+    """Judge a simulated run as a real one is judged. `groups` has the group of each task that has one."""
     started_at = facts.started_at
     return Foretold(
         trace,
@@ -47,6 +53,7 @@ def foretold(
                 ScaleEvent(started_at + step.t, step.deployment, step.before, step.after, step.reason)
                 for step in trace.steps
             ],
+            groups=groups,
         ),
     )
 

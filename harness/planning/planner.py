@@ -54,6 +54,7 @@ class Offer:
     limit_seconds: float
     seed: int
     services: Services | None = None
+    groups: Mapping[str, str] | None = None  # of each task that has one
 
 
 def of_scenario(scenario: Scenario, topology: Topology, *, run_id: str, seed: int | None = None) -> Offer:
@@ -67,6 +68,7 @@ def of_scenario(scenario: Scenario, topology: Topology, *, run_id: str, seed: in
         objectives=scenario.objectives,
         limit_seconds=scenario.limit_seconds,
         seed=scenario.seed if seed is None else seed,
+        groups=scenario.groups,
     )
 
 
@@ -189,6 +191,7 @@ def make(offer: Offer, values: Rendered, simulate: Simulate, *, place: Place, fi
         base.trace,
         facts=run_facts(offer, values, base, place=place, figures=figures, command=asked.command),
         objectives=offer.objectives,
+        groups=offer.groups,
     )
     return Plan(
         environment=values.environment,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from harness import tools
 from harness.chart.values import defaults
 from harness.errors import InputError
+from harness.files import write_atomically
 from harness.release import changelog as changelogs
 from harness.release import chart_yaml, checkout, project, versions
 from harness.release.rules import CHART_FILE, PROJECT_FILE
@@ -38,11 +38,11 @@ def prepare(
     before = {name: (root / name).read_text(encoding="utf-8") for name in texts}
     try:
         for name, text in texts.items():
-            tools.write_atomically(root / name, text)
+            write_atomically(root / name, text)
         refresh(root)
     except BaseException:
         for name, text in before.items():
-            tools.write_atomically(root / name, text)
+            write_atomically(root / name, text)
         raise
     return [name for name, text in texts.items() if text != before[name]]
 

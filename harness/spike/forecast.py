@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from harness.spike.ledger import Counts
+from harness.spike.objectives import Outcome
 from harness.spike.result import Result
 from harness.spike.timeline import Timeline
 from harness.spike.words import seconds
@@ -17,9 +19,10 @@ TOLERATED_SHARE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """The figures a run is compared in. `calibration` says where the workers' own figures are from.
+    """What was foretold of a run. `calibration` says where the workers' own figures are from.
 
-    `steps` has for each Deployment the replica counts in order; `written_at` is seconds since the epoch.
+    `steps` has for each Deployment the replica counts in order; `written_at` is seconds since the epoch. What a result
+    has as well has its name and form here, so that one path leads to both.
     """
 
     written_at: float
@@ -27,6 +30,11 @@ class Forecast:
     drain_seconds: float | None
     peak_depth_messages: Mapping[str, int]
     steps: Mapping[str, Sequence[int]]
+    first_added_ready_seconds: float | None
+    counts: Counts
+    objectives: Sequence[Outcome]
+    by_queue: Mapping[str, Mapping[str, float | None]]
+    by_group: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     timeline: Timeline
 
     @classmethod
@@ -38,12 +46,19 @@ class Forecast:
             drain_seconds=foretold.drain_seconds,
             peak_depth_messages=peak_depths(foretold),
             steps=steps(foretold),
+            first_added_ready_seconds=foretold.first_added_ready_seconds,
+            counts=foretold.counts,
+            objectives=foretold.objectives,
+            by_queue=foretold.by_queue,
+            by_group=foretold.by_group,
             timeline=foretold.timeline,
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form, which `Result.forecast` holds."""
-        return asdict(self)
+        """Return the JSON form, which `Result.forecast` holds: the counts stand at the top level."""
+        document = asdict(replace(self, objectives=()))
+        counts = document.pop("counts")
+        return document | counts | {"objectives": [outcome.as_dict() for outcome in self.objectives]}
 
 
 @dataclass(frozen=True)

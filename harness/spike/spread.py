@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -27,13 +27,30 @@ def spread_of(values: Iterable[float | None]) -> Spread | None:
 def ratio_of(over: Spread | None, under: Spread | None) -> Spread | None:
     """Return one by the other: of the medians, and the least and the largest that single runs allow.
 
-    None without both, and where `under` was nothing or came about in no run. `runs` are those of the smaller side.
+    None without both, and where `under` was nothing. What never came about is endless: two such are alike. `runs` are
+    those of the smaller side.
     """
-    if over is None or under is None or under.lowest <= 0 or math.isinf(under.lowest):
+    if over is None or under is None or under.lowest <= 0:
         return None
     return Spread(
-        over.median / under.median,
-        over.lowest / under.highest,
-        over.highest / under.lowest,
+        _by(over.median, under.median),
+        _by(over.lowest, under.highest),
+        _by(over.highest, under.lowest),
         min(over.runs, under.runs),
     )
+
+
+def all_of(parts: Sequence[Spread]) -> Spread | None:
+    """Return the median of medians over the whole range; None where there is nothing."""
+    if not parts:
+        return None
+    return Spread(
+        median(one.median for one in parts),
+        min(one.lowest for one in parts),
+        max(one.highest for one in parts),
+        sum(one.runs for one in parts),
+    )
+
+
+def _by(over: float, under: float) -> float:
+    return 1.0 if math.isinf(over) and math.isinf(under) else over / under

@@ -13,15 +13,25 @@ from harness.spike.words import printable
 HEADER = ("scenario", "values", "runs", "verdict", "done / offered", "lost", "refused, then accepted", "drain", "ideal")
 MORE = ("p95", "pods", "missed")
 Key = tuple[str, str, str]
+"""Scenario, names of the values files, runtime."""
 
 
 def markdown(results: Iterable[Result]) -> str:
     """Return one line for each scenario on the same values and runtime; several runs give median and range."""
+    groups = alike(results)
+    return grid([*HEADER, *MORE], [_row(key, groups[key]) for key in sorted(groups)])
+
+
+def alike(results: Iterable[Result]) -> dict[Key, list[Result]]:
+    """Return the runs of each scenario on the same values and runtime."""
     groups: dict[Key, list[Result]] = {}
     for one in results:
         groups.setdefault(_key(one), []).append(one)
-    rows = [_row(key, groups[key]) for key in sorted(groups)]
-    header = [*HEADER, *MORE]
+    return groups
+
+
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines)
 

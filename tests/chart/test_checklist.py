@@ -59,6 +59,18 @@ def test_the_old_way_fails_where_it_has_nothing(tmp_path: Path) -> None:
     assert lines["runbook"]["verdict"] == "pass"
 
 
+def test_an_application_and_a_runbook_from_elsewhere_are_looked_at(tmp_path: Path) -> None:
+    values, book, shop = tmp_path / "mine.yaml", tmp_path / "runbook.md", tmp_path / "shop"
+    values.write_text("app: shop\n")
+    book.write_text("harness ops scale io 5\nharness ops nonsense\n")
+    shop.mkdir()
+    (shop / "shop.py").write_text("from celery_workers.breaker import CircuitBreaker\nCircuitBreaker('orders')\n")
+    own = ("-f", str(values), "--runbook", str(book), "--path", str(shop), "--reports", str(tmp_path))
+    lines = checklist("--env", "prod", *own, code=1)
+    assert "shop.py" in lines["breakers"]["evidence"][0]
+    assert any("`harness ops nonsense` does not exist" in one for one in lines["runbook"]["evidence"])
+
+
 def test_refused_values_are_bad_input(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["checklist", "--env", "no-such"])
     assert "unknown environment 'no-such'" in str(done.exception)

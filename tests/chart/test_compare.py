@@ -149,15 +149,18 @@ def test_one_that_was_cut_goes_on_with_what_is_missing_and_ends_with_its_page(tm
 
 @pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
 def test_the_command_tells_what_there_is_and_ends_by_the_runs_objectives(
-    tmp_path: Path, passed: bool, code: int
+    tmp_path: Path, passed: bool, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
     begun = begin(tmp_path, runs=1)
     leave(begun, "before", number=1)
     leave(begun, "after", number=1, passed=passed)
-    shown = CliRunner().invoke(cli, ["compare", "--resume", str(begun.directory), "--no-forecast"])
+    shown = CliRunner().invoke(cli, ["compare", "--resume", str(begun.directory), "--no-forecast", "--open"])
     assert shown.exit_code == code, shown.output
     assert "What its minimum leaves" in " ".join(shown.output.split())
     assert "Tasks in work at once, at most" in shown.output
+    assert opened == [(begun.directory / "report.html").resolve().as_uri()]
     as_json = CliRunner().invoke(cli, ["compare", "--resume", str(begun.directory), "--no-forecast", "--json"])
     assert json.loads(as_json.stdout)["passed"] is passed
 

@@ -244,3 +244,7 @@ def test_from_a_clone_to_a_release_by_the_commands_alone(clone: Path) -> None:
     assert "- Made for a test." in notes
     again = json.loads(harness(clone, "build", "--no-images", "--json").stdout)
     assert again["sha256"] == made["sha256"]
+
+    snapshot = json.loads(harness(clone, "build", "--snapshot", "--no-images", "--json").stdout)
+    assert snapshot["snapshot"]
+    assert snapshot["version"].endswith(f"-snapshot.g{revision[:12]}")

@@ -45,6 +45,7 @@ STANDING_VALUES = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="run the tests that need a Kubernetes cluster")
+    parser.addoption("--results", default=results.PART, metavar="NAME", help="where in reports/ their table goes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -124,9 +125,10 @@ class _Table:
         terminalreporter.section("end to end")
         for line in self.found.text():
             terminalreporter.write_line(line)
-        results.FILE.parent.mkdir(exist_ok=True)
-        write_atomically(results.FILE, json.dumps(self.found.document(), indent=2) + "\n")
-        terminalreporter.write_line(f"also in {results.FILE.relative_to(config.rootpath)}")
+        file = results.REPORTS / config.getoption("--results")
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, json.dumps(self.found.document(), indent=2) + "\n")
+        terminalreporter.write_line(f"also in {file.relative_to(config.rootpath)}")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

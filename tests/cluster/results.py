@@ -1,6 +1,6 @@
 """The table of an end-to-end run: each test with its seconds, its outcome and what it counted.
 
-On the terminal and in reports/e2e.json. A test counts by pytest's `record_property`. What is not of one test alone
+On the terminal and in a file of reports/. A test counts by pytest's `record_property`. What is not of one test alone
 comes on its report as well, under names of its own: the tests may run in several processes, the table is made in one.
 """
 
@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "reports" / "e2e.json"
+REPORTS = Path(__file__).parents[2] / "reports"
+PART = "e2e-part.json"
+"""The file of a session that chose its tests itself; whole ones have their own, which it must not replace."""
 Note = Callable[[str, object], None]  # what the fixture `record_property` is
 _WORSE = ("passed", "skipped", "failed")
 _SHARED = "shared: "
@@ -78,7 +80,7 @@ class Results:
             self.note_before(name.removeprefix(_SHARED), value)
 
     def document(self) -> dict[str, Any]:
-        """Return everything, for reports/e2e.json."""
+        """Return everything, for the file."""
         return {
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             "seconds": round(time.time() - self.started, 1),

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-import yaml
 
 from harness.chart.values import ROOT
 from harness.cli import cli
-from tests.docs.blocks import Command, commands
+from tests import typed
+from tests.commands import harness
+from tests.docs.account import ACCOUNT, ALL, CI, TYPED_HERE, assigned, fits, listed, node_of, not_among, wanted_of
+from tests.docs.blocks import Command
+from tests.typed import Typed
 
-ALL = commands()
-ACCOUNT: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("commands.yaml").read_text())
 LISTED = [
-    *ACCOUNT["quick"],
-    *ACCOUNT["full"],
+    *(line for kind in TYPED_HERE for line in ACCOUNT[kind]),
     *(line for lines in (*ACCOUNT["elsewhere"].values(), *ACCOUNT["not run"].values()) for line in lines),
 ]
-
-
-def fits(line: str, command: str) -> bool:
-    """Whether a line of commands.yaml stands for a command."""
-    return command.startswith(line[:-1]) if line.endswith("*") else command == line
-
-
-def listed(kind: str, command: Command) -> bool:
-    return any(fits(line, command.text) for line in ACCOUNT[kind])
+NODES = [node for node in ACCOUNT["elsewhere"] if node != CI]
 
 
 def test_every_command_is_accounted_for() -> None:
@@ -45,10 +40,88 @@ def test_the_account_has_nothing_that_no_page_has() -> None:
     assert [line for line in LISTED if not any(fits(line, each.text) for each in ALL)] == []
 
 
-def test_files_that_run_commands_exist() -> None:
-    assert [name for name in ACCOUNT["elsewhere"] if not (ROOT / name).exists()] == []
-    ci = (ROOT / ".ci" / "run").read_text()
-    assert [line for line in ACCOUNT["elsewhere"][".ci/run"] if line not in ci] == []
+def test_ci_runs_what_is_said_of_it() -> None:
+    ci = (ROOT / CI).read_text()
+    run = set(re.findall(r"^\s*(?:nice -n \d+ )?(make [^>&\n]*\w)", ci, re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text()
+    first = {f"make {name}" for line in run for name in needs(makefile, line.split()[1])}
+    assert set(ACCOUNT["elsewhere"][CI]) <= run | first
+
+
+def needs(makefile: str, target: str) -> list[str]:
+    found = re.search(rf"^{re.escape(target)}:([^#\n]*)", makefile, re.MULTILINE)
+    return found[1].split() if found else []
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_test_that_runs_commands_exists_and_knows_what_to_run(node: str) -> None:
+    file, _, function = node.partition("::")
+    tree = ast.parse((ROOT / file).read_text())
+    assert function in {one.name for one in tree.body if isinstance(one, ast.FunctionDef)}
+    assert function.startswith("test_")
+    texts = assigned(node)
+    assert texts, "every command of it is typed by this file"
+    assert all(wanted.names for text in texts for wanted in wanted_of(text))
+
+
+@pytest.mark.parametrize(
+    ("page", "typed", "same"),
+    [
+        ("harness ops scale io 5 --for 1h", "harness ops scale io 2 --for 1h", True),
+        ("harness ops scale io 5 --for 1h", "harness ops scale io 2", False),
+        ("harness ops scale io 5 --for 1h", "harness ops pause io --for 1h", False),
+        ("make spike", "harness spike small.yaml --env prod", True),
+        ("make spike RUNTIME=kind", "harness spike small.yaml --env prod", False),
+        ("make spike RUNTIME=kind", "harness spike small.yaml --runtime local", False),
+        ("make spike RUNTIME=kind", "harness spike small.yaml --runtime cluster", True),
+        ("make soak TASKS=50000", "harness soak --tasks 50", True),
+        ("make soak TASKS=50000", "harness soak", False),
+        ("harness soak --no-faults", "harness soak --faults", False),
+        ("make claims", "harness claims --output x.md", True),
+        ("harness watch --json | jq .alerts", "harness watch --json --looks 1", True),
+        ("helm install celery charts/x -f a.yaml", "helm install celery y --values b.yaml --namespace n", True),
+        ("helm install celery charts/x -f a.yaml", "helm upgrade celery y --values b.yaml", False),
+        ("helm install celery charts/x -f a.yaml", "helm install parcels y --values b.yaml", False),
+        ("kubectl rollout status deployment/a --timeout=5m", "kubectl -n x rollout status b --timeout=9s", True),
+        ("kubectl exec d/a -- celery -A x call mail.send", "kubectl exec d/b -- celery -A z call b.c", True),
+        ("kubectl exec d/a -- celery -A x call mail.send", "kubectl exec d/b -- celery -A z inspect active", False),
+    ],
+)  # fmt: skip
+def test_what_a_test_types_is_held_against_the_page(page: str, typed: str, same: bool) -> None:
+    assert all(wanted.is_in(shlex.split(typed)) for wanted in wanted_of(page)) is same
+
+
+@pytest.mark.parametrize(
+    ("started", "words"),
+    [
+        ([sys.executable, "-m", "harness", "ops", "log"], "harness ops log"),
+        (["/usr/bin/helm", "test", Path("x")], "helm test x"),
+        (["bash", "-c", "bin/kubectl get pods"], "kubectl get pods"),
+        (["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "locust", "--headless"], "locust --headless"),
+        (b"true", "true"),
+    ],
+)
+def test_a_process_is_known_by_its_words(started: Any, words: str) -> None:
+    assert [" ".join(one) for one in typed.commands_of(started)] == [words]
+
+
+def test_what_is_refused_or_not_typed_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ACCOUNT["elsewhere"], "t.py::t", ["harness ops log", "make report OPEN=1"])
+    good, bad = Typed(("harness", "ops", "log"), 0), Typed(("harness", "report", "--open"), 2)
+    assert not_among([good, bad], node=node_of("t.py::t[1]@group")) == ["make report OPEN=1"]
+    assert not_among([good, replace(bad, code=1)], node="t.py::t") == []
+
+
+def test_commands_run_here_are_noted_with_their_ends() -> None:
+    since = len(typed.JOURNAL.typed)
+    subprocess.run([sys.executable, "-c", "raise SystemExit(3)"], check=False)
+    harness("spike", "--list")
+    harness("spike", "no-such-scenario")
+    assert [(one.words[:3], one.code) for one in typed.JOURNAL.typed[since:]][-2:] == [
+        (("harness", "spike", "--list"), 0),
+        (("harness", "spike", "no-such-scenario"), 2),
+    ]
+    assert 3 in {one.code for one in typed.JOURNAL.typed[since:]}
 
 
 @pytest.mark.parametrize("text", sorted({each.text for each in ALL if re.match(r"(\.venv/bin/)?harness ", each.text)}))
@@ -85,9 +158,10 @@ def test_a_target_of_make_exists(text: str) -> None:
 def folder(tmp_path: Path) -> Path:
     """A folder that looks like the checkout, with files of a reader's, in which runs leave what they leave."""
     for entry in ROOT.iterdir():
-        if entry.name not in {"reports", "dist", "build", ".git"}:
+        if entry.name not in {"reports", "dist", "build", ".git", "values"}:
             (tmp_path / entry.name).symlink_to(entry)
-    for name in ("mine.yaml", "my.yaml"):
+    shutil.copytree(ROOT / "values", tmp_path / "values")  # `harness tune` writes into it
+    for name in ("mine.yaml", "my.yaml", "my-values.yaml"):
         (tmp_path / name).write_text("workers: {io: {replicas: {max: 4}}}\n")
     (tmp_path / "day.csv").write_text("minute,count\n" + "".join(f"09:{minute:02},120\n" for minute in range(30)))
     page = (ROOT / "docs" / "how-to" / "your-traffic.md").read_text()
@@ -96,21 +170,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def type_in(folder: Path, command: Command) -> None:
-    """Type a command as its page has it; a plan that foretells a missed objective has answered, too."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+ANSWERED = re.compile(r"would fail|\bMISSED\b", re.IGNORECASE)
+
+
+def type_in(folder: Path, command: Command, *, seconds: float) -> None:
+    """Type a command as its page has it; one that foretells a missed objective has answered, too."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": programs, "BROWSER": "true"}  # which opens nothing, and says that it has
     done = subprocess.run(
-        ["bash", "-c", command.text], cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+        ["bash", "-c", command.text], cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds
     )
     told = f"{command.page}: {command.text}\n{done.stdout}\n{done.stderr}"
-    assert done.returncode == 0 or "WOULD FAIL" in done.stdout, told
+    assert done.returncode == 0 or ANSWERED.search(done.stdout), told
     assert "Traceback" not in done.stderr, told
 
 
 @pytest.mark.parametrize("page", sorted({each.page for each in ALL if listed("quick", each)}))
 def test_quick_commands_work(page: str, folder: Path) -> None:
     for command in [each for each in ALL if each.page == page and listed("quick", each)]:
-        type_in(folder, command)
+        type_in(folder, command, seconds=100)
 
 
 @pytest.mark.full
@@ -118,4 +196,4 @@ def test_quick_commands_work(page: str, folder: Path) -> None:
 @pytest.mark.parametrize("page", sorted({each.page for each in ALL if listed("full", each)}))
 def test_longer_commands_work(page: str, folder: Path) -> None:
     for command in [each for each in ALL if each.page == page and (listed("quick", each) or listed("full", each))]:
-        type_in(folder, command)
+        type_in(folder, command, seconds=400)  # the first one compiles the simulator

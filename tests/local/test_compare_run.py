@@ -42,7 +42,8 @@ objectives:
 def test_both_ways_run_the_same_tasks_also_when_cut_between_them(tmp_path: Path) -> None:
     scenario, reports = tmp_path / "small.yaml", tmp_path / "reports"
     scenario.write_text(SCENARIO)
-    begun = _start(str(scenario), "--runs", "1", "--reports", str(reports))
+    once = ("--budget", "4,64", "--runs", "1")  # the budget that it would have anyhow
+    begun = _start(str(scenario), "--before", "baseline", *once, "--reports", str(reports))
     try:
         processes.wait_until(
             lambda: (

@@ -201,7 +201,8 @@ def test_watch_shows_what_waits_and_what_is_wrong_look_by_look(run: LocalRun, vh
         channel = connection.channel()
         for _ in range(90):
             channel.basic_publish(channel.prepare_message(b"x"), routing_key="io")
-        looks = [json.loads(line) for line in run.harness("watch", "--looks", "2", "--json").splitlines()]
+        told = run.harness("watch", "--looks", "2", "--every", "1", "--json")
+    looks = [json.loads(line) for line in told.splitlines()]
     assert [look["queues"][0]["ready"] for look in looks] == [90, 90]
     assert {alert["name"] for alert in looks[1]["alerts"]} == {"NoConsumer", "QueueFilling"}
     assert looks[1]["alerts_from"].startswith("this view")
@@ -231,7 +232,9 @@ def test_watch_shows_prometheus_alerts_and_latency_where_there_is_one(
         ("Slow", "io", "It is slow")
     ]
     assert look["alerts_from"] == f"Prometheus at {server.url}"
-    gone = json.loads(run.harness("watch", "--looks", "1", "--json", "--prometheus", server.url))
+    # The namespace and the release are a cluster's, and this is none.
+    elsewhere = ("-n", "exams", "--release", "celery", "--prometheus", server.url)
+    gone = json.loads(run.harness("watch", "--looks", "1", "--json", *elsewhere))
     assert "does not answer" in gone["problems"][0]
 
 

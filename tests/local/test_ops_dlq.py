@@ -180,7 +180,7 @@ def test_the_command_killed_in_the_middle_and_run_again_puts_each_back_once(
     die(vhost_broker, ids)
     journal = tmp_path / "journal.jsonl"
     command = [sys.executable, "-m", "harness", "ops", "dlq", "replay", "io", "--journal", journal]
-    with subprocess.Popen([*command, "--rate", "5/s"], env=run.environment) as process:
+    with subprocess.Popen([*command, "--reason", "expired", "--rate", "5/s"], env=run.environment) as process:
         assert eventually(lambda: journal.exists() and journal.read_text().count("confirmed") >= 3, seconds=30)
         process.send_signal(signal.SIGKILL)
     told = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
@@ -205,6 +205,7 @@ def test_list_show_and_purge(run: LocalRun, vhost_broker: Broker, tmp_path: Path
         ("mail.send", "expired", 2),
         ("bills.book", "expired", 1),
     ]
+    assert run.ops("dlq", "show", "io", "--limit", "2").count("expired in io") == 2
     shown = run.ops("dlq", "show", "io", "--ids", "id-2")
     assert "expired in io" in shown
     assert '"id-2"' not in shown
@@ -222,7 +223,7 @@ def test_list_show_and_purge(run: LocalRun, vhost_broker: Broker, tmp_path: Path
 
 def test_a_dry_run_changes_nothing(run: LocalRun, vhost_broker: Broker) -> None:
     die(vhost_broker, ["id-1"])
-    assert run.answer("dlq", "replay", "io", "--dry-run")["replayed"] == ["id-1"]
+    assert run.answer("dlq", "replay", "io", "--reason", "expired", "--dry-run")["replayed"] == ["id-1"]
     assert run.answer("dlq", "purge", "io", "--dry-run")["removed"] == 1
     assert ids_of(arrived(vhost_broker, "io.dead")) == Counter(["id-1"])
 

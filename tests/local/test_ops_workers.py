@@ -108,7 +108,7 @@ def workers(broker: Broker, redis: Redis, tmp_path_factory: pytest.TempPathFacto
 def test_a_paused_queue_rests_for_those_that_start_later_too_and_goes_on(workers: Workers) -> None:
     workers.publish("before")
     assert workers.ran("before")
-    workers.ops("pause", "notes")
+    workers.ops("pause", "notes", "--for", "1h")
     workers.publish("meanwhile", 3)
     workers.runtime.scale(DEPLOYMENT, 2)
     workers.runtime.wait_ready(timeout_seconds=60)  # a pod that starts while the queue rests is ready as well
@@ -148,7 +148,7 @@ def at_most(per_second: float, *, since: float, until: float | None = None) -> f
 
 @pytest.mark.full
 def test_a_rate_for_each_worker_by_itself_is_told_to_those_there(workers: Workers) -> None:
-    workers.ops("rate-limit", "note", "1/m", "--per-worker")
+    workers.ops("rate-limit", "note", "1/m", "--per-worker", "--for", "1h")
     workers.publish("single", 4)
     workers.go_on(3)
     assert 1 <= len(workers.times("single")) < 4
@@ -167,6 +167,10 @@ def test_a_breaker_is_overridden_for_all_processes_and_put_back(workers: Workers
     workers.ops("breaker", "orders-db", "--open")
     assert breaker.is_open()
     assert workers.answer("status")["breakers"]["orders-db"]["state"] == "open"
+    workers.ops("undo")
+    workers.ops("breaker", "orders-db", "--close")
+    assert not breaker.is_open()
+    assert workers.answer("status")["breakers"]["orders-db"]["override"]["mode"] == "closed"
     workers.ops("undo")
     assert not breaker.is_open()
     breaker.record_success()

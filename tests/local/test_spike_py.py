@@ -186,7 +186,7 @@ def worker(load: Load) -> Iterator[Callable[[], None]]:
 
 def test_a_burst_beyond_the_queue_is_refused_retried_and_done(load: Load, worker: Callable[[], None]) -> None:
     worker()
-    assert load.run() == 0, load.log().read_text()
+    assert load.run("--scenario", str(load.scenario)) == 0, load.log().read_text()
     events = load.events()
     plan = arrivals.plan(load_scenario(load.scenario), topology(), run_id="run")
     assert set(events) == {one.id for one in plan.arrivals}

@@ -140,7 +140,8 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
 def test_an_interrupt_leaves_nothing_running_and_nothing_half_written(
     scenario: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    process = start(scenario, "--env", "prod")
+    (tmp_path / "two-pods.yaml").write_text("workers: {io: {replicas: {max: 2}}}\n")
+    process = start(scenario, "--env", "prod", "-f", "two-pods.yaml")
     processes.wait_until(
         lambda: find_worker(process, "io") is not None, timeout_seconds=60, what="a worker of the interrupted run"
     )

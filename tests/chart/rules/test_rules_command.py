@@ -78,6 +78,9 @@ def test_what_is_normal_comes_from_a_plan_or_a_run(tmp_path: Path, wrapped: bool
     assert 'monitoring.alerts.latencyHigh.normalSeconds: {"cpu": 40.0, "io": 3.5}' in done.stderr
     normal = [rule for rule in rules.recorded(yaml.safe_load(done.stdout)) if "latency_normal" in rule["record"]]
     assert [rule["expr"].rpartition("+ ")[2] for rule in normal if "+ " in rule["expr"]] == ["40", "3.5"]
+    kept = tmp_path / "rules.yaml"
+    assert harness("--env", "prod", "--normal-from", file, "--output", kept).exit_code == 0
+    assert yaml.safe_load(kept.read_text()) == yaml.safe_load(done.stdout)
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,21 @@ import pytest
 from click.testing import CliRunner
 
 from harness.claims import catalogue, gather, page
-from harness.claims.catalogue import Claim, Runs, Trial
+from harness.claims.catalogue import RESULTS, Claim, Runs, Trial
 from harness.claims.figures import NEVER, Figure
 from harness.claims.verdicts import DOES_NOT_HOLD, HOLDS, HOLDS_IF, NOT_RUN, File, Judged, judge
 from harness.cli import cli
 from harness.cli.compare import SCENARIOS
 from harness.errors import InputError
 from harness.spike import result
+from harness.spike.result import Result
 from harness.spike.scenario import available
 from harness.spike.spread import Spread
 from tests.unit.spike_report.scenes import campaign, slow
 
 DOCUMENT: dict[str, Any] = {
     "drain_seconds": 42.0,
+    "first_added_ready_seconds": None,
     "completed": 9,
     "offered": 10,
     "timeline": {
@@ -33,7 +35,12 @@ DOCUMENT: dict[str, Any] = {
         "replicas": {"io": {"ready": [1, 1, 2, 3]}},
     },
     "objectives": [{"name": "lost", "measured": 0}, {"name": "p95", "measured": None}],
-    "tests": [{"name": "t.py::a[1]", "outcome": "passed"}, {"name": "t.py::a[2]", "outcome": "failed"}],
+    "tests": [
+        {"name": "t.py::a[1]", "outcome": "passed"},
+        {"name": "t.py::a[2]", "outcome": "failed"},
+        {"name": "t.py::ab", "outcome": "failed"},
+        {"name": "t.py::c", "outcome": "passed"},
+    ],
     "calls": [{"verdict": "ok", "n": 1}, {"verdict": "ok"}, {"verdict": "blocks"}],
 }
 
@@ -56,9 +63,14 @@ DOCUMENT: dict[str, Any] = {
         (Figure("reached", "timeline.replicas.cpu.ready", 1), None),
         (Figure("count", "calls", {"verdict": "ok"}), 2.0),
         (Figure("count", "nothing", {"verdict": "ok"}), None),
-        (Figure("passed", "tests", "t.py::a[1]"), 1.0),
-        (Figure("passed", "tests", "t.py::a"), 0.0),
-        (Figure("passed", "tests", "t.py::b"), None),
+        (Figure("moment", "drain_seconds"), 42.0),
+        (Figure("moment", "first_added_ready_seconds"), NEVER),
+        (Figure("moment", "no.such"), None),
+        (Figure("passed", "tests", ["t.py::a"]), 0.0),
+        (Figure("passed", "tests", ["t.py::c"]), 1.0),
+        (Figure("passed", "tests", ["t.py::a", "t.py::c"]), 0.0),
+        (Figure("passed", "tests", ["t.py::b"]), None),
+        (Figure("passed", "tests", ["t.py::c", "t.py::b"]), None),
         (Figure("objective", "objectives", "lost"), 0.0),
         (Figure("objective", "objectives", "p95"), None),
     ],
@@ -68,7 +80,7 @@ def test_figures_are_read(figure: Figure, value: float | None) -> None:
 
 
 def runs(scenario: str) -> Runs:
-    return Runs(f"make spike SCENARIO={scenario}", "*/result.json", {"scenario": scenario})
+    return Runs(f"make spike SCENARIO={scenario}", RESULTS, {"scenario": scenario})
 
 
 def claim(*tests: Trial, least: float | None = None, most: float | None = None) -> Claim:
@@ -139,12 +151,61 @@ def test_the_simulators_figure_is_that_of_the_forecast() -> None:
     assert found.measured[0].simulated == 38.0
 
 
-def test_a_simulated_run_is_no_run() -> None:
-    assert judge(claim(most=50), [file("a", 40, foretold=True)]).verdict == NOT_RUN
+@pytest.mark.parametrize("kind", ["foretold", "interrupted"])
+def test_a_simulated_run_is_no_run_nor_one_that_was_cut(kind: str) -> None:
+    assert judge(claim(most=50), [file("a", 40, **{kind: True})]).verdict == NOT_RUN
+    assert judge(claim(most=50), [file("a", 40, **{kind: False})]).verdict == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("foretold-local/run", HOLDS),
+        ("compare-1/after/run", NOT_RUN),
+        ("other/run", NOT_RUN),
+        ("a/foretold/run", NOT_RUN),
+    ],
+)
+def test_a_run_counts_by_where_it_lies(name: str, verdict: str) -> None:
+    assert judge(claim(most=50), [file("a", 40, name=name)]).verdict == verdict
+
+
+def test_keys_that_must_be_there_tell_a_whole_run_from_a_part() -> None:
+    one = replace(one_test("a"), runs=Runs("run", RESULTS, {"by_phase": ["x", "y"]}))
+    assert judge(claim(one, most=50), [file("a", 40, by_phase={"x": {}, "y": {}, "z": {}})]).verdict == HOLDS
+    assert judge(claim(one, most=50), [file("a", 40, by_phase={"x": {}})]).verdict == NOT_RUN
+
+
+def test_a_backlog_that_never_went_is_a_run_and_holds_nothing() -> None:
+    drain = replace(one_test("a"), figure=Figure("moment", "drain_seconds"))
+    found = judge(claim(drain, most=50), [file("a", None, forecast={"drain_seconds": None})])
+    assert (found.verdict, found.measured[0].spread.median, found.measured[0].simulated) == (
+        DOES_NOT_HOLD,
+        NEVER,
+        NEVER,
+    )
+    divided = replace(drain, than=runs("b"))
+    never, soon = [file("a", None)], [file("b", 40)]
+    assert judge(claim(divided, least=3), [*never, *soon]).measured[0].spread.median == NEVER
+    late = judge(claim(divided, least=3), [file("a", 40), file("b", None)])
+    assert (late.verdict, late.measured[0].spread.median) == (DOES_NOT_HOLD, 0.0)
+    assert judge(claim(divided, least=3), [*never, file("b", None)]).measured[0].spread.median == 1.0
+
+
+def test_a_comparisons_runs_are_divided_by_its_own() -> None:
+    before, after = (Runs("make compare", (f"compare-*/{side}/*/result.json",), {}) for side in ("before", "after"))
+    test = Trial("same CPU", before, Figure("value", "drain_seconds"), after)
+    files = [
+        file("a", 400, "compare-1/before/x"), file("a", 40, "compare-1/after/x"),
+        file("a", 90, "compare-2/before/x"), file("a", 30, "compare-2/after/x"),
+        file("a", 999, "compare-3/before/x"),
+    ]  # fmt: skip
+    (found,) = judge(claim(one_test("a"), test, most=50), files).measured
+    assert found.spread == Spread(median=6.5, lowest=3.0, highest=10.0, runs=2)
 
 
 def test_values_files_must_be_the_same_in_order() -> None:
-    one = replace(one_test("a"), runs=Runs("run", "*/result.json", {"values": ["prod", "keda"]}))
+    one = replace(one_test("a"), runs=Runs("run", RESULTS, {"values": ["prod", "keda"]}))
     for names, verdict in ((["values/prod.yaml", "values/keda.yaml"], HOLDS), (["values/prod.yaml"], NOT_RUN)):
         assert judge(claim(one, most=50), [file("a", 1, setup={"values_files": names})]).verdict == verdict
 
@@ -160,16 +221,21 @@ def test_the_page_keeps_claims_without_a_run_apart() -> None:
     assert "Un" not in verdicts
 
 
+def made_on(run: Result, *values: str) -> Result:
+    return replace(run, setup={**run.setup, "values_files": [f"values/{name}.yaml" for name in values]})
+
+
 def test_real_results_are_read_and_the_page_is_written(tmp_path: Path) -> None:
-    values = {"values_files": ["values/prod.yaml", "values/keda.yaml"]}
     for name, run in (("one", campaign()), ("two", slow())):
-        result.write(replace(run, setup={**run.setup, **values}), tmp_path / "reports" / name)
+        result.write(made_on(run, "prod", "keda"), tmp_path / "reports" / name)
     (tmp_path / "reports" / "latest").symlink_to("one")
     (tmp_path / "reports" / "broken").mkdir()
     (tmp_path / "reports" / "broken" / "result.json").write_text("{")
     out = tmp_path / "claims.md"
     done = CliRunner().invoke(cli, ["claims", "--reports", str(tmp_path / "reports"), "--output", str(out)])
     assert done.exit_code == 0, done.output
+    told = CliRunner().invoke(cli, ["claims", "--reports", str(tmp_path / "reports"), "--json"])
+    assert {one["id"] for one in json.loads(told.stdout)} == {one.id for one in catalogue.load()}
     by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path / "reports")}
     (limit,) = by_id["io-limit-5000"].measured
     assert limit.spread.runs == 1
@@ -189,7 +255,7 @@ def test_every_claim_names_a_scenario_and_figures_that_exist() -> None:
                 if scenario is None:
                     continue
                 assert scenario in (*available(), "chaos"), one.id
-                if selected.files.startswith("compare-"):
+                if selected.files[0].startswith("compare-"):
                     assert scenario in SCENARIOS, one.id
                     assert selected.command == "make compare", one.id
                     continue
@@ -206,6 +272,7 @@ def test_every_claim_names_a_scenario_and_figures_that_exist() -> None:
         ({"document": "memo"}, "expected report or guide"),
         ({"tests": [{"given": "x", "command": "c", "figure": {"kind": "value", "path": "p"}}]}, "exactly one test"),
         ({"tests": [{"command": "c", "figure": {"kind": "sum", "path": "p"}}]}, "is 'sum'; there are: value"),
+        ({"tests": [{"command": "c", "figure": {"kind": "passed", "path": "p", "of": "t"}}]}, "expected a list"),
         ({"remedy": None}, "'remedy' is missing"),
         ({"more": 1}, "unknown key"),
     ],
@@ -226,10 +293,15 @@ def test_a_bad_list_is_refused_by_line_and_key(change: dict[str, Any], message: 
 
 def test_a_comparisons_runs_are_told_from_runs_of_their_own(tmp_path: Path) -> None:
     groups = {"io": {"alone": {"p95": 2.5}, "beside-cpu": {"p95": 2.75}}}
-    made = replace(campaign(), scenario="interference", by_group=groups)
+    made = made_on(replace(campaign(), scenario="interference", by_group=groups), "prod", "keda", "budget-after")
     result.write(made, tmp_path / "compare-1" / "after" / "one")
-    result.write(replace(made, drain_seconds=80.0), tmp_path / "compare-1" / "before" / "one")
-    saved = {"runtime": "local", "scenarios": {"before-after": {"saved": {"month_cost": 0.7}}}}
+    other = made_on(replace(made, drain_seconds=80.0), "baseline", "budget-before")
+    result.write(other, tmp_path / "compare-1" / "before" / "one")
+    saved = {
+        "runtime": "local",
+        "sides": {"before": {"environment": "baseline"}, "after": {"environment": "prod,keda"}},
+        "scenarios": {"before-after": {"saved": {"month_cost": 0.7}}},
+    }
     (tmp_path / "compare-1" / "result.json").write_text(json.dumps(saved))
     by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path)}
     assert [round(found.spread.median, 3) for found in by_id["no-interference"].measured] == [1.1]

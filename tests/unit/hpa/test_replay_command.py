@@ -81,6 +81,9 @@ def test_of_observations_a_second_those_at_the_syncs_count(harness, tmp_path):
     seen = write(tmp_path / "seen.jsonl", *(depth(t, 5200) for t in range(61)))
     found = harness(*SCALED, "--observations", seen, "--sync-seconds", "15")
     assert [line["t"] for line in found.lines] == [0, 15, 30, 45, 60]
+    table = harness(*SCALED, "--observations", seen, "--sync-seconds", "15", "--table")
+    assert table.code == 0
+    assert "replicas" in table.out
 
 
 def test_standard_input(harness, tmp_path, monkeypatch):

@@ -82,6 +82,9 @@ def test_the_command_counts_what_is_other_than_the_runs(run, capsys):
     assert (ended.value.code, err) == (None, "2 decisions, 1 other than the run's\n")
     first = json.loads(out.splitlines()[0])
     assert (first["t"], first["deployment"], first["desired"]) == (1, "io", 4)
+    with pytest.raises(SystemExit):
+        main(["hpa", "replay", "--run", str(directory), "--name", "io", "--table"])
+    assert "2 decisions" in capsys.readouterr().err
 
 
 def test_refused(run, tmp_path):

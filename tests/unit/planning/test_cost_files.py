@@ -12,7 +12,9 @@ from harness.cli.cost import command
 from harness.errors import InputError
 from harness.planning.cost_files import load_prices, node_of
 from harness.planning.tail import tail
+from harness.spike.result import write
 from tests.unit.simulation.fluid_plants import scaler
+from tests.unit.spike_report.scenes import campaign
 
 PRICES = """\
 name: ours
@@ -86,11 +88,21 @@ def test_the_old_way_beside_the_new_one():
         assert sum(task["cycle"] for task in one["tasks"]) <= sum(each["cycle"] for each in one["classes"]) + 1e-9
 
 
-def test_nodes_billed_whole_cost_more_than_requests():
-    document = json.loads(run("email-slow", "--env", "prod,keda", "--node", "4,16,0.2", "--json").output)
+def test_nodes_billed_whole_cost_more_than_requests(tmp_path):
+    (tmp_path / "prices.yaml").write_text(PRICES)
+    own = ("--prices", str(tmp_path / "prices.yaml"), "--node", "4,16,0.2")
+    document = json.loads(run("email-slow", "--env", "prod,keda", *own, "--json").output)
     node_month, requests = document["sets"][0]["months"][0]["cost"], document["sets"][0]["classes"]
     assert node_month == pytest.approx(730 * 0.2)
     assert node_month > sum(each["idle_month"] for each in requests)
+
+
+def test_a_run_is_priced_by_the_replicas_it_had(tmp_path):
+    write(campaign(), tmp_path / "one")
+    document = json.loads(run("--run", "one", "--reports", str(tmp_path), "--json").output)
+    (priced,) = document["sets"]
+    assert (priced["name"], priced["offered"]) == ("one", campaign().counts.offered)
+    assert sum(each["cycle"] for each in priced["classes"]) > 0
 
 
 def test_a_run_is_priced_alone():

@@ -31,10 +31,10 @@ def simulate(plant: Plant, load: Load, *, rng: np.random.Generator, limit_second
     return trace(plant, load, np.full(len(load.due_seconds), 36.0), steps=(step(plant, "io", 14.5, 1, 3),))
 
 
-def prepared(reports: Path) -> Prepared:
-    scenario = load_scenario("ai-questions")
+def prepared(reports: Path, name: str = "ai-questions") -> Prepared:
+    scenario = load_scenario(name)
     return Prepared(
-        request=Request(scenario="ai-questions", environment="prod,keda", reports=reports),
+        request=Request(scenario=name, environment="prod,keda", reports=reports),
         run_id="id",
         scenario=scenario,
         values=[],
@@ -54,7 +54,18 @@ def test_a_forecast_has_what_is_compared_and_where_its_figures_are_from(tmp_path
     assert found.steps == {"celery-io-worker": [1, 3]}
     assert found.peak_depth_messages == {"io": 0}
     assert found.calibration["source"] == "assumed"
-    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["written_at"] == 1.0
+    document = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert document["written_at"] == 1.0
+    assert (document["offered"], document["completed"], document["failed"]) == (500, 500, 0)
+    assert document["by_queue"]["io"]["p95"] == 36.0
+    assert document["first_added_ready_seconds"] is None
+    assert {one["name"]: one["measured"] for one in document["objectives"]}["drain_seconds"] == 36.0
+
+
+def test_a_forecast_tells_the_groups_of_tasks_apart_phase_by_phase(tmp_path: Path) -> None:
+    found = foretold(prepared(tmp_path, "interference"))
+    assert found.by_group["io"].keys() == {"alone", "beside-cpu"}
+    assert found.by_group["cpu"].keys() == {"beside-cpu"}
 
 
 class Broken(LocalSite):

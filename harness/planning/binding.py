@@ -152,7 +152,17 @@ def _of_machine(plant: Plant) -> Iterator[Lift]:
 
 
 def _without_boot(plant: Plant, one: WorkerClass) -> Plant:
-    none = {"start_seconds": 0.0, "ready_seconds": 0.0, "image_seconds": 0.0, "start_cpu_seconds": 0.0}
+    none = dict.fromkeys(
+        (
+            "start_seconds",
+            "ready_seconds",
+            "image_seconds",
+            "start_cpu_seconds",
+            "warm_up_cpu_seconds",
+            "probe_cpu_seconds",
+        ),
+        0.0,
+    )
     return changed.with_class(plant, one.name, **none)
 
 

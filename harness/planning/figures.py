@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import InputError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ASSUMED = "assumed"
 MIB = 1024**2
 
@@ -18,12 +18,15 @@ class PoolFigures:
     """One kind of worker. Times of a start count from the pod's creation.
 
     `overhead_seconds` is how long a task holds its slot beyond the service time a scenario states, `host_cpu_seconds`
-    the part of its CPU time that is spent outside the worker (broker, stand-ins).
+    the part of its CPU time that is spent outside the worker (broker, stand-ins). `warm_up_cpu_seconds` is
+    what a worker does once, with its first tasks, `probe_cpu_seconds` one attempt of the startup probe.
     """
 
     start_seconds: float
     ready_seconds: float
     start_cpu_seconds: float
+    warm_up_cpu_seconds: float
+    probe_cpu_seconds: float
     overhead_seconds: float
     idle_cores: float
     host_cpu_seconds: float
@@ -87,16 +90,19 @@ ASSUMED_CONFIRM_SECONDS, ASSUMED_CPU_FACTOR = 0.002, 1.0
 # Rounded from runs of this project's workers on two cores; a calibration replaces them.
 ASSUMED_POOLS: Mapping[str, PoolFigures] = {
     "gevent": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.005,
-        host_cpu_seconds=0.0008, memory_bytes=62 * MIB, memory_bytes_per_task=60_000,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.2, probe_cpu_seconds=0.25,
+        overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0008, memory_bytes=62 * MIB,
+        memory_bytes_per_task=60_000,
     ),
     "prefork": PoolFigures(
-        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, overhead_seconds=0.03, idle_cores=0.005,
-        host_cpu_seconds=0.0015, memory_bytes=150 * MIB, memory_bytes_per_task=0,
+        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, warm_up_cpu_seconds=0.4, probe_cpu_seconds=0.25,
+        overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0015, memory_bytes=150 * MIB,
+        memory_bytes_per_task=0,
     ),
     "threads": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, overhead_seconds=0.03, idle_cores=0.005,
-        host_cpu_seconds=0.001, memory_bytes=62 * MIB, memory_bytes_per_task=0,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.1, probe_cpu_seconds=0.25,
+        overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.001, memory_bytes=62 * MIB,
+        memory_bytes_per_task=0,
     ),
 }  # fmt: skip
 

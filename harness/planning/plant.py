@@ -62,6 +62,8 @@ def _class(
         start_seconds=measured.start_seconds,
         ready_seconds=measured.ready_seconds,
         start_cpu_seconds=measured.start_cpu_seconds,
+        warm_up_cpu_seconds=measured.warm_up_cpu_seconds,
+        probe_cpu_seconds=measured.probe_cpu_seconds,
         grace_seconds=float(settings["termination_grace_period_seconds"]),
         idle_cores=measured.idle_cores,
         cpu_request_milli=_requested(pod, "cpu"),

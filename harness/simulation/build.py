@@ -165,6 +165,8 @@ def _class_figures(each: WorkerClass) -> dict[str, float]:
         "memory": each.memory_bytes,
         "memory_per_task": each.memory_bytes_per_task,
         "start_cpu": each.start_cpu_seconds,
+        "warm_up_cpu": each.warm_up_cpu_seconds,
+        "probe_cpu": each.probe_cpu_seconds,
         "ready_after": max(each.ready_seconds - each.start_seconds, 0.0),
         "grace": each.grace_seconds,
         "desired": each.replicas,

@@ -56,7 +56,8 @@ Service = Fixed | Lognormal | Exponential | Empirical
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A kind of task. `service` is how long it waits for others; `cpu_seconds` is worked on a core besides.
+    """A kind of task. `service` is how long it waits for others; `cpu_seconds` is worked on a core besides, half of it
+    before the waiting.
 
     `host_cpu_seconds` is what one run costs the machine outside the worker (stand-ins, broker) where they share it.
     A run fails with `failure_share` and is tried again after `retry_seconds`, at most `max_retries` times; then it is
@@ -101,8 +102,10 @@ class WorkerClass:
     threads, whose Python runs on one core; the limit, or the slots, for prefork). `overhead_seconds` is how long a run
     holds its slot beyond its service and CPU time (delivery, acknowledgement). A new pod is `image_seconds` late where
     its node has no image, takes `start_seconds` until its worker takes tasks and `ready_seconds` until it counts as
-    ready, both from its creation, and needs `start_cpu_seconds` for it. A pod that goes takes no more tasks, finishes
-    what it has within `grace_seconds`, and what is left then is delivered again.
+    ready, both from its creation, and needs `start_cpu_seconds` for it. With its first tasks it does what is done once
+    (`warm_up_cpu_seconds`: imports, first connections). Its startup probe is a process that needs `probe_cpu_seconds`
+    an attempt: the first begins with the worker and is in vain, another ends when the pod is ready. A pod that goes
+    takes no more tasks, finishes what it has within `grace_seconds`, and what is left then is delivered again.
     """
 
     name: str
@@ -118,6 +121,8 @@ class WorkerClass:
     start_seconds: float = 0.0
     ready_seconds: float = 0.0
     start_cpu_seconds: float = 0.0
+    warm_up_cpu_seconds: float = 0.0
+    probe_cpu_seconds: float = 0.0
     grace_seconds: float = 300.0
     idle_cores: float = 0.0
     cpu_request_milli: int | None = None

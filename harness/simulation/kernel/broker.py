@@ -7,7 +7,7 @@ longest for a turn and has a free slot (prefetch: its slots).
 
 from __future__ import annotations
 
-from harness.simulation.kernel import events
+from harness.simulation.kernel import cpu, events
 from harness.simulation.kernel.state import (
     ACCEPTED,
     DROP_HEAD,
@@ -21,6 +21,9 @@ from harness.simulation.kernel.state import (
     TURNED_AWAY,
     Flow,
 )
+
+BEFORE_SHARE = 0.5
+"""How much of a run's CPU time comes before it waits for others: to take the message and to ask them."""
 
 
 def offer(s: Flow, i: int, now: float) -> int:
@@ -166,17 +169,33 @@ def step_out(s: Flow, p: int) -> None:
     pod["in_turn"] = 0
 
 
+def cpu_before(s: Flow, i: int) -> float:
+    """Return the CPU time of a run before it waits for others; one that waits for nobody has it in one piece."""
+    return s.kinds[s.tasks[i]["kind"]]["cpu"] * BEFORE_SHARE if s.tasks[i]["service"] > 0.0 else 0.0
+
+
+def wait(s: Flow, i: int, now: float) -> None:
+    """Have a task wait for others; it holds its slot meanwhile."""
+    task = s.tasks[i]
+    task["asked"] = 1
+    overhead = s.classes[s.pods[task["pod"]]["worker_class"]]["overhead"]
+    task["event"] = events.plan(s, now + (overhead + task["service"]), SERVICE_END, i)
+
+
 def _start(s: Flow, p: int, q: int, i: int, now: float) -> None:
     task = s.tasks[i]
-    pod = s.pods[p]
     use_slots(s, p, 1, now)
     line_up(s, p)
     s.queues[q]["unacked"] += 1
     s.queues[q]["delivered"] += 1
     task["started"] = now
     task["pod"] = p
-    overhead = s.classes[pod["worker_class"]]["overhead"]
-    task["event"] = events.plan(s, now + (overhead + task["service"]), SERVICE_END, i)
+    task["asked"] = 0
+    work = cpu_before(s, i)
+    if work > 0.0:
+        cpu.enter(s, p, i, work, now)
+    else:
+        wait(s, i, now)
 
 
 def use_slots(s: Flow, p: int, change: int, now: float) -> None:

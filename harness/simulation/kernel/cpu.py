@@ -7,13 +7,24 @@ task is finished when the clock reaches its tag.
 
 Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
 who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
-last division and what it has not got done.
+last division and what it has not got done. A startup probe is a process of its own, which wants one core.
 """
 
 from __future__ import annotations
 
 from harness.simulation.kernel import events
-from harness.simulation.kernel.state import CPU_END, DRAINING, INFINITY, NONE, RUNNING, STARTING, Flow
+from harness.simulation.kernel.state import (
+    CPU_END,
+    DRAINING,
+    INFINITY,
+    NONE,
+    PROBED,
+    READY,
+    RUNNING,
+    STARTING,
+    UNPROBED,
+    Flow,
+)
 
 
 def rate(s: Flow, p: int) -> float:
@@ -79,6 +90,13 @@ def forget(s: Flow, p: int) -> None:
     """Drop what a pod that ends was working on."""
     s.pods[p]["working"] = 0
     s.pods[p]["cpu_event"] = NONE
+    s.pods[p]["probing"] = UNPROBED
+    s.pods[p]["probe_left"] = 0.0
+
+
+def used(s: Flow, p: int) -> float:
+    """Return the CPU time of a pod's container up to its clock's last settling."""
+    return s.pods[p]["cpu_seconds"] + s.pods[p]["probed_cpu"]
 
 
 def _push(s: Flow, first: int, hole: int, tag: float, item: int) -> None:
@@ -130,6 +148,7 @@ def share(s: Flow, now: float) -> None:
     run["slowness"] = 1.0 if attempts <= level else attempts / level
     for p in range(run["pods"]):
         _give(s, p, level, now)
+        _probe(s, p, level, now)
 
 
 def _wanted(s: Flow, p: int, seconds: float) -> float:
@@ -164,7 +183,7 @@ def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
     what that leaves. A tenth of a core is left to everybody whatever else happens, so that nothing stands still.
     """
     level = 0.0
-    for _ in range(s.run[0]["pods"] + 2):
+    for _ in range(2 * s.run[0]["pods"] + 2):
         left, threads = cores, 0.0
         if attempts > level:
             threads += 1.0
@@ -176,6 +195,11 @@ def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
                 threads += weight
             else:
                 left -= wanted
+            probe = min(1.0, s.pods[p]["probe_left"] / seconds)
+            if probe > level:
+                threads += 1.0
+            else:
+                left -= probe
         if threads == 0.0:
             return INFINITY
         raised = left / threads
@@ -196,3 +220,18 @@ def _give(s: Flow, p: int, level: float, now: float) -> None:
     if speed != pod["speed"]:
         pod["speed"] = speed
         plan_end(s, p, now)
+
+
+def _probe(s: Flow, p: int, level: float, now: float) -> None:
+    """Let a startup probe go on until the next division; the attempt that finds its worker makes the pod ready."""
+    pod = s.pods[p]
+    if pod["probe_left"] <= 0.0:
+        return
+    speed = min(1.0, level)
+    given = min(pod["probe_left"], speed * s.run[0]["share_seconds"])
+    pod["probe_left"] -= given
+    pod["probed_cpu"] += given
+    if pod["probe_left"] <= 0.0:
+        if pod["probing"] == PROBED:
+            pod["life_event"] = events.plan(s, now + given / speed, READY, p)
+        pod["probing"] = UNPROBED

@@ -10,6 +10,7 @@ from harness.simulation.kernel.state import (
     GRACE_END,
     INFINITY,
     POD_GONE,
+    PROBE_DUE,
     REACHED,
     READY,
     RETRY_DUE,
@@ -71,6 +72,8 @@ def _happen(s: Flow, now: float) -> bool:
         return False
     if kind == BOOT_WAITED:
         workers.waited(s, index, now)
+    elif kind == PROBE_DUE:
+        workers.probe_for_ready(s, index, now)
     elif kind == READY:
         workers.make_ready(s, index, now)
     elif kind == GRACE_END:

@@ -22,14 +22,17 @@ ACCEPTED, TURNED_AWAY, STORED = range(3)
 GONE, PENDING, STARTING, RUNNING, DRAINING = range(5)
 
 # What an event is about; its code is index * KINDS + kind.
-SERVICE_END, CPU_END, RETRY_DUE, BOOT_WAITED, READY, GRACE_END = range(6)
+SERVICE_END, CPU_END, RETRY_DUE, BOOT_WAITED, READY, GRACE_END, PROBE_DUE = range(7)
 EVENT_KINDS = 8
+
+# What a pod's startup probe is about: nothing, an attempt before the worker can answer, the one that it answers.
+UNPROBED, PROBED_IN_VAIN, PROBED = range(3)
 
 # Why `flow.advance` came back.
 REACHED, SETTLED, POD_GONE, WANTS_EVENTS, WANTS_UNIFORMS, WANTS_REFUSALS, WANTS_SAMPLES = range(7)
 
-BOOT = -2
-"""In a pod's CPU queue: not a task, its own start."""
+BOOT, WARM_UP = -2, -3
+"""In a pod's CPU queue: not a task, its own start, and what a worker does once beside its first tasks."""
 
 TASK = np.dtype(
     [
@@ -41,6 +44,7 @@ TASK = np.dtype(
         ("started", "f8"),
         ("done", "f8"),
         ("service", "f8"),  # how long a run waits for others
+        ("asked", "i8"),  # 1: its run has had the CPU that comes before the waiting
         ("event", "i8"),  # number of the event it waits for; any other of its events is stale
         ("kind", "i4"),
         ("after", "i8"),  # next in its queue
@@ -98,6 +102,8 @@ CLASS = np.dtype(
         ("memory", "f8"),
         ("memory_per_task", "f8"),
         ("start_cpu", "f8"),
+        ("warm_up_cpu", "f8"),
+        ("probe_cpu", "f8"),  # of one attempt of the startup probe
         ("ready_after", "f8"),  # from taking tasks to counting as ready
         ("grace", "f8"),
         ("desired", "i8"),
@@ -135,6 +141,10 @@ POD = np.dtype(
         ("speed", "f8"),  # of the cores it has, 1 where there are enough
         ("cpu_seconds", "f8"),
         ("shared_cpu", "f8"),  # cpu_seconds when speeds were set last
+        # The startup probe, a process of its own in the container.
+        ("probing", "i8"),
+        ("probe_left", "f8"),
+        ("probed_cpu", "f8"),
         # Numbers of the events that count.
         ("cpu_event", "i8"),
         ("life_event", "i8"),

@@ -58,10 +58,10 @@ def _scrape(s: Flow, now: float) -> None:
         if window > 0.0 and not (first and window < s.run[0]["fresh_seconds"]):
             pod["metric_at"] = now
             pod["metric_window"] = window
-            pod["metric_cores"] = (pod["cpu_seconds"] - pod["scraped_cpu"]) / window + working["idle_cores"]
+            pod["metric_cores"] = (cpu.used(s, p) - pod["scraped_cpu"]) / window + working["idle_cores"]
             pod["metric_memory"] = working["memory"] + working["memory_per_task"] * pod["used"]
         pod["scraped_at"] = now
-        pod["scraped_cpu"] = pod["cpu_seconds"]
+        pod["scraped_cpu"] = cpu.used(s, p)
 
 
 def _sample(s: Flow, now: float) -> None:
@@ -93,7 +93,7 @@ def _sample_class(s: Flow, row: int, c: int, now: float) -> None:
             running += 1 if pod["worker_class"] == c and pod["phase"] == PENDING else 0
             continue
         cpu.settle(s, p, now)
-        used += pod["cpu_seconds"]
+        used += cpu.used(s, p)
         idle += working["idle_cores"]
         memory += working["memory"] + working["memory_per_task"] * pod["used"]
         ready += pod["ready"]

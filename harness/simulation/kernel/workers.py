@@ -14,20 +14,26 @@ from harness.simulation.kernel.state import (
     FAILED,
     GONE,
     GRACE_END,
+    INFINITY,
     NONE,
     OPEN,
     PENDING,
+    PROBE_DUE,
+    PROBED,
+    PROBED_IN_VAIN,
     READY,
     RETRY_DUE,
     RUNNING,
     STARTING,
+    UNPROBED,
+    WARM_UP,
     Flow,
 )
 
 
 def service_over(s: Flow, i: int, now: float) -> None:
     """Go on from waiting for others to the CPU, or to the end."""
-    work = s.kinds[s.tasks[i]["kind"]]["cpu"]
+    work = s.kinds[s.tasks[i]["kind"]]["cpu"] - broker.cpu_before(s, i)
     if work > 0.0:
         cpu.enter(s, s.tasks[i]["pod"], i, work, now)
     else:
@@ -35,11 +41,13 @@ def service_over(s: Flow, i: int, now: float) -> None:
 
 
 def cpu_over(s: Flow, p: int, now: float) -> None:
-    """Go on after the CPU: a task ends, a pod that starts takes tasks."""
+    """Go on after the CPU: a task waits for others or ends, a pod that starts takes tasks."""
     item = cpu.leave(s, p, now)
     if item == BOOT:
         take_tasks(s, p, now)
-    else:
+    elif item != WARM_UP and s.tasks[item]["asked"] == 0:
+        broker.wait(s, item, now)
+    elif item != WARM_UP:
         finish(s, item, now)
 
 
@@ -110,6 +118,9 @@ def open_pod(s: Flow, p: int, c: int, created: float, first_item: int) -> None:
     pod["speed"] = 1.0
     pod["cpu_seconds"] = 0.0
     pod["shared_cpu"] = 0.0
+    pod["probing"] = UNPROBED
+    pod["probe_left"] = 0.0
+    pod["probed_cpu"] = 0.0
     pod["cpu_event"] = NONE
     pod["life_event"] = NONE
     pod["grace_event"] = NONE
@@ -126,8 +137,9 @@ def begin(s: Flow, p: int, wait: float, now: float) -> None:
 
 
 def waited(s: Flow, p: int, now: float) -> None:
-    """Go on with a pod's start: what is left needs the CPU."""
+    """Go on with a pod's start: what is left needs the CPU, and the first probe, which nobody answers yet."""
     work = s.classes[s.pods[p]["worker_class"]]["start_cpu"]
+    probe(s, p, PROBED_IN_VAIN)
     if work > 0.0:
         cpu.enter(s, p, BOOT, work, now)
     else:
@@ -138,10 +150,32 @@ def take_tasks(s: Flow, p: int, now: float) -> None:
     """Have a pod's worker consume; the probe notices `ready_after` later."""
     pod = s.pods[p]
     pod["phase"] = RUNNING
-    after = s.classes[pod["worker_class"]]["ready_after"]
-    pod["life_event"] = events.plan(s, now + after, READY, p)
+    working = s.classes[pod["worker_class"]]
+    after = working["ready_after"] - working["probe_cpu"]
+    pod["life_event"] = events.plan(s, now + max(after, 0.0), PROBE_DUE, p)
+    if working["warm_up_cpu"] > 0.0:
+        cpu.enter(s, p, WARM_UP, working["warm_up_cpu"], now)
     broker.line_up(s, p)
     broker.serve(s, pod["worker_class"], now)
+
+
+def probe(s: Flow, p: int, attempt: int) -> None:
+    """Begin an attempt of a pod's startup probe; `cpu.share` carries it on where cores are shared."""
+    pod = s.pods[p]
+    work = s.classes[pod["worker_class"]]["probe_cpu"]
+    if s.run[0]["cores"] == INFINITY:
+        pod["probed_cpu"] += work
+    elif work > 0.0:
+        pod["probing"] = attempt
+        pod["probe_left"] += work
+
+
+def probe_for_ready(s: Flow, p: int, now: float) -> None:
+    """Begin the attempt that finds the worker; where nothing shares the cores it takes its own time and no more."""
+    probe(s, p, PROBED)
+    if s.pods[p]["probing"] == UNPROBED:
+        work = s.classes[s.pods[p]["worker_class"]]["probe_cpu"]
+        s.pods[p]["life_event"] = events.plan(s, now + work, READY, p)
 
 
 def make_ready(s: Flow, p: int, now: float) -> None:
@@ -158,6 +192,7 @@ def stop(s: Flow, p: int, now: float) -> None:
         pod["ready"] = 0
         pod["changed"] = now
     pod["life_event"] = NONE
+    pod["probing"] = UNPROBED
     if pod["used"] == 0:
         end(s, p, now)
         return
@@ -193,7 +228,7 @@ def end(s: Flow, p: int, now: float) -> None:
     cpu.settle(s, p, now)
     pod = s.pods[p]
     working = s.classes[pod["worker_class"]]
-    working["cpu_seconds"] += pod["cpu_seconds"]
+    working["cpu_seconds"] += cpu.used(s, p)
     working["pod_seconds"] += now - max(pod["created"], 0.0)
     cpu.forget(s, p)
     pod["phase"] = GONE
@@ -206,6 +241,6 @@ def is_due(s: Flow, p: int, number: int, field: int) -> bool:
     pod = s.pods[p]
     if field == GRACE_END:
         return pod["grace_event"] == number
-    if field in (BOOT_WAITED, READY):
+    if field in (BOOT_WAITED, READY, PROBE_DUE):
         return pod["life_event"] == number
     return pod["cpu_event"] == number

@@ -89,6 +89,8 @@ def classes(draw: Any, name: str, *queue_names: str) -> WorkerClass:
         start_seconds=draw(st.sampled_from([0.0, 2.0])),
         ready_seconds=draw(st.sampled_from([0.0, 3.0])),
         start_cpu_seconds=draw(st.sampled_from([0.0, 1.5])),
+        warm_up_cpu_seconds=draw(st.sampled_from([0.0, 0.3])),
+        probe_cpu_seconds=draw(st.sampled_from([0.0, 0.4])),
         grace_seconds=draw(st.sampled_from([0.0, 2.0, 100.0])),
         idle_cores=draw(st.sampled_from([0.0, 0.02])),
         cpu_request_milli=200,

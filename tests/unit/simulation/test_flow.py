@@ -123,13 +123,23 @@ def test_the_share_that_fails() -> None:
 
 def test_gevent_tasks_take_turns_on_one_core() -> None:
     trace = run(plant(worker_class(slots=3, cpu_cores=4)), load([0, 0, 0], task(1, cpu_seconds=1)))
-    assert trace.done.tolist() == pytest.approx([2, 3, 4], abs=1e-6)
+    # Each computes for half a second in its turn, waits for one, and computes for half a second in its turn.
+    assert trace.done.tolist() == pytest.approx([2, 2.5, 3], abs=1e-6)
+    alone = run(plant(worker_class(slots=3, cpu_cores=4)), load([0, 0, 0], task(0, cpu_seconds=1)))
+    assert alone.done.tolist() == pytest.approx([1, 2, 3], abs=1e-6)
+
+
+def test_the_tasks_of_a_pod_are_asked_for_one_after_the_other_before_any_is_waited_for() -> None:
+    trace = run(plant(worker_class(slots=200)), load(np.zeros(400), task(2, cpu_seconds=0.002)))
+    done = np.sort(trace.done)
+    assert done[0] == pytest.approx(2.002, abs=1e-6)
+    assert done[199] > 2.2  # 200 times a millisecond before anybody is asked last
 
 
 def test_threads_share_one_core() -> None:
-    trace = run(plant(worker_class(pool="threads", slots=2)), load([0, 0.5], task(1, cpu_seconds=1)))
-    # One alone for half a second, then both at half speed: the first is done a second later.
-    assert trace.done.tolist() == pytest.approx([2.5, 3.0], abs=1e-6)
+    trace = run(plant(worker_class(pool="threads", slots=2)), load([0, 0.25], task(1, cpu_seconds=1)))
+    # Before and after the second each waits: one alone for a quarter, both at half speed, the other alone.
+    assert trace.done.tolist() == pytest.approx([2.5, 2.75], abs=1e-6)
 
 
 def test_prefork_children_have_a_core_each_up_to_the_limit() -> None:

@@ -41,6 +41,46 @@ def test_starts_share_the_machines_cores() -> None:
     assert np.sort(trace.started)[1:4].tolist() == pytest.approx([17.375] * 3)
 
 
+@pytest.mark.parametrize("cores", [None, 4.0])
+def test_a_startup_probe_that_has_a_core_to_itself_changes_no_time(cores: float | None) -> None:
+    pod = worker_class(
+        scaler=keda_scaler(depth=1, maximum=2),
+        start_seconds=2,
+        start_cpu_seconds=2,
+        ready_seconds=5,
+        probe_cpu_seconds=1,
+    )
+    trace = run(plant(pod, nodes=Nodes(cores=cores)), load([0.0] * 2, task(60)))
+    assert np.sort(trace.started)[1] == pytest.approx(16.5, abs=0.01)
+    assert trace.pods_ready["w"][[19, 20]].tolist() == [1, 2]
+    # The pod's start and two attempts of its probe.
+    assert np.sum(trace.cpu_cores["w"]) == pytest.approx(4.0, abs=0.01)
+
+
+def test_startup_probes_take_the_cores_that_starts_need() -> None:
+    pod = worker_class(
+        scaler=keda_scaler(depth=1, maximum=5),
+        start_seconds=2,
+        start_cpu_seconds=2,
+        ready_seconds=4,
+        probe_cpu_seconds=1,
+    )
+    trace = run(plant(pod, nodes=Nodes(cores=2)), load([0.0] * 5, task(60)))
+    # Three starts of 2 s and three attempts of 1 s, six processes on two cores: the attempts end after 3 s, when each
+    # start has had as much, the starts with what is left after 4.5 s; less a first quarter of a second at full speed.
+    assert np.sort(trace.started)[1:4].tolist() == pytest.approx([14.5 + 4.5] * 3, abs=0.3)
+    assert trace.pods_ready["w"][[20, 24]].tolist() == [1, 4]
+
+
+def test_a_warm_pod_and_a_cold_one() -> None:
+    def second_done(**changes: float) -> float:
+        pod = worker_class(slots=2, scaler=keda_scaler(depth=1, maximum=2), **changes)
+        return float(np.sort(run(plant(pod), load([0.0] * 3, task(60, cpu_seconds=0.1))).done)[2])
+
+    # The worker does once what it does once, and the first task takes its turn after it.
+    assert second_done(warm_up_cpu_seconds=0.5) == pytest.approx(second_done() + 0.5, abs=1e-6)
+
+
 def test_a_pod_waits_for_room() -> None:
     scaler = keda_scaler(depth=1, maximum=3, behavior={**UP, **DOWN})
     pod = worker_class(scaler=scaler, cpu_request_milli=400, grace_seconds=1000)

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import InputError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 2
 ASSUMED = "assumed"
 MIB = 1024**2
 
@@ -70,11 +70,20 @@ class Figures:
         if not isinstance(document, Mapping) or document.get("version") != FORMAT_VERSION:
             raise InputError(f"{source}: no calibration of this version; make one with `harness calibrate`")
         try:
-            pools = {name: _pool(values, f"{source}: pools.{name}") for name, values in document["pools"].items()}
+            pools = {
+                name: _pool({**_unmeasured(name), **values}, f"{source}: pools.{name}")
+                for name, values in document["pools"].items()
+            }
             values = {item.name: document[item.name] for item in fields(cls) if item.name not in ("pools", "assumed")}
             return cls(pools=pools, assumed=tuple(document["assumed"]), **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{source}: {error} is missing or malformed; make it anew: harness calibrate") from error
+
+
+def _unmeasured(pool: str) -> dict[str, float]:
+    """Return what no calibration measures, and files of before do not have."""
+    known = ASSUMED_POOLS.get(pool, ASSUMED_POOLS["threads"])
+    return {"warm_up_cpu_seconds": known.warm_up_cpu_seconds, "probe_cpu_seconds": known.probe_cpu_seconds}
 
 
 def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:

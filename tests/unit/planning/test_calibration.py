@@ -242,6 +242,15 @@ def test_figures_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert calibrations.load(path, runtime="kind") == measured()
 
 
+def test_a_file_of_before_has_the_rest_assumed(tmp_path: Path) -> None:
+    document = measured().as_dict()
+    for pool in document["pools"].values():
+        del pool["warm_up_cpu_seconds"], pool["probe_cpu_seconds"]
+    file = tmp_path / "before.json"
+    file.write_text(json.dumps(document))
+    assert calibrations.load(file, runtime="local") == measured()
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

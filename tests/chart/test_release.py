@@ -24,7 +24,7 @@ from harness.chart import yaml_strict
 from harness.chart.render import CHART, environment_files
 from harness.chart.values import ROOT
 from harness.cluster import requirements
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.release import bom, chart_package, checkout
 from harness.release.build import Made, build, planned
 from harness.release.plan import Plan
@@ -179,6 +179,12 @@ def test_a_newer_build_of_the_same_version_takes_the_place_of_the_older(plan: Pl
     assert {path.name for path in made.directory.iterdir()} == {
         f"{plan.name}.tgz", f"{plan.name}.cdx.json", "RELEASE-NOTES.md", "SHA256SUMS",
     }  # fmt: skip
+
+
+def test_an_output_that_can_be_no_folder_is_refused(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^--output .*/file/dist: Not a directory; name a folder you may write to$"):
+        make(plan, tmp_path / "file" / "dist", images=[])
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def git(root: Path, *arguments: str, doing: str) -> str:
 def commit(root: Path) -> Commit:
     """Return where a checkout stands. Raises InputError for a folder that is no checkout with a commit."""
     try:
-        said = git(root, "log", "-1", "--format=%H %ct", doing="asking git for the commit")
+        said = git(root, "log", "--no-show-signature", "-1", "--format=%H %ct", doing="asking git for the commit")
     except HarnessError as error:
         raise InputError(
             f"{root.name}: no git checkout with a commit, and a release is named after one; clone the repository\n"

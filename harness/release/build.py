@@ -84,7 +84,7 @@ def build(
         made = directory / plan.name
         made.mkdir(mode=0o755)
         _chart(root, plan, made, helm)
-        archives = {_image(image, plan, made, write_archive, say): image.name for image in images}
+        archives = {_image(image, plan, made, write_archive, say): image.reference for image in images}
         (made / NOTES).write_text(plan.notes, encoding="utf-8")
         sums = {path.name: sha256(path) for path in sorted(made.iterdir())}
         (made / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))

@@ -115,7 +115,10 @@ def test_a_release_is_one_folder_with_sums_of_all_in_it(plan: Plan, tmp_path: Pa
         f"{plan.name}.tgz", f"{plan.name}.cdx.json", "RELEASE-NOTES.md", "SHA256SUMS",
         *(f"{stem}{ending}" for stem in stems for ending in (".tar.gz", ".cdx.json")),
     }  # fmt: skip
-    assert made.archives == {f"{stems[0]}.tar.gz": "examx", f"{stems[1]}.tar.gz": "examx-load"}
+    assert made.archives == {
+        f"{stem}.tar.gz": f"docker.io/library/{name}:{plan.app_version}"
+        for stem, name in zip(stems, ("examx", "examx-load"), strict=True)
+    }
     subprocess.run(
         ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=made.directory, check=True, capture_output=True
     )

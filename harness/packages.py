@@ -17,7 +17,7 @@ from harness.locks import locked
 from harness.logs import tail
 
 INSTALL_SECONDS = 300.0
-TURN_SECONDS = 1200.0  # what another run may take: a cluster's packages, each of two steps at most 600 s
+TURN_SECONDS = 1200.0  # what another run may take; a cluster's packages take longest
 POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 _LOG = logging.getLogger(__name__)
 _DENY = "#!/bin/sh\n# Written for the time of one package installation: no service may start.\nexit 101\n"

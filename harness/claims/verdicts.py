@@ -56,7 +56,7 @@ def judge(claim: Claim, files: Sequence[File]) -> Judged:
     """
     tested = [(test, _measure(claim, test, files)) for test in claim.tests]
     measured = tuple(found for _, found in tested if found is not None)
-    pending = tuple(dict.fromkeys(one for test in claim.tests for one in _pending(test, files)))
+    pending = tuple(dict.fromkeys(one for test, found in tested if found is None for one in _pending(test, files)))
     return Judged(claim, _verdict(measured, complete=len(measured) == len(tested)), measured, pending)
 
 
@@ -138,7 +138,8 @@ def _values(document: Mapping[str, Any]) -> list[str]:
     return [name.rpartition("/")[2].removesuffix(".yaml") for name in files]
 
 
-def _pending(test: Trial, files: Sequence[File]) -> Iterator[str]:
-    for runs in filter(None, (test.runs, test.than)):
-        if not list(_figures(runs, test.figure, files)):
-            yield runs.command
+def _pending(test: Trial, files: Sequence[File]) -> list[str]:
+    """Return the commands that make what a test lacks: all of its own where runs are there, but none to divide."""
+    needed = [runs for runs in (test.runs, test.than) if runs is not None]
+    lacking = [runs for runs in needed if not list(_figures(runs, test.figure, files))]
+    return [runs.command for runs in lacking or needed]

@@ -75,7 +75,8 @@ class Figures:
                 for name, values in document["pools"].items()
             }
             values = {item.name: document[item.name] for item in fields(cls) if item.name not in ("pools", "assumed")}
-            return cls(pools=pools, assumed=tuple(document["assumed"]), **values)
+            named = (*document["assumed"], *_lacking(document))
+            return cls(pools=pools, assumed=tuple(dict.fromkeys(named)), **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{source}: {error} is missing or malformed; make it anew: harness calibrate") from error
 
@@ -84,6 +85,12 @@ def _unmeasured(pool: str) -> dict[str, float]:
     """Return what no calibration measures, and files of before do not have."""
     known = ASSUMED_POOLS.get(pool, ASSUMED_POOLS["threads"])
     return {"warm_up_cpu_seconds": known.warm_up_cpu_seconds, "probe_cpu_seconds": known.probe_cpu_seconds}
+
+
+def _lacking(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of what such a file does not have, but for pools that were taken from the defaults anyhow."""
+    measured = {name: values for name, values in document["pools"].items() if name not in document["assumed"]}
+    return [f"{name}.{key}" for name, values in measured.items() for key in _unmeasured(name) if key not in values]
 
 
 def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from harness.chart.values import defaults
 from harness.cluster import requirements, shell
 from harness.cluster.way import Way
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.release import bom, chart_package, image_archive, released_images
 from harness.release import plan as plans
 from harness.release.checkout import Commit
@@ -74,20 +75,35 @@ def build(
     say: shell.Say,
     helm: Path | None = None,
 ) -> Made:
-    """Make the release's folder in `output`; one of the same name is replaced. Raises HarnessError."""
-    output.mkdir(parents=True, exist_ok=True)
+    """Make the release's folder in `output`; one of the same name is replaced.
+
+    Raises InputError where none can be there, HarnessError.
+    """
     target = output / plan.name
-    with tempfile.TemporaryDirectory(prefix=".release-", dir=output) as directory:
-        made = Path(directory, plan.name)
+    with _beside(target) as directory:
+        made = directory / plan.name
         made.mkdir(mode=0o755)
         _chart(root, plan, made, helm)
-        archives = {_image(image, plan, made, write_archive, say): image.name for image in images}
+        archives = {_image(image, plan, made, write_archive, say): image.reference for image in images}
         (made / NOTES).write_text(plan.notes, encoding="utf-8")
         sums = {path.name: sha256(path) for path in sorted(made.iterdir())}
         (made / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            target.replace(directory / "before")  # whole, too, until the new one is there
         made.replace(target)
     return Made(target, sums, archives)
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Yield a directory on the target's file system, removed afterwards. Raises InputError where there can be none."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        directory = tempfile.TemporaryDirectory(prefix=".release-", dir=target.parent)
+    except OSError as error:
+        raise InputError(f"--output {target.parent}: {error.strerror}; name a folder you may write to") from error
+    with directory as made:
+        yield Path(made)
 
 
 def sha256(path: Path) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.chart import yaml_strict
+from harness.chart.manifests import get
 from harness.cluster import recipes, requirements, shell
+from harness.cluster.versions import ROOT, VERSIONS_FILE
 from harness.errors import HarnessError, InputError
 from harness.release import changelog as changelogs
 from harness.release import versions
@@ -21,7 +23,10 @@ GIT_SECONDS = 30.0
 REFRESH_SECONDS = 300.0
 LOCK = "requirements.lock"
 IMAGE_FILES = tuple(sorted({*recipes.WORKER.paths, *recipes.LOAD.paths, "images/worker"}))
-"""What the images are built from, beside their part of the lock."""
+"""What the images are built from, beside their part of the lock and what they start from."""
+VERSIONS = VERSIONS_FILE.relative_to(ROOT).as_posix()
+BASES = (("publicImages", "worker"), ("debian", "worker"))
+"""In VERSIONS, what the images start from, by either way; the rest of it is a cluster's."""
 
 Stale = Callable[[Path], Iterable[str]]
 
@@ -48,7 +53,7 @@ def git(root: Path, *arguments: str, doing: str) -> str:
 def commit(root: Path) -> Commit:
     """Return where a checkout stands. Raises InputError for a folder that is no checkout with a commit."""
     try:
-        said = git(root, "log", "-1", "--format=%H %ct", doing="asking git for the commit")
+        said = git(root, "log", "--no-show-signature", "-1", "--format=%H %ct", doing="asking git for the commit")
     except HarnessError as error:
         raise InputError(
             f"{root.name}: no git checkout with a commit, and a release is named after one; clone the repository\n"
@@ -130,19 +135,23 @@ def refresh(root: Path, *arguments: str, doing: str) -> str:
 
 
 def _tagged(root: Path, found: Mapping[str, str]) -> Tagged | None:
-    """Return what the newest tag has, None where there is none or it is from before chart and lock."""
+    """Return what the newest tag has, None where there is none or it is from before one of the files that tell."""
     released = versions.of_tags(found)
     if not released:
         return None
     tag = versions.tag(str(released[-1]))
     try:
-        text, lock = (git(root, "show", f"{tag}:{name}", doing=f"reading {tag}") for name in (CHART_FILE, LOCK))
+        text, lock, bases = (
+            git(root, "show", f"{tag}:{name}", doing=f"reading {tag}") for name in (CHART_FILE, LOCK, VERSIONS)
+        )
     except HarnessError:
         return None
     listed = git(root, "diff", "--name-only", "-z", tag, "--", *IMAGE_FILES, doing=f"comparing with {tag}")
     differing = [path for path in listed.split("\0") if path]
     if _needs(lock) != _needs(_text(root / LOCK)):
         differing.append(LOCK)
+    if _bases(bases, f"{tag}:{VERSIONS}") != _bases(_text(root / VERSIONS), VERSIONS):
+        differing.append(VERSIONS)
     app_version = str(yaml_strict.load_text(text, f"{tag}:{CHART_FILE}").get("appVersion", ""))
     return Tagged(tag, app_version, tuple(differing))
 
@@ -151,6 +160,11 @@ def _needs(lock: str) -> set[str]:
     """Return the entries of a lock that the images have; a name that it lacks is another difference."""
     names = recipes.WORKER.names() | recipes.LOAD.names()
     return {entry for name, entry in requirements.entries(lock).items() if name in names}
+
+
+def _bases(text: str, where: str) -> list[Any]:
+    document = yaml_strict.load_text(text, where)
+    return [get(document, *keys) for keys in BASES]
 
 
 def _text(path: Path) -> str:

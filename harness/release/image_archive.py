@@ -62,9 +62,9 @@ def read(archive: Path) -> Contents:
             (image,) = json.load(_member(opened, "manifest.json"))
             configuration = json.load(_member(opened, image["Config"]))
             files = _interesting(_member(opened, layer) for layer in image["Layers"])
+        return contents(configuration, files)
     except (tarfile.TarError, OSError, ValueError, KeyError) as error:
         raise HarnessError(f"{archive.name}: no archive of one image: {error}; remove it and build again") from error
-    return contents(configuration, files)
 
 
 def contents(configuration: Mapping[str, Any], files: Mapping[str, str]) -> Contents:

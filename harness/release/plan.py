@@ -94,7 +94,7 @@ def plan(tree: Tree, *, chart_text: str, values: Mapping[str, Any], committed_se
 def next_steps(made: Plan, *, directory: str, archives: Mapping[str, str]) -> tuple[str, ...]:
     """Return the commands a maintainer types next. None of them is ever run from here.
 
-    `archives` maps the name of an image's archive to the image's short name; REGISTRY stands for the reader's own.
+    `archives` maps the name of an image's archive to the image's whole name; REGISTRY stands for the reader's own.
     """
     tag = versions.tag(made.version)
     tagging = (f'git tag -a {tag} -m "{made.chart["name"]} {made.version}" {made.revision}', f"git push origin {tag}")
@@ -103,8 +103,8 @@ def next_steps(made: Plan, *, directory: str, archives: Mapping[str, str]) -> tu
         for archive, image in archives.items()
         for command in (
             f"gunzip --stdout {directory}/{archive} | docker load",  # podman 4.3 reads no compressed archive
-            f"docker tag {image}:{made.app_version} REGISTRY/{image}:{made.app_version}",
-            f"docker push REGISTRY/{image}:{made.app_version}",
+            f"docker tag {image} REGISTRY/{image.rpartition('/')[2]}",
+            f"docker push REGISTRY/{image.rpartition('/')[2]}",
         )
     ]
     return (

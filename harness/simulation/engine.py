@@ -112,11 +112,17 @@ class Engine:
 
     def begin(self, row: int, *, wait: float) -> None:
         """Start a pod's worker now; it needs the CPU after `wait` seconds."""
+        self._have_room_for_an_event()
         self._plain["workers"].begin(self.flow, row, wait, self.now)
 
     def stop(self, row: int) -> None:
         """Tell a pod to go."""
+        self._have_room_for_an_event()
         self._plain["workers"].stop(self.flow, row, self.now)
+
+    def _have_room_for_an_event(self) -> None:
+        if self.flow.run[0]["events"] == len(self.flow.events):
+            self._make_room(state.WANTS_EVENTS)
 
 
 def _longer(array: NDArray[np.generic], rows: int) -> NDArray[np.generic]:

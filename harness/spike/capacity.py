@@ -29,10 +29,11 @@ HEADER = (
     "its maximum does",
     "what kept tasks waiting",
 )
-CAUSES = AT_MAXIMUM, STARTING, NOT_ASKED = (
+CAUSES = AT_MAXIMUM, STARTING, NOT_ASKED, UNSEEN = (
     "pods at the maximum",
     "pods that were starting",
     "a scaler that had not asked for more",
+    "what nobody saw",
 )
 """Why tasks wait; one of them holds at any moment."""
 
@@ -150,10 +151,11 @@ class _Moment:
 
     @property
     def cause(self) -> str:
-        desired, ready = self.desired or 0, self.ready or 0
-        if ready < desired:
+        if self.desired is None or self.ready is None:
+            return UNSEEN
+        if self.ready < self.desired:
             return STARTING
-        return AT_MAXIMUM if self.maximum is None or desired >= self.maximum else NOT_ASKED
+        return AT_MAXIMUM if self.maximum is None or self.desired >= self.maximum else NOT_ASKED
 
 
 def _moments(result: Result, worker: Mapping[str, Any], name: str, queues: Sequence[str]) -> Iterator[_Moment]:

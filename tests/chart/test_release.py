@@ -24,7 +24,7 @@ from harness.chart import yaml_strict
 from harness.chart.render import CHART, environment_files
 from harness.chart.values import ROOT
 from harness.cluster import requirements
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputError
 from harness.release import bom, chart_package, checkout
 from harness.release.build import Made, build, planned
 from harness.release.plan import Plan
@@ -115,7 +115,10 @@ def test_a_release_is_one_folder_with_sums_of_all_in_it(plan: Plan, tmp_path: Pa
         f"{plan.name}.tgz", f"{plan.name}.cdx.json", "RELEASE-NOTES.md", "SHA256SUMS",
         *(f"{stem}{ending}" for stem in stems for ending in (".tar.gz", ".cdx.json")),
     }  # fmt: skip
-    assert made.archives == {f"{stems[0]}.tar.gz": "examx", f"{stems[1]}.tar.gz": "examx-load"}
+    assert made.archives == {
+        f"{stem}.tar.gz": f"docker.io/library/{name}:{plan.app_version}"
+        for stem, name in zip(stems, ("examx", "examx-load"), strict=True)
+    }
     subprocess.run(
         ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=made.directory, check=True, capture_output=True
     )
@@ -179,6 +182,12 @@ def test_a_newer_build_of_the_same_version_takes_the_place_of_the_older(plan: Pl
     assert {path.name for path in made.directory.iterdir()} == {
         f"{plan.name}.tgz", f"{plan.name}.cdx.json", "RELEASE-NOTES.md", "SHA256SUMS",
     }  # fmt: skip
+
+
+def test_an_output_that_can_be_no_folder_is_refused(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^--output .*/file/dist: Not a directory; name a folder you may write to$"):
+        make(plan, tmp_path / "file" / "dist", images=[])
 
 
 @pytest.fixture

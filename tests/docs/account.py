@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
 import yaml
 
 from harness.chart.values import ROOT
 from tests.docs.blocks import Command, commands
+from tests.typed import BAD_INPUT, Typed
 
 ALL = commands()
 ACCOUNT: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("commands.yaml").read_text())
@@ -24,14 +25,6 @@ CI = ".ci/run"
 """Among the tests: what it types is said by itself."""
 TYPED_HERE = ("quick", "full")
 MAKE_SECONDS = 30
-BAD_INPUT = 2
-
-
-class Typed(Protocol):
-    """A command that a test has run: the program by its bare name, its words, its exit code."""
-
-    words: tuple[str, ...]
-    code: int | None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ is) and the checksums of it.
 """
 
 import argparse
+import contextlib
 import copy
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.chart.values_schema import schema_file
 from harness.chart.yaml_strict import dump_all
 from harness.cli import cli
 from harness.errors import HarnessError
+from harness.files import write_atomically
 from harness.monitoring import grafana
 from harness.monitoring.boards import boards, reference
 from harness.monitoring.boards.board import Board
@@ -126,15 +128,31 @@ def main() -> None:
         for path in differing():
             print(path.relative_to(ROOT))
         return
-    for path, text in generated().items():  # first: helm reads the schema
-        _write(path, text, "CHANGELOG.md, values.yaml, code")
     wanted = files()
-    texts = {name: golden(values) for name, values in wanted.items()}  # before any is written: all or none
+    with _put_back_unless_all(made := generated()):
+        for path, text in made.items():  # first: helm reads the schema
+            _write(path, text, "CHANGELOG.md, values.yaml, code")
+        texts = {name: golden(values) for name, values in wanted.items()}  # before any is written: all or none
     for name, values in wanted.items():
         _write(path_of(name), texts[name], ", ".join(path.stem for path in values))
     for path in _left_over(wanted):
         path.unlink()
         print(f"golden: deleted {path.name}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _put_back_unless_all(paths: Iterable[Path]) -> Iterator[None]:
+    """Have the files as they were where the block fails."""
+    before = {path: path.read_text() if path.exists() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path, text in before.items():
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_atomically(path, text)
+        raise
 
 
 def differing() -> list[Path]:
@@ -154,8 +172,7 @@ def _has(path: Path, text: str) -> bool:
 
 def _write(path: Path, text: str, source: str) -> None:
     if not _has(path, text):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        write_atomically(path, text)
         print(f"golden: wrote {path.name} ({source})", file=sys.stderr)
 
 

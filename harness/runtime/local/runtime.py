@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from harness.autoscaling import ControllerConfig, Told
 from harness.errors import HarnessError, InputError
@@ -17,6 +16,7 @@ from harness.runtime.local.backoff import BASE_SECONDS, BackOff
 from harness.runtime.local.changing import Changes
 from harness.runtime.local.control import ControlLoop
 from harness.runtime.local.documents import DocumentStore
+from harness.runtime.local.ending import POLL_SECONDS
 from harness.runtime.local.making import Maker
 from harness.runtime.local.metrics import RESOLUTION_SECONDS
 from harness.runtime.local.objects import sort_release
@@ -24,10 +24,6 @@ from harness.runtime.local.parts import Parts
 from harness.runtime.local.pod import LOG, Pod
 from harness.runtime.local.process import Launcher
 from harness.runtime.local.scaling import Autoscaler, QueueSource
-
-Document = dict[str, Any]
-
-POLL_SECONDS = 0.05
 
 
 class LocalRuntime:

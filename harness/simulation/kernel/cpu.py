@@ -95,7 +95,7 @@ def forget(s: Flow, p: int) -> None:
 
 
 def used(s: Flow, p: int) -> float:
-    """Return the CPU time of a pod's container up to its clock's last settling."""
+    """Return the CPU time of a pod's container up to its clock's last settling, of a probe up to the next division."""
     return s.pods[p]["cpu_seconds"] + s.pods[p]["probed_cpu"]
 
 

@@ -31,7 +31,7 @@ def advance(s: Flow, until: float) -> int:
     the same time tasks and pods come first, then publishers, then who looks.
     """
     run = s.run[0]
-    room = run["max_slots"] + EVENT_KINDS  # what one step may need
+    room = run["max_slots"] + 2 * run["pods"] + EVENT_KINDS  # what one step may need; sharing the cores two a pod
     while True:
         if run["open"] == 0 and run["closing"] == 0:
             return SETTLED

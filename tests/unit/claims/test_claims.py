@@ -202,6 +202,8 @@ def test_a_comparisons_runs_are_divided_by_its_own() -> None:
     ]  # fmt: skip
     (found,) = judge(claim(one_test("a"), test, most=50), files).measured
     assert found.spread == Spread(median=6.5, lowest=3.0, highest=10.0, runs=2)
+    halves = judge(claim(replace(test, given=None)), [files[4], files[1]])
+    assert (halves.verdict, halves.measured, halves.pending) == (NOT_RUN, (), ("make compare",))
 
 
 def test_values_files_must_be_the_same_in_order() -> None:

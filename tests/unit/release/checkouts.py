@@ -57,6 +57,8 @@ def small(root: Path) -> Path:
     (chart / "Chart.yaml").write_text(text)
     shutil.copy2(CHART / "values.yaml", chart / "values.yaml")
     shutil.copy2(ROOT / "requirements.lock", root / "requirements.lock")
+    (root / "images").mkdir()
+    shutil.copy2(ROOT / "images" / "versions.yaml", root / "images" / "versions.yaml")
     (root / PROJECT_FILE).write_text(project.with_version((ROOT / PROJECT_FILE).read_text(), "0.1.0"))
     (root / changelog.FILE).write_text(CHANGELOG)
     (root / "examx").mkdir()

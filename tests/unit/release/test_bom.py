@@ -129,3 +129,6 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_text("hello")
     with pytest.raises(HarnessError, match=r"^image\.tar: no archive of one image"):
         image_archive.read(tmp_path / "image.tar")
+    nameless = {f"{PACKAGES}/x-1.dist-info/METADATA": "Metadata-Version: 2.4\n"}
+    with pytest.raises(HarnessError, match=r"^image\.tar: no archive of one image: 'name'"):
+        image_archive.read(archive(tmp_path / "image.tar", layers=(nameless,)))

@@ -56,6 +56,13 @@ def test_what_the_images_are_made_of_is_compared_with_the_newest_tag(root: Path)
     lock.write_text(re.sub(r"^celery==.*$", "celery==9.9.9 \\\\", lock.read_text(), flags=re.MULTILINE))
     (root / "examx" / "tasks.py").write_text("# others\n")
     assert tree(root).tagged == Tagged("v0.2.0", "0.1.0", ("examx/tasks.py", "requirements.lock"))
+    versions = root / "images" / "versions.yaml"
+    versions.write_text(re.sub(r"^keda: .*$", "keda: 99.0.0", versions.read_text(), flags=re.MULTILINE))
+    assert tree(root).tagged == Tagged("v0.2.0", "0.1.0", ("examx/tasks.py", "requirements.lock"))  # no image has it
+    versions.write_text(versions.read_text().replace("worker: bookworm", "worker: trixie"))
+    assert tree(root).tagged == Tagged(
+        "v0.2.0", "0.1.0", ("examx/tasks.py", "requirements.lock", "images/versions.yaml")
+    )
 
 
 def test_a_tag_from_before_the_chart_is_not_compared_with(root: Path) -> None:

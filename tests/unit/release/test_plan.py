@@ -89,14 +89,15 @@ def test_what_cannot_be_named_or_labelled_is_refused(changed: dict[str, Any], me
 
 
 def test_the_next_steps_are_to_check_to_tag_and_to_push() -> None:
-    steps = next_steps(planned(), directory="dist/x", archives={"examx-0.4.0-linux-amd64.tar.gz": "examx"})
+    image = "registry.example/team/examx:0.4.0"
+    steps = next_steps(planned(), directory="dist/x", archives={"examx-0.4.0-linux-amd64.tar.gz": image})
     assert steps == (
         "(cd dist/x && sha256sum --check SHA256SUMS)",
         f'git tag -a v1.2.0 -m "celery-workers 1.2.0" {REVISION}',
         "git push origin v1.2.0",
         "helm push dist/x/celery-workers-1.2.0.tgz oci://REGISTRY/charts",
         "gunzip --stdout dist/x/examx-0.4.0-linux-amd64.tar.gz | docker load",
-        "docker tag examx:0.4.0 REGISTRY/examx:0.4.0",
+        "docker tag registry.example/team/examx:0.4.0 REGISTRY/examx:0.4.0",
         "docker push REGISTRY/examx:0.4.0",
     )
 

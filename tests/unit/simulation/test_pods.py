@@ -9,6 +9,7 @@ from harness.simulation import DONE, Clockwork, Nodes, Queue, Trace
 from tests.unit.simulation.plants import hpa_scaler, keda_scaler, load, plant, run, task, worker_class
 
 UP = {"scaleUp": {"policies": [{"type": "Pods", "value": 3, "periodSeconds": 60}]}}
+AT_ONCE = {"scaleUp": {"policies": [{"type": "Pods", "value": 100, "periodSeconds": 15}]}}
 DOWN = {
     "scaleDown": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
 }
@@ -144,3 +145,23 @@ def test_pods_of_two_classes_that_come_and_go_at_once_are_kept_apart() -> None:
     assert steps(trace)[:3] == [(14.5, 2, 1), (14.5, 1, 2), (29.5, 1, 3)]
     assert trace.running["w"][[15, 30]].tolist() == [1, 3]
     assert trace.running["v"][[15, 30]].tolist() == [2, 2]
+
+
+# So many retries wait that the events of all pods at once do not fit beside them: a thousand and a few do at first.
+RETRIES = 950
+LATER = task(0, failure_share=1.0, max_retries=1, retry_seconds=5000.0)
+
+
+def test_many_pods_find_room_for_what_they_plan_when_cores_are_shared() -> None:
+    computing = task(0, name="c", cpu_seconds=1.0)
+    offered = load([0.0] * RETRIES + [1.0] * 60, LATER, computing, kinds=[0] * RETRIES + [1] * 60)
+    pod = worker_class(pool="prefork", replicas=60)
+    trace = run(plant(pod, nodes=Nodes(cores=10)), offered, limit_seconds=9)
+    assert trace.done[RETRIES:].tolist() == pytest.approx([7.0] * 60)  # sixty seconds of CPU time on ten cores
+
+
+def test_many_pods_find_room_for_what_they_plan_when_they_come_at_once() -> None:
+    offered = load([0.0] * RETRIES + [1.0] * 100, LATER, task(60, name="c"), kinds=[0] * RETRIES + [1] * 100)
+    scaler = keda_scaler(depth=1, maximum=100, behavior=AT_ONCE)
+    trace = run(plant(worker_class(scaler=scaler)), offered, limit_seconds=20)
+    assert trace.running["w"][[14, 15]].tolist() == [1, 100]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from harness.cli.report import command
 from harness.spike import result
-from harness.spike.capacity import AT_MAXIMUM, HEADER, NOT_ASKED, STARTING, held, markdown
+from harness.spike.capacity import AT_MAXIMUM, HEADER, NOT_ASKED, STARTING, UNSEEN, held, markdown
 from harness.spike.result import Result
 from harness.spike.timeline import Numbers
 from tests.unit.spike_report import scenes
@@ -70,6 +70,9 @@ def test_what_was_not_seen_is_left_out() -> None:
     assert some is not None
     assert some.slots_share == pytest.approx(8 / (4 + 8))
     assert some.cpu_share is None
+    alone = held(run(desired=(1, 1, None, 2, 2, 2, 2), ready=(1, 1, 1, None, 2, 2, 2)), "io")
+    assert alone is not None
+    assert alone.waiting_seconds == {UNSEEN: 2, AT_MAXIMUM: 1}
     blind = held(run(waiting=nothing, in_work=nothing), "io")
     assert blind is not None
     assert (blind.per_second, blind.in_work_most, blind.slots_share, blind.at_most_per_second) == (None,) * 4

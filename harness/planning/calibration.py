@@ -16,6 +16,7 @@ from harness.planning.figures import (
     ASSUMED_CONFIRM_SECONDS,
     ASSUMED_CPU_FACTOR,
     ASSUMED_POOLS,
+    NEVER_MEASURED,
     Figures,
     PoolFigures,
 )
@@ -119,9 +120,7 @@ def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None
         "start_seconds": min((start for start, _ in starts), default=None),
         "ready_seconds": min((ready for _, ready in starts), default=None),
         "start_cpu_seconds": start_cpu,
-        # No metrics tell them from the start and from the tasks.
-        "warm_up_cpu_seconds": None,
-        "probe_cpu_seconds": None,
+        **dict.fromkeys(NEVER_MEASURED),
         "overhead_seconds": measured.overhead_seconds(),
         "idle_cores": idle,
         # Where tasks cost more than is stated, nothing tells how much of that the rest of the machine takes.

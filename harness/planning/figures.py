@@ -11,6 +11,8 @@ from harness.errors import InputError
 FORMAT_VERSION = 2
 ASSUMED = "assumed"
 MIB = 1024**2
+NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
+"""Figures of a pool that no metrics tell from a start and from tasks; files of before do not have them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +83,19 @@ class Figures:
             raise InputError(f"{source}: {error} is missing or malformed; make it anew: harness calibrate") from error
 
 
+def assumed_pool(pool: str) -> PoolFigures:
+    """Return what is assumed of a kind of worker; solo and threads workers are alike."""
+    return ASSUMED_POOLS.get(pool, ASSUMED_POOLS["threads"])
+
+
 def _unmeasured(pool: str) -> dict[str, float]:
-    """Return what no calibration measures, and files of before do not have."""
-    known = ASSUMED_POOLS.get(pool, ASSUMED_POOLS["threads"])
-    return {"warm_up_cpu_seconds": known.warm_up_cpu_seconds, "probe_cpu_seconds": known.probe_cpu_seconds}
+    return {name: getattr(assumed_pool(pool), name) for name in NEVER_MEASURED}
 
 
 def _lacking(document: Mapping[str, Any]) -> list[str]:
     """Return the names of what such a file does not have, but for pools that were taken from the defaults anyhow."""
     measured = {name: values for name, values in document["pools"].items() if name not in document["assumed"]}
-    return [f"{name}.{key}" for name, values in measured.items() for key in _unmeasured(name) if key not in values]
+    return [f"{name}.{key}" for name, values in measured.items() for key in NEVER_MEASURED if key not in values]
 
 
 def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from harness.planning.figures import ASSUMED_POOLS, PoolFigures
+from harness.planning.figures import PoolFigures, assumed_pool
 from harness.simulation.build import FRESH_SHARE
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
@@ -44,7 +44,7 @@ class MeasuredClass:
     @property
     def default(self) -> PoolFigures:
         """What is assumed of them."""
-        return ASSUMED_POOLS.get(self.pool, ASSUMED_POOLS["threads"])
+        return assumed_pool(self.pool)
 
     def boots(self, since: float = -math.inf) -> list[tuple[float, float]]:
         """Return, of each pod made since then, the time from creation until it took tasks and until it was ready."""

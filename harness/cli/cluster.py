@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from harness.cluster import kindconfig, ordinary, setup, way
+from harness.cli.options import JSON_OPTION
+from harness.cli.ways import way_option
+from harness.cluster import kindconfig, ordinary, setup
 from harness.errors import HarnessError
 
 NAME_OPTION = click.option(
@@ -17,7 +19,6 @@ NAME_OPTION = click.option(
     show_default=f"${kindconfig.NAME_VARIABLE}, else {kindconfig.CLUSTER}",
     help="Name of the cluster.",
 )
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.group()
@@ -31,14 +32,7 @@ def command() -> None:
 
 @command.command()
 @NAME_OPTION
-@click.option(
-    "--way",
-    "forced",
-    type=click.Choice(way.FORCED),
-    default=lambda: way.forced(os.environ),
-    show_default=f"${way.VARIABLE}, else auto",
-    help="Force one way.",
-)
+@way_option("Force one way.")
 @click.option(
     "--workers", type=click.IntRange(1, 9), default=kindconfig.WORKERS, show_default=True, help="Worker nodes."
 )

@@ -13,6 +13,8 @@ from harness.chart import values as chart_values
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -34,7 +36,7 @@ def values_options(command: Command) -> Command:
                      help="One setting over all files; the value is YAML. May be repeated."),
         click.option("--release", default="celery", show_default=True, help="Name of the release."),
         click.option("--namespace", "-n", default="default", show_default=True, help="Namespace of the release."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        JSON_OPTION,
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)

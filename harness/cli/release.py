@@ -13,6 +13,8 @@ from pathlib import Path
 import click
 
 from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
+from harness.cli.options import JSON_OPTION
+from harness.cli.ways import way_option
 from harness.cluster import ordinary, setup, way
 from harness.cluster.versions import ROOT, versions
 from harness.release import build as building
@@ -21,7 +23,6 @@ from harness.release.checkout import Commit
 from harness.release.plan import Plan, next_steps
 from harness.release.rules import Finding, Tree
 
-JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _FURTHEST = timedelta(hours=14)  # east of Greenwich somebody has tomorrow already
 _CONTEXTS = "CONTEXTS"  # stands in shown commands for the folder that images are staged in
 
@@ -86,14 +87,7 @@ def prepare_command(version: str, app_version: str | None, day: datetime, as_jso
 @command.command()
 @click.option("--snapshot", is_flag=True, help="Of any tree, under a version between releases.")
 @click.option("--no-images", is_flag=True, help="Chart package, its bill, notes and sums only; needs no engine.")
-@click.option(
-    "--way",
-    "forced",
-    type=click.Choice(way.FORCED),
-    default=lambda: way.forced(os.environ),
-    show_default=f"${way.VARIABLE}, else auto",
-    help="Force how images are built: with a registry, or from packages.",
-)
+@way_option("Force how images are built: with a registry, or from packages.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),

@@ -30,7 +30,7 @@ TURNS = tools.cache_home() / "e2e"
 REMOVAL_SECONDS = 240.0
 # Files and groups, the longest first. A process is given its next test ahead of time: the last, of two seconds, is what
 # the one with the longest takes then, and the other one goes on with the rest meanwhile.
-LONG = ("test_3_scaling.py", "release", "test_5_upgrade.py", "test_6_monitoring.py")
+LONG = ("test_3_scaling.py", "release", "test_5_upgrade.py", "test_1_install.py", "test_6_monitoring.py")
 STANDING = "prod,keda,kind"
 # Two pods of io, so that one may be away while the other works; and only queues move pods: of requests divided by four
 # the start of a worker alone uses more than the target.

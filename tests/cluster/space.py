@@ -220,7 +220,7 @@ class Space:
             yield api
 
     def story(self) -> str:
-        """Return what is to be seen when something went wrong: pods, events, the ends of logs."""
+        """Return what is to be seen when something went wrong: pods, events, ends of logs, what ending pods do."""
         parts = [f"namespace {self.name}"]
         commands: Sequence[Sequence[str]] = (
             ["get", "pods,hpa,scaledobjects,pdb", "-o", "wide"],
@@ -232,7 +232,13 @@ class Space:
             with contextlib.suppress(HarnessError):
                 text = self.kubectl.run(*command, "-n", self.name, doing="looking at the namespace")
                 parts.append("\n".join(text.splitlines()[-STORY_LINES:]))
+        with contextlib.suppress(HarnessError):
+            parts.append(self.stacks(self._ending_workers()))
         return "\n\n".join(parts)
+
+    def _ending_workers(self) -> list[dict[str, Any]]:
+        pods = self.get("pods", "--selector", WORKERS)["items"]
+        return [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
 
     def stacks(self, pods: Iterable[Mapping[str, Any]]) -> str:
         """Return what the threads and greenlets of workers wait for, as they write it to their logs on SIGUSR1."""

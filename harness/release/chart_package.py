@@ -10,11 +10,10 @@ import gzip
 import io
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import tools
+from harness import scratch, tools
 from harness.cluster import shell
 
 HELM_SECONDS = 60.0
@@ -26,11 +25,11 @@ def package(chart: Path, target: Path, *, description: str, seconds: int, helm: 
 
     Raises HarnessError where helm refuses the chart.
     """
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
-        copy = Path(directory, chart.name)
+    with scratch.directory("chart") as directory:
+        copy = directory / chart.name
         shutil.copytree(chart, copy)
         (copy / "Chart.yaml").write_text(description, encoding="utf-8")
-        made = Path(directory, "made")
+        made = directory / "made"
         command: list[str | Path] = [helm or tools.find_helm(), "package", copy, "--destination", made]
         shell.run(command, doing="packaging the chart", timeout_seconds=HELM_SECONDS)
         (archive,) = made.glob("*.tgz")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import scratch
 from harness.cluster import engine as engines
 from harness.cluster import images, ordinary, pipconf, recipes, setup, shell
 from harness.cluster.engine import Engine
@@ -113,8 +113,8 @@ def _write_from_packages(image: Image, archive: Path, say: shell.Say) -> None:
 
 def _write_with_registry(engine: Engine, image: Image, archive: Path, say: shell.Say) -> None:
     base = images.name_by_content(image.recipe)
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory, pipconf.secrets() as secrets:
-        context = recipes.staged(image.recipe, Path(directory))
+    with scratch.directory("image") as directory, pipconf.secrets() as secrets:
+        context = recipes.staged(image.recipe, directory)
         build = ordinary.build(engine.program, versions(), reference=base, context=context, secrets=secrets)
         _run([build], engine, say)
     with images.naming(image.recipe):

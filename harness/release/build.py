@@ -17,7 +17,7 @@ from harness.chart.values import defaults
 from harness.cluster import requirements, shell
 from harness.cluster.way import Way
 from harness.errors import HarnessError, InputError
-from harness.release import bom, chart_package, image_archive, released_images
+from harness.release import bom, chart_package, checkout, image_archive, released_images
 from harness.release import plan as plans
 from harness.release.checkout import Commit
 from harness.release.plan import NOTES, SUMS, Plan
@@ -114,9 +114,11 @@ def sha256(path: Path) -> str:
 
 def _chart(root: Path, plan: Plan, made: Path, helm: Path | None) -> None:
     package = made / f"{plan.name}.tgz"
+    chart = (root / CHART_FILE).parent
     chart_package.package(
-        (root / CHART_FILE).parent,
+        chart,
         package,
+        files=checkout.files(root, chart),
         description=plan.chart_text,
         seconds=plan.committed_seconds,
         helm=helm,

@@ -64,6 +64,18 @@ def commit(root: Path) -> Commit:
     return Commit(revision, int(seconds), tuple(entry[3:] for entry in listed.split("\0") if entry))
 
 
+def files(root: Path, folder: Path) -> list[str]:
+    """Return the files of a checkout's folder, from there, that git has, or would take: none that it ignores.
+
+    A file that is gone is left out. Raises HarnessError.
+    """
+    listed = git(
+        folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".",
+        doing=f"asking git for the files of {folder.relative_to(root)}",
+    )  # fmt: skip
+    return sorted({name for name in listed.split("\0") if name and (folder / name).is_file()})
+
+
 def tags(root: Path) -> dict[str, str]:
     """Return tag -> the commit it is on."""
     form = "%(refname:strip=2) %(objectname) %(*objectname)"

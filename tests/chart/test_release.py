@@ -52,13 +52,21 @@ def aged(tmp_path: Path) -> Path:
             path.chmod(0o600)
     (copy / "files" / "__pycache__").mkdir(exist_ok=True)
     (copy / "files" / "__pycache__" / "a.pyc").touch()
+    (copy / "charts").mkdir(exist_ok=True)
+    (copy / "charts" / "another-0.1.0.tgz").touch()
+    (copy / "templates" / ".deployment.yaml.swp").touch()
     return copy
+
+
+def packaged(chart: Path, target: Path, *, helm: Path, description: str = DESCRIPTION) -> None:
+    files = checkout.files(ROOT, CHART)
+    chart_package.package(chart, target, files=files, description=description, seconds=SECONDS, helm=helm)
 
 
 def test_a_package_is_the_same_to_the_byte_from_every_clone(helm: Path, aged: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one.tgz", tmp_path / "other.tgz"
-    chart_package.package(CHART, one, description=DESCRIPTION, seconds=SECONDS, helm=helm)
-    chart_package.package(aged, other, description=DESCRIPTION, seconds=SECONDS, helm=helm)
+    packaged(CHART, one, helm=helm)
+    packaged(aged, other, helm=helm)
     assert one.read_bytes() == other.read_bytes()
     with tarfile.open(one) as opened:
         entries = opened.getmembers()
@@ -68,7 +76,7 @@ def test_a_package_is_the_same_to_the_byte_from_every_clone(helm: Path, aged: Pa
 
 def test_a_package_holds_what_helm_puts_into_its_own(helm: Path, tmp_path: Path) -> None:
     ours = tmp_path / "ours.tgz"
-    chart_package.package(CHART, ours, description=DESCRIPTION, seconds=SECONDS, helm=helm)
+    packaged(CHART, ours, helm=helm)
     subprocess.run([helm, "package", CHART, "--destination", tmp_path], check=True, capture_output=True, timeout=60)
     (theirs,) = tmp_path.glob("celery-workers-*.tgz")
     assert unpacked(ours) == unpacked(theirs)
@@ -80,7 +88,7 @@ def test_a_package_holds_what_helm_puts_into_its_own(helm: Path, tmp_path: Path)
 def test_a_chart_that_helm_refuses_makes_no_package(helm: Path, tmp_path: Path) -> None:
     broken = DESCRIPTION.replace("name: celery-workers\n", "", 1)
     with pytest.raises(HarnessError, match="packaging the chart failed"):
-        chart_package.package(CHART, tmp_path / "a.tgz", description=broken, seconds=SECONDS, helm=helm)
+        packaged(CHART, tmp_path / "a.tgz", helm=helm, description=broken)
     assert not (tmp_path / "a.tgz").exists()
 
 

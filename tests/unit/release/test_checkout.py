@@ -36,6 +36,17 @@ def test_a_commit_has_its_time_and_what_differs_from_it(root: Path) -> None:
     assert sorted(checkout.commit(root).uncommitted) == ["CHANGELOG.md", "new folder/a ü.md"]
 
 
+def test_a_folders_files_are_those_that_git_has_or_would_take(root: Path) -> None:
+    chart = root / "charts" / "celery-workers"
+    (root / ".gitignore").write_text("*.tgz\n")
+    (chart / "charts").mkdir()
+    (chart / "charts" / "another-0.1.0.tgz").touch()
+    (chart / "new ü.yaml").touch()
+    assert checkout.files(root, chart) == ["Chart.yaml", "new ü.yaml", "values.yaml"]
+    (chart / "values.yaml").unlink()
+    assert checkout.files(root, chart) == ["Chart.yaml", "new ü.yaml"]
+
+
 def test_tags_are_those_of_commits_signed_or_not(root: Path) -> None:
     first = checkout.commit(root).revision
     git(root, "tag", "v0.1.0")

@@ -111,8 +111,16 @@ def build(snapshot: bool, no_images: bool, forced: str, output: Path, dry_run: b
     if dry_run:
         _dry_run(setup.choose(forced), images, as_json)
         return
-    writing = building.by(lambda: setup.choose(forced), say=_say)
-    _show_made(plan, building.build(ROOT, plan, output, images=images, write_archive=writing, say=_say), as_json)
+    made = building.build(
+        ROOT,
+        plan,
+        output,
+        images=images,
+        write_archive=building.by(lambda: setup.choose(forced), say=_say),
+        require_unchanged=lambda: checkout.require_unchanged(ROOT, at, apart_from=output),
+        say=_say,
+    )
+    _show_made(plan, made, as_json)
 
 
 def _tree(*, generated: bool = True) -> tuple[Tree, Commit]:

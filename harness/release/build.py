@@ -72,11 +72,13 @@ def build(
     *,
     images: Sequence[Image],
     write_archive: WriteArchive,
+    require_unchanged: Callable[[], None],
     say: shell.Say,
     helm: Path | None = None,
 ) -> Made:
     """Make the release's folder in `output`; one of the same name is replaced.
 
+    `require_unchanged` is called when all is made, which takes minutes, and what it raises keeps the folder away.
     Raises InputError where none can be there, HarnessError.
     """
     target = output / plan.name
@@ -88,6 +90,7 @@ def build(
         (made / NOTES).write_text(plan.notes, encoding="utf-8")
         sums = {path.name: sha256(path) for path in sorted(made.iterdir())}
         (made / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+        require_unchanged()
         if target.exists():
             target.replace(directory / "before")  # whole, too, until the new one is there
         made.replace(target)

@@ -17,7 +17,7 @@ from harness.cluster.versions import ROOT, VERSIONS_FILE
 from harness.errors import HarnessError, InputError
 from harness.release import changelog as changelogs
 from harness.release import versions
-from harness.release.rules import CHART_FILE, PROJECT_FILE, Tagged, Tree
+from harness.release.rules import CHART_FILE, PROJECT_FILE, Tagged, Tree, shown
 
 GIT_SECONDS = 30.0
 REFRESH_SECONDS = 300.0
@@ -62,6 +62,26 @@ def commit(root: Path) -> Commit:
     revision, seconds = said.split()
     listed = git(root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", doing="asking git")
     return Commit(revision, int(seconds), tuple(entry[3:] for entry in listed.split("\0") if entry))
+
+
+def require_unchanged(root: Path, before: Commit, *, apart_from: Path) -> None:
+    """Raise HarnessError where a checkout is not as it was, but for what is below a folder that is just written."""
+    now, own = commit(root), apart_from.resolve()
+    if now.revision != before.revision:
+        raise HarnessError(
+            f"the checkout went from commit {before.revision[:12]} to {now.revision[:12]} meanwhile, and files of both "
+            "may be in what was made; nothing is kept of it: make it again"
+        )
+    differing = {
+        path
+        for path in set(now.uncommitted) ^ set(before.uncommitted)
+        if not (root / path).resolve().is_relative_to(own)
+    }
+    if differing:
+        raise HarnessError(
+            f"files changed meanwhile: {shown(sorted(differing))}; nothing is kept of what was made: commit them, or "
+            "put them away with `git stash -u`, and make it again"
+        )
 
 
 def files(root: Path, folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -121,7 +121,7 @@ def one_content_a_version(tree: Tree) -> Iterator[Finding]:
     if tree.tagged is None or tree.is_tagged_here or not tree.tagged.differing:
         return
     if tree.tagged.app_version == tree.app_version:
-        problem = f"{_shown(tree.tagged.differing)} changed since {tree.tagged.version}, whose images have this version"
+        problem = f"{shown(tree.tagged.differing)} changed since {tree.tagged.version}, whose images have this version"
         yield Finding(
             CHART_FILE, "appVersion", problem, "raise it with `harness release prepare VERSION --app-version VERSION`"
         )
@@ -184,11 +184,12 @@ def generated_files(tree: Tree) -> Iterator[Finding]:
 def clean(tree: Tree) -> Iterator[Finding]:
     """A release is a commit: what is in no commit is in no release."""
     if tree.uncommitted:
-        problem = f"{len(tree.uncommitted)} not committed: {_shown(tree.uncommitted)}"
+        problem = f"{len(tree.uncommitted)} not committed: {shown(tree.uncommitted)}"
         yield Finding("work tree", "files", problem, "commit them, or put them away with `git stash -u`")
 
 
-def _shown(paths: tuple[str, ...]) -> str:
+def shown(paths: Sequence[str]) -> str:
+    """Return paths in a line, the first of many."""
     left = len(paths) - SHOWN_PATHS
     return ", ".join(paths[:SHOWN_PATHS]) + (f" and {left} more" if left > 0 else "")
 

@@ -23,12 +23,14 @@ from cyclonedx.validation.json import JsonStrictValidator
 from harness.chart import yaml_strict
 from harness.chart.render import CHART, environment_files
 from harness.chart.values import ROOT
+from harness.cli import release as release_command
 from harness.cluster import requirements
 from harness.errors import HarnessError, InputError
 from harness.release import bom, chart_package, checkout
 from harness.release.build import Made, build, planned
 from harness.release.plan import Plan
 from harness.release.released_images import Image, of
+from tests import commands
 from tests.unit.release import checkouts
 from tests.unit.release.scenes import PACKAGES, STATUS, archive, metadata
 
@@ -113,7 +115,15 @@ def write_archive(image: Image, path: Path) -> None:
 
 def make(plan: Plan, output: Path, images: Sequence[Image] | None = None, write: Any = write_archive) -> Made:
     chosen = of(plan) if images is None else images
-    return build(ROOT, plan, output, images=chosen, write_archive=write, say=lambda text: None)
+    return build(
+        ROOT,
+        plan,
+        output,
+        images=chosen,
+        write_archive=write,
+        require_unchanged=lambda: None,
+        say=lambda text: None,
+    )
 
 
 def test_a_release_is_one_folder_with_sums_of_all_in_it(plan: Plan, tmp_path: Path) -> None:
@@ -221,6 +231,27 @@ def harness(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(clone), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "harness", "release", *arguments]
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=240)
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_file_that_changes_while_a_release_is_made_keeps_it_away(
+    changes: bool, helm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, output, program = tmp_path / "checkout", tmp_path / "checkout" / "new", tmp_path / "helm"
+    checkouts.small(root)
+    change = f"echo '# more' >> {root}/examx/tasks.py" if changes else ":"
+    program.write_text(f'#!/bin/sh\n{change}\nexec {helm} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("HELM", str(program))
+    monkeypatch.setattr(release_command, "ROOT", root)
+    done = commands.harness("release", "build", "--snapshot", "--no-images", "--output", output)
+    if changes:
+        assert done.returncode == 2
+        assert "files changed meanwhile: examx/tasks.py; nothing is kept" in done.stderr
+        assert list(output.iterdir()) == []
+    else:
+        assert done.returncode == 0, done.stderr
+        assert len(list(output.iterdir())) == 1
 
 
 @pytest.mark.full

@@ -36,6 +36,21 @@ def test_a_commit_has_its_time_and_what_differs_from_it(root: Path) -> None:
     assert sorted(checkout.commit(root).uncommitted) == ["CHANGELOG.md", "new folder/a ü.md"]
 
 
+def test_what_changes_between_two_looks_is_told(root: Path) -> None:
+    dist = root / "dist"
+    before = checkout.commit(root)
+    dist.mkdir()
+    (dist / "made").touch()
+    checkout.require_unchanged(root, before, apart_from=dist)
+    for name in "abcdefg":
+        (root / name).touch()
+    with pytest.raises(HarnessError, match=r"^files changed meanwhile: a, b, c, d, e and 2 more; nothing is kept"):
+        checkout.require_unchanged(root, before, apart_from=dist)
+    commit(root)
+    with pytest.raises(HarnessError, match=rf"^the checkout went from commit {before.revision[:12]} to "):
+        checkout.require_unchanged(root, before, apart_from=dist)
+
+
 def test_a_folders_files_are_those_that_git_has_or_would_take(root: Path) -> None:
     chart = root / "charts" / "celery-workers"
     (root / ".gitignore").write_text("*.tgz\n")

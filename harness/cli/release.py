@@ -153,6 +153,9 @@ def _dry_run(chosen: way.Way, images: Sequence[released_images.Image], as_json: 
         commands = [{"doing": step.doing, "command": list(step.command)} for step in steps]
         click.echo(json.dumps({"way": chosen.kind, "reason": chosen.reason, "ordinary": commands}, indent=2))
         return
+    if not steps:
+        click.echo("no image is wanted, so nothing would be built", err=True)
+        return
     click.echo(str(chosen), err=True)
     click.echo(ordinary.shown(steps))
 

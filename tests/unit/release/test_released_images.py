@@ -168,6 +168,14 @@ def test_a_dry_run_prints_the_ordinary_ways_commands_and_makes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_without_images_has_no_commands(terminal: CliRunner) -> None:
+    done = terminal.invoke(release.command, ["build", "--snapshot", "--dry-run", "--no-images"])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "no image is wanted, so nothing would be built\n"
+    as_json = terminal.invoke(release.command, ["build", "--snapshot", "--dry-run", "--no-images", "--json"])
+    assert json.loads(as_json.stdout)["ordinary"] == []
+
+
 def test_a_dry_run_as_one_document(terminal: CliRunner) -> None:
     done = terminal.invoke(release.command, ["build", "--snapshot", "--dry-run", "--json"])
     document = json.loads(done.stdout)

@@ -113,6 +113,19 @@ def test_a_plan_says_that_nothing_ran(tmp_path: Path, shows: Shows) -> None:
     assert "plan.json: no plan" in str(shows("plan-1").exception)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--table", "--capacity"), "--table does not go with --capacity: leave one out"),
+        (("--list", "1-run"), "--list does not go with RUN: leave one out"),
+        (("--capacity", "1-run", "--open"), "--capacity does not go with --open: leave one out"),
+        (("--table", "--picture", "a.svg", "--json"), "--table does not go with --picture, --json: leave one out"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(shows: Shows, words: tuple[str, ...], message: str) -> None:
+    assert str(shows(*words).exception) == message
+
+
 def test_a_tuning_and_a_run_that_did_not_finish_are_told_apart(tmp_path: Path, shows: Shows) -> None:
     (tmp_path / "tune-1").mkdir()
     (tmp_path / "tune-1" / "tune.html").write_text("")

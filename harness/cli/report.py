@@ -99,7 +99,13 @@ def _require_one_view(views: Mapping[str, bool], others: Mapping[str, bool]) -> 
 
 
 def _show(found: Run, picture_file: Path | None, *, as_json: bool) -> Path:
-    page = report.write(found.result, found.directory)
+    try:
+        page = report.write(found.result, found.directory)
+    except OSError as error:
+        raise InputError(
+            f"{found.directory / report.FILE_NAME}: cannot be written: {error.strerror}; --list, --table and "
+            "--capacity write nothing"
+        ) from error
     if picture_file is not None:
         _draw(found, picture_file)
     if as_json:
@@ -145,7 +151,10 @@ def _draw(found: Run, target: Path) -> None:
         raise InputError(f"{found.directory}: {error}") from error
     if not target.parent.is_dir():
         raise InputError(f"--picture {target}: there is no folder {target.parent}")
-    write_atomically(target, text)
+    try:
+        write_atomically(target, text)
+    except OSError as error:
+        raise InputError(f"--picture {target}: {error.strerror}; name a file you may write") from error
 
 
 def _list(found: list[Run], *, as_json: bool) -> None:

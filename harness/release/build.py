@@ -45,7 +45,7 @@ def planned(root: Path, tree: Tree, at: Commit, *, snapshot: bool) -> Plan:
     chart_file = root / CHART_FILE
     return plans.plan(
         tree,
-        chart_text=chart_file.read_text(encoding="utf-8"),
+        chart_text=checkout.read(chart_file),
         values=defaults(chart_file.parent),
         committed_seconds=at.seconds,
         snapshot=snapshot,
@@ -99,14 +99,23 @@ def build(
 
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """Yield a directory on the target's file system, removed afterwards. Raises InputError where there can be none."""
+    """Yield a directory on the target's file system, removed afterwards.
+
+    Raises InputError where there can be none, HarnessError for a file that cannot be read or written in the block.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         directory = tempfile.TemporaryDirectory(prefix=".release-", dir=target.parent)
     except OSError as error:
         raise InputError(f"--output {target.parent}: {error.strerror}; name a folder you may write to") from error
     with directory as made:
-        yield Path(made)
+        try:
+            yield Path(made)
+        except OSError as error:
+            raise HarnessError(
+                f"{error.filename or target}: {error.strerror}; nothing is kept of what was made: see to the file's "
+                "rights or the room on the disk, and make it again"
+            ) from error
 
 
 def sha256(path: Path) -> str:

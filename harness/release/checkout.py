@@ -106,7 +106,7 @@ def tags(root: Path) -> dict[str, str]:
 
 def project_version(root: Path) -> str:
     """Return the Python package's version. Raises InputError where pyproject.toml has none."""
-    text = _text(root / PROJECT_FILE)
+    text = read(root / PROJECT_FILE)
     try:
         return str(tomllib.loads(text)["project"]["version"])
     except (tomllib.TOMLDecodeError, KeyError) as error:
@@ -117,7 +117,7 @@ def project_version(root: Path) -> str:
 
 def chart(root: Path) -> dict[str, Any]:
     """Return what Chart.yaml says. Raises InputError."""
-    loaded = yaml_strict.load_text(_text(root / CHART_FILE), CHART_FILE)
+    loaded = yaml_strict.load_text(read(root / CHART_FILE), CHART_FILE)
     if not isinstance(loaded, dict):
         raise InputError(f"{CHART_FILE}: not a mapping; restore it from version control")
     return loaded
@@ -125,7 +125,7 @@ def chart(root: Path) -> dict[str, Any]:
 
 def changelog(root: Path) -> str:
     """Return the changelog's text. Raises InputError."""
-    return _text(root / changelogs.FILE)
+    return read(root / changelogs.FILE)
 
 
 def tree(root: Path, at: Commit, *, last_day: date, stale: Stale) -> Tree:
@@ -180,9 +180,9 @@ def _tagged(root: Path, found: Mapping[str, str]) -> Tagged | None:
         return None
     listed = git(root, "diff", "--name-only", "-z", tag, "--", *IMAGE_FILES, doing=f"comparing with {tag}")
     differing = [path for path in listed.split("\0") if path]
-    if _needs(lock) != _needs(_text(root / LOCK)):
+    if _needs(lock) != _needs(read(root / LOCK)):
         differing.append(LOCK)
-    if _bases(bases, f"{tag}:{VERSIONS}") != _bases(_text(root / VERSIONS), VERSIONS):
+    if _bases(bases, f"{tag}:{VERSIONS}") != _bases(read(root / VERSIONS), VERSIONS):
         differing.append(VERSIONS)
     app_version = str(yaml_strict.load_text(text, f"{tag}:{CHART_FILE}").get("appVersion", ""))
     return Tagged(tag, app_version, tuple(differing))
@@ -199,7 +199,8 @@ def _bases(text: str, where: str) -> list[Any]:
     return [get(document, *keys) for keys in BASES]
 
 
-def _text(path: Path) -> str:
+def read(path: Path) -> str:
+    """Return what stands in a file of a checkout. Raises InputError."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -206,6 +207,15 @@ def test_an_output_that_can_be_no_folder_is_refused(plan: Plan, tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"^--output .*/file/dist: Not a directory; name a folder you may write to$"):
         make(plan, tmp_path / "file" / "dist", images=[])
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_kept(plan: Plan, tmp_path: Path) -> None:
+    def fill(image: Image, path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with pytest.raises(HarnessError, match=r"examx\.tar: No space left on device; nothing is kept of what was made: "):
+        make(plan, tmp_path, write=fill)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

@@ -461,11 +461,12 @@ while True:
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_outlives_a_harness_that_is_killed(tmp_path: Path, death: signal.Signals) -> None:
     checkout = Path(__file__).parent.parent.parent
+    (tmp_path / "temporary").mkdir()
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)],
         stdout=subprocess.PIPE,
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
+        env={**os.environ, "PYTHONPATH": str(checkout), "TMPDIR": str(tmp_path / "temporary")},
         text=True,
     )
     try:

@@ -143,7 +143,18 @@ def tree(root: Path, at: Commit, *, last_day: date, stale: Stale) -> Tree:
         last_day=last_day,
         tagged=_tagged(root, found),
         stale_unknown=unknown,
+        ignored=_ignored(root),
     )
+
+
+def _ignored(root: Path) -> tuple[str, ...]:
+    """Return the files that git ignores and an image would have: `recipes` leaves out what Python writes."""
+    listed = git(
+        root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *IMAGE_FILES,
+        doing="asking git for the files that it ignores",
+    )  # fmt: skip
+    names = [Path(name) for name in listed.split("\0") if name]
+    return tuple(str(name) for name in names if "__pycache__" not in name.parts and name.suffix != ".pyc")
 
 
 def _stale(root: Path, stale: Stale) -> tuple[tuple[str, ...], str | None]:

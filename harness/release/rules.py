@@ -46,7 +46,8 @@ class Tree:
     """What is known of a checkout.
 
     `tags` maps a tag to its commit; `last_day` is the last one that is not to come. `stale` are the generated files
-    that are not what their sources give, `stale_unknown` says why that could not be told.
+    that are not what their sources give, `stale_unknown` says why that could not be told. `ignored` lie where images
+    are built from, and git does not look at them.
     """
 
     chart: Mapping[str, Any]
@@ -59,6 +60,7 @@ class Tree:
     last_day: date
     tagged: Tagged | None = None
     stale_unknown: str | None = None
+    ignored: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -186,6 +188,9 @@ def clean(tree: Tree) -> Iterator[Finding]:
     if tree.uncommitted:
         problem = f"{len(tree.uncommitted)} not committed: {shown(tree.uncommitted)}"
         yield Finding("work tree", "files", problem, "commit them, or put them away with `git stash -u`")
+    if tree.ignored:
+        problem = f"{len(tree.ignored)} that git ignores would be in an image: {shown(tree.ignored)}"
+        yield Finding("work tree", "files", problem, "remove them")
 
 
 def shown(paths: Sequence[str]) -> str:

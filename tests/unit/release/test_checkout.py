@@ -62,6 +62,16 @@ def test_a_folders_files_are_those_that_git_has_or_would_take(root: Path) -> Non
     assert checkout.files(root, chart) == ["Chart.yaml", "new ü.yaml"]
 
 
+def test_what_git_ignores_among_the_images_files_is_found(root: Path) -> None:
+    (root / ".gitignore").write_text("*.swp\n__pycache__/\n")
+    for name in ("examx/.tasks.py.swp", "examx/__pycache__/tasks.pyc", "elsewhere/a.swp"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    commit(root)
+    assert tree(root).uncommitted == ()
+    assert tree(root).ignored == ("examx/.tasks.py.swp",)
+
+
 def test_tags_are_those_of_commits_signed_or_not(root: Path) -> None:
     first = checkout.commit(root).revision
     git(root, "tag", "v0.1.0")

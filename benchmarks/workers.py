@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import processes
+from harness import processes, scratch
 from harness.errors import HarnessError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -188,8 +188,11 @@ def run_worker(
     }
     log = directory / f"{pod}.log"
     command = arguments or worker_arguments(worker_class, topology["classes"][worker_class], pod)
-    process = processes.start(command, log=log, env=settings, cwd=directory)
-    try:
-        yield Worker(f"{worker_class}@{pod}", process, state, log, settings)
-    finally:
-        processes.stop(process, grace_seconds=grace_seconds)
+    # A worker that is killed leaves its own. Not below `directory`: the path of a socket may have 107 bytes.
+    with scratch.directory("worker") as temporary:
+        settings["TMPDIR"] = str(temporary)
+        process = processes.start(command, log=log, env=settings, cwd=directory)
+        try:
+            yield Worker(f"{worker_class}@{pod}", process, state, log, settings)
+        finally:
+            processes.stop(process, grace_seconds=grace_seconds)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from harness import scratch
 from harness.errors import HarnessError
 from harness.locks import locked
 from harness.logs import tail
@@ -38,8 +39,8 @@ def ensure(package: str, find: Callable[[], Found | None], *, what: str, help_te
     """
     found = find()
     if found is None and can_install():
-        with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
-            _install(package, find, what=what, help_text=help_text, log=Path(directory, "apt.log"))
+        with scratch.directory("apt") as directory:
+            _install(package, find, what=what, help_text=help_text, log=directory / "apt.log")
         found = find()
         if found is None:
             raise HarnessError(f"{package} was installed but {what} was not found.\n{help_text}")

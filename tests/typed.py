@@ -55,13 +55,21 @@ def commands_of(arguments: Any) -> Iterator[tuple[str, ...]]:
     if words and Path(words[0]).name == "setpriv" and "--" in words:  # harness.processes.start
         words = words[words.index("--") + 1 :]
     if len(words) == 3 and Path(words[0]).name in ("bash", "sh") and words[1] == "-c":
-        yield bare(shlex.split(words[2]))
-    elif words[1:3] == ["-m", "harness"] or (words[1:2] == ["-c"] and "harness.cli" in words[2]):
+        yield _line(words)
+    elif words[1:3] == ["-m", "harness"] or (words[1:2] == ["-c"] and "harness.cli" in "".join(words[2:3])):
         yield ("harness", *words[3:])
     elif words[1:2] == ["-m"]:
         yield tuple(words[2:])
     elif words:
         yield bare(words)
+
+
+def _line(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of a shell's line, or the shell's own where the line is none: the shell will say so."""
+    try:
+        return bare(shlex.split(words[2]))
+    except ValueError:
+        return bare(words)
 
 
 def bare(words: Sequence[str]) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness import scratch
 from harness.chaos import own_tasks
 from harness.chaos.faults import Fault
 from harness.chaos.schedule import phases, schedule, total_seconds
@@ -45,8 +45,8 @@ def perform(request: ChaosRequest, *, progress: Progress) -> tuple[Path, Verdict
     """Run the faults under load; return the report's directory and the verdict. Raises as a spike run does."""
     injections = schedule(request.faults, rng=random.Random(request.seed))
     lasts = total_seconds(injections)
-    with tempfile.TemporaryDirectory(prefix="celery-workers-chaos-") as directory:
-        file = Path(directory) / "chaos.yaml"
+    with scratch.directory("chaos") as directory:
+        file = directory / "chaos.yaml"
         file.write_text(
             scenario_text(phases(injections, per_second=request.per_second), lasts=lasts, seed=request.seed)
         )

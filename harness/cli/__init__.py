@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from harness.cli.endings import interrupt_on_endings
 from harness.errors import HarnessError
 
 # Command -> the module whose `command` it is; a module is imported only when its command runs.
@@ -70,6 +71,8 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and end the process with its exit code."""
+    if arguments is None:  # in a process of its own; another's signals are none of our business
+        interrupt_on_endings()
     try:
         sys.exit(cli.main(args=arguments, prog_name="harness", standalone_mode=False))
     except click.ClickException as error:

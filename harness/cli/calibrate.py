@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from harness.cli.endings import interrupt_on_endings
 from harness.cli.progress import TerminalProgress
 from harness.planning import calibrate, calibrations
 from harness.planning.figures import Figures
@@ -52,7 +51,6 @@ def command(
 
 
 def _run(runtime: str, environment: str, reports: Path, progress: Progress) -> Path:
-    interrupt_on_endings()
     request = Request(scenario=calibrate.SCENARIO, environment=environment, reports=reports, runtime=runtime)
     try:
         return run.run(request, site=sites.find(runtime, broker_port=None), progress=progress)

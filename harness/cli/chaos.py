@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness.chaos import faults, run
 from harness.chaos.verdict import FILE_NAME, Verdict
-from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.progress import TerminalProgress
 from harness.spike.progress import Progress, SilentProgress
 
@@ -48,7 +48,6 @@ def command(
     if list_only:
         _list(as_json=as_json)
         return
-    interrupt_on_endings()
     chosen = faults.choose(faults.IN_CI if for_ci else names)
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
     request = run.ChaosRequest(faults=chosen, seed=seed, reports=reports, environment=environment)

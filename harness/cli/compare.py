@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.progress import TerminalProgress
 from harness.cli.spike import foretelling
 from harness.compare import run, state, words
@@ -70,7 +70,6 @@ def command(
     Without a name: before-after (all 25 tasks, a minute of ten times as much) and interference (computing tasks come
     beside steady mails). Exit code 1 when a run missed an objective.
     """
-    interrupt_on_endings()
     priced_at = cost_files.load_prices(prices)
     if resume is not None:
         begun = state.resumed(resume)

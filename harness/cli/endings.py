@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 EXIT_MISSED = 1  # what was asked for was done, and an objective was missed
@@ -14,6 +15,16 @@ def interrupt_on_endings() -> None:
     for ending in ENDINGS:
         if signal.getsignal(ending) != signal.SIG_IGN:  # nohup asks to go on
             signal.signal(ending, interrupt)
+
+
+def on_endings(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Handle these signals in a command that goes on until one comes.
+
+    Ctrl-C too where it is ignored, as in what a script starts in the background; a hang-up only where it is not.
+    """
+    for ending in ENDINGS:
+        if ending != signal.SIGHUP or signal.getsignal(ending) != signal.SIG_IGN:
+            signal.signal(ending, handler)
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -44,9 +44,12 @@ def _comparison(directory: Path) -> Folder:
 
     def show(as_json: bool) -> None:
         comparison = stored_comparison.read(directory)
-        comparison_page.write(comparison, directory)
+        try:
+            comparison_page.write(comparison, directory)
+        except OSError as error:
+            raise InputError(f"{page}: cannot be written: {error.strerror}; see to its folder's rights") from error
         if as_json:
-            click.echo((directory / result.FILE_NAME).read_text(encoding="utf-8"))
+            click.echo(_read(directory / result.FILE_NAME))
         else:
             click.echo(comparison_words.text(comparison, page=str(page)))
 
@@ -58,7 +61,7 @@ def _soak(directory: Path) -> Folder:
         found = soaks.load(directory)
         verdict = stored_soak.read(found)
         if as_json:
-            click.echo((directory / soaks.VERDICT).read_text(encoding="utf-8"))
+            click.echo(_read(directory / soaks.VERDICT))
         else:
             soak_command.show(verdict, found)
 
@@ -69,7 +72,7 @@ def _plan(directory: Path) -> Folder:
     path, page = directory / planner.FILE_NAME, directory / report.FILE_NAME
 
     def show(as_json: bool) -> None:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
         if as_json:
             click.echo(text)
             return
@@ -95,6 +98,13 @@ def _tuning(directory: Path) -> Folder:
         click.echo(f"{directory.name} is a tuning: what was tried and what it costs is on its page\n\n  report  {page}")
 
     return Folder("a tuning", page, show)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}; it is what the command wrote, restore it") from error
 
 
 KINDS: dict[str, Callable[[Path], Folder]] = {

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
-import signal
-import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from harness import processes
-from harness.cli.endings import ENDINGS
+from harness import processes, scratch
+from harness.cli.endings import interrupt, on_endings
 from harness.cli.options import chosen, values_options
 from harness.cli.progress import TerminalProgress
 from harness.errors import HarnessError, InputError
@@ -46,16 +45,15 @@ def command(name: str | None, broker_port: int | None, directory: Path | None, a
     progress: Progress = SilentProgress() if as_json else TerminalProgress()
     ended = threading.Event()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         if ended.is_set():
-            raise KeyboardInterrupt
+            interrupt(number, frame)
         ended.set()
 
-    place = (directory or Path(tempfile.mkdtemp(prefix="celery-workers-local-"))).resolve()
-    for ending in ENDINGS:
-        signal.signal(ending, _interrupt)
-    try:
-        with local_release(
+    with (
+        nullcontext(directory.resolve()) if directory else scratch.directory("local") as place,
+        _logs_kept(place),
+        local_release(
             name or f"local-{secrets.token_hex(2)}",
             values=values.files,
             set_values=values.set_values,
@@ -63,30 +61,26 @@ def command(name: str | None, broker_port: int | None, directory: Path | None, a
             directory=place,
             progress=progress,
             broker_port=broker_port,
-        ) as release:
-            for ending in ENDINGS:
-                signal.signal(ending, end)
-            click.echo(json.dumps(_described(release)) if as_json else _next_steps(release))
-            release.run(ended.is_set)
-            progress.step("stopping")
+        ) as release,
+    ):
+        on_endings(end)
+        click.echo(json.dumps(_described(release)) if as_json else _next_steps(release))
+        release.run(ended.is_set)
+        progress.step("stopping")
+
+
+@contextmanager
+def _logs_kept(place: Path) -> Iterator[None]:
+    """Where something did not come up, keep its directory and say where it is."""
+    try:
+        yield
     except InputError:
-        _remove(place, directory)
         raise
     except HarnessError as error:
+        if not any(place.glob("[!.]*")):
+            raise
+        scratch.keep(place)
         raise HarnessError(f"{error}\nThe logs: {place}") from error
-    except KeyboardInterrupt:
-        _remove(place, directory)
-        raise
-    _remove(place, directory)
-
-
-def _remove(place: Path, kept: Path | None) -> None:
-    if kept is None:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _described(release: LocalRelease) -> dict[str, Any]:

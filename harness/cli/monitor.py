@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
-import signal
-import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
 import click
 
-from harness.cli.endings import ENDINGS
+from harness import scratch
+from harness.cli.endings import on_endings
 from harness.errors import InputError
 from harness.monitoring import beside, prometheus, rules
 from harness.monitoring.configuration import Target
@@ -63,27 +62,22 @@ def command(
     run = runs.find(run_name)
     if not run.targets:
         raise InputError(f"local run {run.name} offers nothing to scrape: it is of an older version; start it again")
-    place = (directory or Path(tempfile.mkdtemp(prefix="celery-workers-monitor-"))).resolve()
     ended = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         ended.set()
 
-    try:
+    with nullcontext(directory.resolve()) if directory else scratch.directory("monitor") as place:
         files = rule_files or [beside.write_rules(run, place / rules.FILE_NAME)]
         targets = [Target(**told) for told in run.targets]
         with (
             prometheus.run(place, targets, rule_files=files, interval_seconds=seconds, port=port) as server,
             beside.announced(run.name, server.url),
         ):
-            for ending in ENDINGS:
-                signal.signal(ending, end)
+            on_endings(end)
             click.echo(json.dumps(_described(run, server)) if as_json else _told(run, server, targets))
             while run.alive and not ended.wait(LOOK_SECONDS):
                 pass
-    finally:
-        if directory is None:
-            shutil.rmtree(place, ignore_errors=True)
 
 
 def _described(run: Run, server: Prometheus) -> dict[str, str | int]:

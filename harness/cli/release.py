@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.options import JSON_OPTION
 from harness.cli.ways import way_option
 from harness.cluster import ordinary, setup, way
@@ -75,7 +75,6 @@ def prepare_command(version: str, app_version: str | None, day: datetime, as_jso
 
     What is unreleased in CHANGELOG.md moves under the version. Either all files are written or none.
     """
-    interrupt_on_endings()
     changed = prepare.prepare(ROOT, version, app_version=app_version, day=day.date())
     if as_json:
         click.echo(json.dumps({"version": version, "changed": changed}, indent=2))
@@ -104,7 +103,6 @@ def build(snapshot: bool, no_images: bool, forced: str, output: Path, dry_run: b
     commands for that are printed. In those of a dry run CONTEXTS, PIP_CONF and CA_BUNDLE stand for what a build makes
     for itself and removes.
     """
-    interrupt_on_endings()
     tree, at = _tree(generated=not snapshot and not dry_run)
     if not snapshot and not dry_run:
         _require_fit(tree)
@@ -113,8 +111,16 @@ def build(snapshot: bool, no_images: bool, forced: str, output: Path, dry_run: b
     if dry_run:
         _dry_run(setup.choose(forced), images, as_json)
         return
-    writing = building.by(lambda: setup.choose(forced), say=_say)
-    _show_made(plan, building.build(ROOT, plan, output, images=images, write_archive=writing, say=_say), as_json)
+    made = building.build(
+        ROOT,
+        plan,
+        output,
+        images=images,
+        write_archive=building.by(lambda: setup.choose(forced), say=_say),
+        require_unchanged=lambda: checkout.require_unchanged(ROOT, at, apart_from=output),
+        say=_say,
+    )
+    _show_made(plan, made, as_json)
 
 
 def _tree(*, generated: bool = True) -> tuple[Tree, Commit]:
@@ -146,6 +152,9 @@ def _dry_run(chosen: way.Way, images: Sequence[released_images.Image], as_json: 
     if as_json:
         commands = [{"doing": step.doing, "command": list(step.command)} for step in steps]
         click.echo(json.dumps({"way": chosen.kind, "reason": chosen.reason, "ordinary": commands}, indent=2))
+        return
+    if not steps:
+        click.echo("no image is wanted, so nothing would be built", err=True)
         return
     click.echo(str(chosen), err=True)
     click.echo(ordinary.shown(steps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ REPORTS = Path("reports")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the run as an SVG file too, for pages that show no HTML.",
 )
-@click.option("--list", "list_runs", is_flag=True, help="List the runs, newest first, and change nothing.")
-@click.option("--table", "as_table", is_flag=True, help="Print all runs side by side, in Markdown, and change nothing.")
+@click.option("--list", "list_runs", is_flag=True, help="List the runs, newest first.")
+@click.option("--table", "as_table", is_flag=True, help="Print all runs (or RUN) side by side, in Markdown.")
 @click.option(
     "--capacity",
     "as_capacity",
     is_flag=True,
-    help="Print what each class held in the runs, and what kept tasks waiting, in Markdown; change nothing.",
+    help="Print what each class held in all runs (or RUN), and what kept tasks waiting, in Markdown.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the result, or with --list the runs.")
 @click.option(
@@ -57,12 +58,22 @@ def command(
     """Render a run's page anew and print its verdict; a comparison's too.
 
     RUN is a folder of `reports`, or the path of one; without it the newest run is shown. Of a chaos run it shows what
-    each fault cost as well, of a soak, a plan or a tuning what is kept of it. Exits 0 whatever the verdict:
-    the run itself has exited 1 if it missed an objective.
+    each fault cost as well, of a soak, a plan or a tuning what is kept of it. --list, --table and --capacity
+    change nothing. Exits 0 whatever the verdict: the run itself has exited 1 if it missed an objective.
     """
+    _require_one_view(
+        {"--list": list_runs, "--table": as_table, "--capacity": as_capacity},
+        {
+            "RUN": list_runs and run is not None,
+            "--open": open_page,
+            "--picture": picture_file is not None,
+            "--json": as_json and not list_runs,
+        },
+    )
     if as_table or as_capacity:
         shown = table.markdown if as_table else capacity.markdown
-        click.echo(shown(one.result for one in report.runs(reports)))
+        found_runs = report.runs(reports) if run is None else [report.find(reports, run)]
+        click.echo(shown(one.result for one in found_runs))
         return
     if list_runs:
         _list(report.runs(reports), as_json=as_json)
@@ -79,8 +90,22 @@ def command(
         click.echo(f"no browser could be opened; the page is {page}", err=True)
 
 
+def _require_one_view(views: Mapping[str, bool], others: Mapping[str, bool]) -> None:
+    """Raise InputError where a view of runs is given with another one, or with what such views do not know."""
+    chosen = [name for name, is_given in views.items() if is_given]
+    unfit = [*chosen[1:], *(name for name, is_given in others.items() if is_given)]
+    if chosen and unfit:
+        raise InputError(f"{chosen[0]} does not go with {', '.join(unfit)}: leave one out")
+
+
 def _show(found: Run, picture_file: Path | None, *, as_json: bool) -> Path:
-    page = report.write(found.result, found.directory)
+    try:
+        page = report.write(found.result, found.directory)
+    except OSError as error:
+        raise InputError(
+            f"{found.directory / report.FILE_NAME}: cannot be written: {error.strerror}; --list, --table and "
+            "--capacity write nothing"
+        ) from error
     if picture_file is not None:
         _draw(found, picture_file)
     if as_json:
@@ -126,7 +151,10 @@ def _draw(found: Run, target: Path) -> None:
         raise InputError(f"{found.directory}: {error}") from error
     if not target.parent.is_dir():
         raise InputError(f"--picture {target}: there is no folder {target.parent}")
-    write_atomically(target, text)
+    try:
+        write_atomically(target, text)
+    except OSError as error:
+        raise InputError(f"--picture {target}: {error.strerror}; name a file you may write") from error
 
 
 def _list(found: list[Run], *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.cli.chaos import WIDTH
-from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.progress import TerminalProgress
 from harness.errors import InputError
 from harness.soak import report, run, state, strikes
@@ -68,7 +68,6 @@ def command(
     90 % short HTTP calls and rows, 9 % mail, 1 % documents. It can be ended or killed at any moment: --resume goes on.
     Exit code 1 when a task was lost, an effect happened again that must not, or it was too slow.
     """
-    interrupt_on_endings()
     if resume is not None:
         found = state.unfinished(reports, None if resume == NEWEST else resume)
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.endings import EXIT_MISSED, interrupt_on_endings
+from harness.cli.endings import EXIT_MISSED
 from harness.cli.progress import TerminalProgress
 from harness.errors import InputError
 from harness.spike import result, run, scenario, sites
@@ -75,7 +75,6 @@ def command(
     if list_only:
         _list(as_json=as_json)
         return
-    interrupt_on_endings()
     if monitor and prometheus:
         raise InputError("--monitor starts a Prometheus and --prometheus names a running one: leave one out")
     request = Request(

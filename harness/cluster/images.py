@@ -15,6 +15,7 @@ from harness.cluster import distribution, pipconf, recipes, shell
 from harness.cluster.engine import Engine
 from harness.cluster.recipes import IMAGES, Recipe
 from harness.cluster.versions import Versions
+from harness.errors import HarnessError
 
 KEPT_ARCHIVES = 3  # so that going back and forth between versions builds nothing
 
@@ -99,6 +100,21 @@ def naming(recipe: Recipe) -> contextlib.AbstractContextManager[None]:
     """Hold this while the engine has an image under the name that it is used by: others would give it to theirs."""
     lock = tools.cache_home() / "images" / f"{recipe.name}-naming.lock"
     return tools.locked(lock, doing=f"naming of {recipe.name}")
+
+
+@contextlib.contextmanager
+def removed_afterwards(engine: Engine, *references: str) -> Iterator[None]:
+    """Have none of these in the engine's own store after the block, however it ends. Raises HarnessError."""
+    wanted = tuple(dict.fromkeys(references))
+    try:
+        yield
+    except BaseException:
+        there = [one for one in wanted if engine.has_image(one)]
+        with contextlib.suppress(HarnessError):  # what went wrong before is what should be told
+            if there:
+                remove(engine, *there)
+        raise
+    remove(engine, *wanted)
 
 
 def remove(engine: Engine, *references: str) -> None:

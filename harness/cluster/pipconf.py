@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness import tools
+from harness import scratch, tools
 
 # What decides where packages come from; local directories are not among them, a build cannot see them.
 _PASSED = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout", "retries")
@@ -20,8 +19,8 @@ _SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 @contextlib.contextmanager
 def secrets() -> Iterator[Mapping[str, Path]]:
     """Yield the files a build step may read, pip's configuration and our certificates; removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
-        yield write(Path(directory))
+    with scratch.directory("pip") as directory:
+        yield write(directory)
 
 
 def write(directory: Path) -> Mapping[str, Path]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import processes
+from harness import processes, scratch
 from harness.errors import HarnessError, InputError
 from harness.geventcheck.findings import Findings, judge
 from harness.geventcheck.samples import Call
@@ -62,8 +61,7 @@ def check(
 
 def _probe(job: Mapping[str, Any], python: Path) -> list[Event]:
     """Run one process and return its events; the last is "end", or of a call that never ended."""
-    with tempfile.TemporaryDirectory(prefix="check-gevent-") as name:
-        directory = Path(name)
+    with scratch.directory("check-gevent") as directory:
         job_file, events_file, log = directory / "job.json", directory / "events.jsonl", directory / "log"
         job_file.write_text(json.dumps(job))
         events_file.touch()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import harness
-from harness import processes
+from harness import processes, scratch
 from harness.chart.manifests import REDIS_URL_VARIABLE, get, items
 from harness.cluster import kindconfig, programs, setup
 from harness.cluster.forward import port_forward
@@ -213,7 +212,7 @@ class _Addresses:
         # With TLS the certificate names the Service, not this machine: such an address has to be given.
         if parts.scheme in TLS or not name or not self._is_service(name, namespace):
             return url
-        directory = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="celery-workers-ops-")))
+        directory = self.stack.enter_context(scratch.directory("ops"))
         port = self.stack.enter_context(
             port_forward(
                 self.documents.kubectl,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import scratch
 from harness.chart.validate import validate
 from harness.errors import HarnessError, InputError
 from harness.files import write_atomically
@@ -113,8 +113,8 @@ def overlay_text(found: Found) -> str:
 def write_overlay(found: Found, values: Chosen, out: Path) -> Path:
     """Write the overlay once the chart takes it over the values. Raises InputError, HarnessError."""
     text = overlay_text(found)
-    with tempfile.TemporaryDirectory() as directory:
-        candidate = Path(directory) / out.name
+    with scratch.directory("tune") as directory:
+        candidate = directory / out.name
         candidate.write_text(text, encoding="utf-8")
         report = validate([*values.files, candidate], release=values.release, set_values=values.set_values)
     if not report.ok:

@@ -132,11 +132,15 @@ def _interpreter(contents: Contents) -> list[Component]:
 
 
 def _image(reference: str) -> Component:
-    repository, _, tag = reference.rpartition(":")
-    name = repository.rpartition("/")[2]
-    qualifiers = {"tag": tag} | ({"repository_url": repository} if "/" in repository else {})
-    url = PackageURL("oci", name=name, qualifiers=qualifiers)
-    return Component(type=ComponentType.CONTAINER, name=repository, version=tag, purl=url, bom_ref=url.to_string())
+    whole, _, digest = reference.partition("@")
+    path, slash, last = whole.rpartition("/")  # a port's colon is before the last one
+    name, _, tag = last.partition(":")
+    repository = f"{path}{slash}{name}"
+    qualifiers = ({"tag": tag} if tag else {}) | ({"repository_url": repository} if slash else {})
+    url = PackageURL("oci", name=name, version=digest or None, qualifiers=qualifiers)
+    return Component(
+        type=ComponentType.CONTAINER, name=repository, version=digest or tag, purl=url, bom_ref=url.to_string()
+    )
 
 
 def _component(subject: Subject, *, kind: ComponentType, name: str, reference: str) -> Component:

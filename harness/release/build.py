@@ -17,7 +17,7 @@ from harness.chart.values import defaults
 from harness.cluster import requirements, shell
 from harness.cluster.way import Way
 from harness.errors import HarnessError, InputError
-from harness.release import bom, chart_package, image_archive, released_images
+from harness.release import bom, chart_package, checkout, image_archive, released_images
 from harness.release import plan as plans
 from harness.release.checkout import Commit
 from harness.release.plan import NOTES, SUMS, Plan
@@ -45,7 +45,7 @@ def planned(root: Path, tree: Tree, at: Commit, *, snapshot: bool) -> Plan:
     chart_file = root / CHART_FILE
     return plans.plan(
         tree,
-        chart_text=chart_file.read_text(encoding="utf-8"),
+        chart_text=checkout.read(chart_file),
         values=defaults(chart_file.parent),
         committed_seconds=at.seconds,
         snapshot=snapshot,
@@ -72,11 +72,13 @@ def build(
     *,
     images: Sequence[Image],
     write_archive: WriteArchive,
+    require_unchanged: Callable[[], None],
     say: shell.Say,
     helm: Path | None = None,
 ) -> Made:
     """Make the release's folder in `output`; one of the same name is replaced.
 
+    `require_unchanged` is called when all is made, which takes minutes, and what it raises keeps the folder away.
     Raises InputError where none can be there, HarnessError.
     """
     target = output / plan.name
@@ -88,6 +90,7 @@ def build(
         (made / NOTES).write_text(plan.notes, encoding="utf-8")
         sums = {path.name: sha256(path) for path in sorted(made.iterdir())}
         (made / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+        require_unchanged()
         if target.exists():
             target.replace(directory / "before")  # whole, too, until the new one is there
         made.replace(target)
@@ -96,14 +99,23 @@ def build(
 
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """Yield a directory on the target's file system, removed afterwards. Raises InputError where there can be none."""
+    """Yield a directory on the target's file system, removed afterwards.
+
+    Raises InputError where there can be none, HarnessError for a file that cannot be read or written in the block.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         directory = tempfile.TemporaryDirectory(prefix=".release-", dir=target.parent)
     except OSError as error:
         raise InputError(f"--output {target.parent}: {error.strerror}; name a folder you may write to") from error
     with directory as made:
-        yield Path(made)
+        try:
+            yield Path(made)
+        except OSError as error:
+            raise HarnessError(
+                f"{error.filename or target}: {error.strerror}; nothing is kept of what was made: see to the file's "
+                "rights or the room on the disk, and make it again"
+            ) from error
 
 
 def sha256(path: Path) -> str:
@@ -114,9 +126,11 @@ def sha256(path: Path) -> str:
 
 def _chart(root: Path, plan: Plan, made: Path, helm: Path | None) -> None:
     package = made / f"{plan.name}.tgz"
+    chart = (root / CHART_FILE).parent
     chart_package.package(
-        (root / CHART_FILE).parent,
+        chart,
         package,
+        files=checkout.files(root, chart),
         description=plan.chart_text,
         seconds=plan.committed_seconds,
         helm=helm,

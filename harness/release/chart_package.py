@@ -10,27 +10,31 @@ import gzip
 import io
 import shutil
 import tarfile
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness import tools
+from harness import scratch, tools
 from harness.cluster import shell
 
 HELM_SECONDS = 60.0
 _LEVEL = 9
 
 
-def package(chart: Path, target: Path, *, description: str, seconds: int, helm: Path | None = None) -> None:
+def package(
+    chart: Path, target: Path, *, files: Iterable[str], description: str, seconds: int, helm: Path | None = None
+) -> None:
     """Write the package of a chart, with this text for its Chart.yaml, and times of `seconds` since 1970.
 
-    Raises HarnessError where helm refuses the chart.
+    Of `files`, which are named from the chart's folder, it has those that helm takes, and no others. Raises
+    HarnessError where helm refuses the chart.
     """
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory:
-        copy = Path(directory, chart.name)
-        shutil.copytree(chart, copy)
+    with scratch.directory("chart") as directory:
+        copy = directory / chart.name
+        for name in files:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(chart / name, copy / name)
         (copy / "Chart.yaml").write_text(description, encoding="utf-8")
-        made = Path(directory, "made")
+        made = directory / "made"
         command: list[str | Path] = [helm or tools.find_helm(), "package", copy, "--destination", made]
         shell.run(command, doing="packaging the chart", timeout_seconds=HELM_SECONDS)
         (archive,) = made.glob("*.tgz")

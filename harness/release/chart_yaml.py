@@ -51,11 +51,15 @@ def with_versions(chart_text: str, *, version: str, app_version: str) -> str:
 
 
 def images(values: Mapping[str, Any], app_version: str) -> list[dict[str, str]]:
-    """Return the images the values name, with the tags the chart takes where they name none."""
+    """Return the images the values name as the chart does: by digest, by tag, else by the tag that it takes."""
     found = {name: get(values, *path) for name, path in IMAGES.items()}
-    return [
-        {"name": name, "image": f"{image['repository']}:{image['tag'] or app_version}"} for name, image in found.items()
-    ]
+    return [{"name": name, "image": _reference(image, app_version)} for name, image in found.items()]
+
+
+def _reference(image: Mapping[str, Any], app_version: str) -> str:
+    if image.get("digest"):
+        return f"{image['repository']}@{image['digest']}"
+    return f"{image['repository']}:{image['tag'] or app_version}"
 
 
 def _listed(entries: list[dict[str, str]]) -> str:

@@ -17,7 +17,7 @@ from harness.cluster.versions import ROOT, VERSIONS_FILE
 from harness.errors import HarnessError, InputError
 from harness.release import changelog as changelogs
 from harness.release import versions
-from harness.release.rules import CHART_FILE, PROJECT_FILE, Tagged, Tree
+from harness.release.rules import CHART_FILE, PROJECT_FILE, Tagged, Tree, shown
 
 GIT_SECONDS = 30.0
 REFRESH_SECONDS = 300.0
@@ -64,6 +64,38 @@ def commit(root: Path) -> Commit:
     return Commit(revision, int(seconds), tuple(entry[3:] for entry in listed.split("\0") if entry))
 
 
+def require_unchanged(root: Path, before: Commit, *, apart_from: Path) -> None:
+    """Raise HarnessError where a checkout is not as it was, but for what is below a folder that is just written."""
+    now, own = commit(root), apart_from.resolve()
+    if now.revision != before.revision:
+        raise HarnessError(
+            f"the checkout went from commit {before.revision[:12]} to {now.revision[:12]} meanwhile, and files of both "
+            "may be in what was made; nothing is kept of it: make it again"
+        )
+    differing = {
+        path
+        for path in set(now.uncommitted) ^ set(before.uncommitted)
+        if not (root / path).resolve().is_relative_to(own)
+    }
+    if differing:
+        raise HarnessError(
+            f"files changed meanwhile: {shown(sorted(differing))}; nothing is kept of what was made: commit them, or "
+            "put them away with `git stash -u`, and make it again"
+        )
+
+
+def files(root: Path, folder: Path) -> list[str]:
+    """Return the files of a checkout's folder, from there, that git has, or would take: none that it ignores.
+
+    A file that is gone is left out. Raises HarnessError.
+    """
+    listed = git(
+        folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".",
+        doing=f"asking git for the files of {folder.relative_to(root)}",
+    )  # fmt: skip
+    return sorted({name for name in listed.split("\0") if name and (folder / name).is_file()})
+
+
 def tags(root: Path) -> dict[str, str]:
     """Return tag -> the commit it is on."""
     form = "%(refname:strip=2) %(objectname) %(*objectname)"
@@ -74,7 +106,7 @@ def tags(root: Path) -> dict[str, str]:
 
 def project_version(root: Path) -> str:
     """Return the Python package's version. Raises InputError where pyproject.toml has none."""
-    text = _text(root / PROJECT_FILE)
+    text = read(root / PROJECT_FILE)
     try:
         return str(tomllib.loads(text)["project"]["version"])
     except (tomllib.TOMLDecodeError, KeyError) as error:
@@ -85,7 +117,7 @@ def project_version(root: Path) -> str:
 
 def chart(root: Path) -> dict[str, Any]:
     """Return what Chart.yaml says. Raises InputError."""
-    loaded = yaml_strict.load_text(_text(root / CHART_FILE), CHART_FILE)
+    loaded = yaml_strict.load_text(read(root / CHART_FILE), CHART_FILE)
     if not isinstance(loaded, dict):
         raise InputError(f"{CHART_FILE}: not a mapping; restore it from version control")
     return loaded
@@ -93,7 +125,7 @@ def chart(root: Path) -> dict[str, Any]:
 
 def changelog(root: Path) -> str:
     """Return the changelog's text. Raises InputError."""
-    return _text(root / changelogs.FILE)
+    return read(root / changelogs.FILE)
 
 
 def tree(root: Path, at: Commit, *, last_day: date, stale: Stale) -> Tree:
@@ -111,7 +143,18 @@ def tree(root: Path, at: Commit, *, last_day: date, stale: Stale) -> Tree:
         last_day=last_day,
         tagged=_tagged(root, found),
         stale_unknown=unknown,
+        ignored=_ignored(root),
     )
+
+
+def _ignored(root: Path) -> tuple[str, ...]:
+    """Return the files that git ignores and an image would have: `recipes` leaves out what Python writes."""
+    listed = git(
+        root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *IMAGE_FILES,
+        doing="asking git for the files that it ignores",
+    )  # fmt: skip
+    names = [Path(name) for name in listed.split("\0") if name]
+    return tuple(str(name) for name in names if "__pycache__" not in name.parts and name.suffix != ".pyc")
 
 
 def _stale(root: Path, stale: Stale) -> tuple[tuple[str, ...], str | None]:
@@ -148,9 +191,9 @@ def _tagged(root: Path, found: Mapping[str, str]) -> Tagged | None:
         return None
     listed = git(root, "diff", "--name-only", "-z", tag, "--", *IMAGE_FILES, doing=f"comparing with {tag}")
     differing = [path for path in listed.split("\0") if path]
-    if _needs(lock) != _needs(_text(root / LOCK)):
+    if _needs(lock) != _needs(read(root / LOCK)):
         differing.append(LOCK)
-    if _bases(bases, f"{tag}:{VERSIONS}") != _bases(_text(root / VERSIONS), VERSIONS):
+    if _bases(bases, f"{tag}:{VERSIONS}") != _bases(read(root / VERSIONS), VERSIONS):
         differing.append(VERSIONS)
     app_version = str(yaml_strict.load_text(text, f"{tag}:{CHART_FILE}").get("appVersion", ""))
     return Tagged(tag, app_version, tuple(differing))
@@ -167,7 +210,8 @@ def _bases(text: str, where: str) -> list[Any]:
     return [get(document, *keys) for keys in BASES]
 
 
-def _text(path: Path) -> str:
+def read(path: Path) -> str:
+    """Return what stands in a file of a checkout. Raises InputError."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -29,22 +29,32 @@ def prepare(
     """Move what is unreleased under a version and have chart and package say it; return the files that were changed.
 
     `app_version` None leaves the version of the images and of the Python package. Raises InputError where the version
-    will not do, HarnessError where the generated files cannot be written; then the others are as they were before.
+    will not do or a file cannot be written, HarnessError where the generated files cannot; then the others are as they
+    were before.
     """
     _require_free(root, version)
     if app_version is not None:
         _require_package_version(app_version)
     texts = _texts(root, version, app_version, day)
-    before = {name: (root / name).read_text(encoding="utf-8") for name in texts}
+    before = {name: checkout.read(root / name) for name in texts}
     try:
         for name, text in texts.items():
-            write_atomically(root / name, text)
+            _write(root, name, text)
         refresh(root)
     except BaseException:
         for name, text in before.items():
-            write_atomically(root / name, text)
+            _write(root, name, text)
         raise
     return [name for name, text in texts.items() if text != before[name]]
+
+
+def _write(root: Path, name: str, text: str) -> None:
+    try:
+        write_atomically(root / name, text)
+    except OSError as error:
+        raise InputError(
+            f"{name}: cannot be written: {error.strerror}; see to its folder's rights or the room on the disk"
+        ) from error
 
 
 def _texts(root: Path, version: str, app_version: str | None, day: date) -> Mapping[str, str]:
@@ -52,12 +62,10 @@ def _texts(root: Path, version: str, app_version: str | None, day: date) -> Mapp
     chart_file = root / CHART_FILE
     app_version = app_version or checkout.project_version(root)
     changelog = changelogs.released(checkout.changelog(root), version, day)
-    chart_text = chart_yaml.with_versions(
-        chart_file.read_text(encoding="utf-8"), version=version, app_version=app_version
-    )
+    chart_text = chart_yaml.with_versions(checkout.read(chart_file), version=version, app_version=app_version)
     return {
         changelogs.FILE: changelog,
-        PROJECT_FILE: project.with_version((root / PROJECT_FILE).read_text(encoding="utf-8"), app_version),
+        PROJECT_FILE: project.with_version(checkout.read(root / PROJECT_FILE), app_version),
         CHART_FILE: chart_yaml.insert(chart_text, changelog, defaults(chart_file.parent)),
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import scratch
 from harness.cluster import engine as engines
 from harness.cluster import images, ordinary, pipconf, recipes, setup, shell
 from harness.cluster.engine import Engine
@@ -75,7 +75,8 @@ def ordinary_steps(engine: str, pinned: Versions, image: Image, *, directory: st
     base = images.name_by_content(image.recipe)
     context = Path(directory, image.name)
     build = ordinary.build(engine, pinned, reference=base, context=context, secrets=_SECRETS)
-    return [build, *_finishing(engine, image, base, Path(directory, f"{image.name}.tar"))]
+    remove = Step(f"removing {base}", (engine, "rmi", "--force", base), LABEL_SECONDS)
+    return [build, *_finishing(engine, image, base, Path(directory, f"{image.name}.tar")), remove]
 
 
 def _finishing(engine: str, image: Image, base: str, archive: Path) -> list[Step]:
@@ -103,21 +104,23 @@ def _write_from_packages(image: Image, archive: Path, say: shell.Say) -> None:
     engine = engines.packaged_podman(say=say)
     source = images.Builder(engine, versions(), say).archive(image.recipe)  # the one that clusters use
     base = images.name_by_content(image.recipe)
-    with images.naming(image.recipe):
+    # The store is the harness' own; what is in it only takes room.
+    with (
+        images.naming(image.recipe),
+        images.removed_afterwards(engine, image.reference, image.recipe.reference, base),
+    ):
         engine.run("load", "--input", source, doing=f"loading image {image.name}", timeout_seconds=LOAD_SECONDS)
         engine.run("tag", image.recipe.reference, base, doing=f"naming {base}")
         _run(_finishing(engine.program, image, base, archive), engine, say)
-        # The store is the harness' own; what is in it only takes room.
-        images.remove(engine, *dict.fromkeys((image.reference, image.recipe.reference, base)))
 
 
 def _write_with_registry(engine: Engine, image: Image, archive: Path, say: shell.Say) -> None:
     base = images.name_by_content(image.recipe)
-    with tempfile.TemporaryDirectory(prefix="celery-workers-") as directory, pipconf.secrets() as secrets:
-        context = recipes.staged(image.recipe, Path(directory))
+    with scratch.directory("image") as directory, pipconf.secrets() as secrets:
+        context = recipes.staged(image.recipe, directory)
         build = ordinary.build(engine.program, versions(), reference=base, context=context, secrets=secrets)
         _run([build], engine, say)
-    with images.naming(image.recipe):
+    with images.naming(image.recipe), images.removed_afterwards(engine, base):
         _run(_finishing(engine.program, image, base, archive), engine, say)
 
 

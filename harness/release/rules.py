@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -46,7 +46,8 @@ class Tree:
     """What is known of a checkout.
 
     `tags` maps a tag to its commit; `last_day` is the last one that is not to come. `stale` are the generated files
-    that are not what their sources give, `stale_unknown` says why that could not be told.
+    that are not what their sources give, `stale_unknown` says why that could not be told. `ignored` lie where images
+    are built from, and git does not look at them.
     """
 
     chart: Mapping[str, Any]
@@ -59,6 +60,7 @@ class Tree:
     last_day: date
     tagged: Tagged | None = None
     stale_unknown: str | None = None
+    ignored: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -121,7 +123,7 @@ def one_content_a_version(tree: Tree) -> Iterator[Finding]:
     if tree.tagged is None or tree.is_tagged_here or not tree.tagged.differing:
         return
     if tree.tagged.app_version == tree.app_version:
-        problem = f"{_shown(tree.tagged.differing)} changed since {tree.tagged.version}, whose images have this version"
+        problem = f"{shown(tree.tagged.differing)} changed since {tree.tagged.version}, whose images have this version"
         yield Finding(
             CHART_FILE, "appVersion", problem, "raise it with `harness release prepare VERSION --app-version VERSION`"
         )
@@ -184,11 +186,15 @@ def generated_files(tree: Tree) -> Iterator[Finding]:
 def clean(tree: Tree) -> Iterator[Finding]:
     """A release is a commit: what is in no commit is in no release."""
     if tree.uncommitted:
-        problem = f"{len(tree.uncommitted)} not committed: {_shown(tree.uncommitted)}"
+        problem = f"{len(tree.uncommitted)} not committed: {shown(tree.uncommitted)}"
         yield Finding("work tree", "files", problem, "commit them, or put them away with `git stash -u`")
+    if tree.ignored:
+        problem = f"{len(tree.ignored)} that git ignores would be in an image: {shown(tree.ignored)}"
+        yield Finding("work tree", "files", problem, "remove them")
 
 
-def _shown(paths: tuple[str, ...]) -> str:
+def shown(paths: Sequence[str]) -> str:
+    """Return paths in a line, the first of many."""
     left = len(paths) - SHOWN_PATHS
     return ", ".join(paths[:SHOWN_PATHS]) + (f" and {left} more" if left > 0 else "")
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 
-from harness import packages, processes, starting
+from harness import packages, processes, scratch, starting
 from harness.errors import HarnessError, InputError
 from harness.logs import tail
 from harness.urls import redact
@@ -31,7 +31,7 @@ ANSWER_SECONDS = 3
 STOP_SECONDS = 5.0
 ACCOUNTS = ("postgres", "nobody")  # the server refuses to run as root; the first of these that exists runs it then
 USER = "postgres"
-TEMPORARY = "celery-workers-postgresql-"
+TEMPORARY = f"{scratch.PREFIX}postgresql-"
 _DIRECTORIES = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin")
 
 INSTALL_HELP = """\
@@ -75,14 +75,18 @@ def kept_home(directory: Path) -> Home:
         return Home(Path(known["data"]), log, known["account"], known["password"])
     programs, account = _programs(), _account()
     directory.mkdir(parents=True, exist_ok=True)
-    place = directory
-    if account is not None:
-        place = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-        shutil.chown(place, account)
+    place = directory if account is None else Path(tempfile.mkdtemp(prefix=TEMPORARY))
     made = Home(place / "data", log, account, secrets.token_urlsafe(16))
-    _initialise(programs, made, place / "password")
-    note.touch(mode=0o600)  # the password stands there
-    note.write_text(json.dumps({"data": str(made.data), "account": account, "password": made.password}))
+    try:
+        if account is not None:
+            shutil.chown(place, account)
+        _initialise(programs, made, place / "password")
+        note.touch(mode=0o600)  # the password stands there
+        note.write_text(json.dumps({"data": str(made.data), "account": account, "password": made.password}))
+    except BaseException:
+        note.unlink(missing_ok=True)
+        shutil.rmtree(made.data if account is None else place, ignore_errors=True)
+        raise
     return made
 
 
@@ -211,9 +215,9 @@ def _own_place(directory: Path, account: str | None) -> Iterator[Path]:
     if account is None:
         yield directory
         return
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as name:
-        shutil.chown(name, account)
-        yield Path(name)
+    with scratch.directory("postgresql") as place:
+        shutil.chown(place, account)
+        yield place
 
 
 def _initialise(programs: Path, made: Home, password_file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -23,12 +24,14 @@ from cyclonedx.validation.json import JsonStrictValidator
 from harness.chart import yaml_strict
 from harness.chart.render import CHART, environment_files
 from harness.chart.values import ROOT
+from harness.cli import release as release_command
 from harness.cluster import requirements
 from harness.errors import HarnessError, InputError
 from harness.release import bom, chart_package, checkout
 from harness.release.build import Made, build, planned
 from harness.release.plan import Plan
 from harness.release.released_images import Image, of
+from tests import commands
 from tests.unit.release import checkouts
 from tests.unit.release.scenes import PACKAGES, STATUS, archive, metadata
 
@@ -52,13 +55,21 @@ def aged(tmp_path: Path) -> Path:
             path.chmod(0o600)
     (copy / "files" / "__pycache__").mkdir(exist_ok=True)
     (copy / "files" / "__pycache__" / "a.pyc").touch()
+    (copy / "charts").mkdir(exist_ok=True)
+    (copy / "charts" / "another-0.1.0.tgz").touch()
+    (copy / "templates" / ".deployment.yaml.swp").touch()
     return copy
+
+
+def packaged(chart: Path, target: Path, *, helm: Path, description: str = DESCRIPTION) -> None:
+    files = checkout.files(ROOT, CHART)
+    chart_package.package(chart, target, files=files, description=description, seconds=SECONDS, helm=helm)
 
 
 def test_a_package_is_the_same_to_the_byte_from_every_clone(helm: Path, aged: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one.tgz", tmp_path / "other.tgz"
-    chart_package.package(CHART, one, description=DESCRIPTION, seconds=SECONDS, helm=helm)
-    chart_package.package(aged, other, description=DESCRIPTION, seconds=SECONDS, helm=helm)
+    packaged(CHART, one, helm=helm)
+    packaged(aged, other, helm=helm)
     assert one.read_bytes() == other.read_bytes()
     with tarfile.open(one) as opened:
         entries = opened.getmembers()
@@ -68,7 +79,7 @@ def test_a_package_is_the_same_to_the_byte_from_every_clone(helm: Path, aged: Pa
 
 def test_a_package_holds_what_helm_puts_into_its_own(helm: Path, tmp_path: Path) -> None:
     ours = tmp_path / "ours.tgz"
-    chart_package.package(CHART, ours, description=DESCRIPTION, seconds=SECONDS, helm=helm)
+    packaged(CHART, ours, helm=helm)
     subprocess.run([helm, "package", CHART, "--destination", tmp_path], check=True, capture_output=True, timeout=60)
     (theirs,) = tmp_path.glob("celery-workers-*.tgz")
     assert unpacked(ours) == unpacked(theirs)
@@ -80,7 +91,7 @@ def test_a_package_holds_what_helm_puts_into_its_own(helm: Path, tmp_path: Path)
 def test_a_chart_that_helm_refuses_makes_no_package(helm: Path, tmp_path: Path) -> None:
     broken = DESCRIPTION.replace("name: celery-workers\n", "", 1)
     with pytest.raises(HarnessError, match="packaging the chart failed"):
-        chart_package.package(CHART, tmp_path / "a.tgz", description=broken, seconds=SECONDS, helm=helm)
+        packaged(CHART, tmp_path / "a.tgz", helm=helm, description=broken)
     assert not (tmp_path / "a.tgz").exists()
 
 
@@ -105,7 +116,15 @@ def write_archive(image: Image, path: Path) -> None:
 
 def make(plan: Plan, output: Path, images: Sequence[Image] | None = None, write: Any = write_archive) -> Made:
     chosen = of(plan) if images is None else images
-    return build(ROOT, plan, output, images=chosen, write_archive=write, say=lambda text: None)
+    return build(
+        ROOT,
+        plan,
+        output,
+        images=chosen,
+        write_archive=write,
+        require_unchanged=lambda: None,
+        say=lambda text: None,
+    )
 
 
 def test_a_release_is_one_folder_with_sums_of_all_in_it(plan: Plan, tmp_path: Path) -> None:
@@ -190,6 +209,15 @@ def test_an_output_that_can_be_no_folder_is_refused(plan: Plan, tmp_path: Path) 
         make(plan, tmp_path / "file" / "dist", images=[])
 
 
+def test_a_disk_that_is_full_is_told_and_nothing_kept(plan: Plan, tmp_path: Path) -> None:
+    def fill(image: Image, path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with pytest.raises(HarnessError, match=r"examx\.tar: No space left on device; nothing is kept of what was made: "):
+        make(plan, tmp_path, write=fill)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A clone of this checkout as it is now, with a change that is not released, all committed."""
@@ -213,6 +241,27 @@ def harness(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(clone), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "harness", "release", *arguments]
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=240)
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_file_that_changes_while_a_release_is_made_keeps_it_away(
+    changes: bool, helm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, output, program = tmp_path / "checkout", tmp_path / "checkout" / "new", tmp_path / "helm"
+    checkouts.small(root)
+    change = f"echo '# more' >> {root}/examx/tasks.py" if changes else ":"
+    program.write_text(f'#!/bin/sh\n{change}\nexec {helm} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("HELM", str(program))
+    monkeypatch.setattr(release_command, "ROOT", root)
+    done = commands.harness("release", "build", "--snapshot", "--no-images", "--output", output)
+    if changes:
+        assert done.returncode == 2
+        assert "files changed meanwhile: examx/tasks.py; nothing is kept" in done.stderr
+        assert list(output.iterdir()) == []
+    else:
+        assert done.returncode == 0, done.stderr
+        assert len(list(output.iterdir())) == 1
 
 
 @pytest.mark.full

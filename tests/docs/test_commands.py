@@ -98,6 +98,8 @@ def test_what_a_test_types_is_held_against_the_page(page: str, typed: str, same:
         ([sys.executable, "-m", "harness", "ops", "log"], "harness ops log"),
         (["/usr/bin/helm", "test", Path("x")], "helm test x"),
         (["bash", "-c", "bin/kubectl get pods"], "kubectl get pods"),
+        (["/bin/bash", "-c", "echo 'never ends"], "bash -c echo 'never ends"),
+        ([sys.executable, "-c"], f"{Path(sys.executable).name} -c"),
         (["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "locust", "--headless"], "locust --headless"),
         (b"true", "true"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from harness import processes
 from harness.spike.services import stand_ins
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +143,23 @@ def test_a_task_that_never_gives_the_loop_back_hangs_and_the_rest_is_checked(sho
     assert "in spins: " in done.stdout
     assert "ValueError: no such customer" in done.stdout
     assert "ok      waits" in done.stdout
+
+
+def test_one_that_is_asked_to_end_in_a_call_leaves_nothing(shop: Path) -> None:
+    (shop / "calls.yaml").write_text(json.dumps({"calls": [{"task": "spins"}]}))
+    (shop / "temporary").mkdir()
+    command = [sys.executable, "-m", "harness", "check-gevent", "shop", "--calls", "calls.yaml", "--call-seconds", "60"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(shop / "temporary")}
+    with subprocess.Popen(command, cwd=shop, env=environment, stderr=subprocess.PIPE, text=True) as process:
+
+        def in_a_call() -> bool:
+            return any("begins" in file.read_text() for file in shop.glob("temporary/*/events.jsonl"))
+
+        processes.wait_until(in_a_call, timeout_seconds=60, what="the call", process=process)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 130, told
+    assert list((shop / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize(

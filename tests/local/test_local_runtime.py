@@ -139,6 +139,35 @@ def test_a_container_sees_its_config_map_secret_fields_and_nothing_of_the_caller
     assert output.rstrip().splitlines()[-1].startswith(str(Path(sys.executable).parent))
 
 
+MANAGER = """
+import multiprocessing, os, pathlib, tempfile, time
+import multiprocessing.util
+manager = multiprocessing.Manager()  # listens on a socket in the temporary directory
+print(tempfile.gettempdir(), multiprocessing.util.get_temp_dir(), flush=True)
+pathlib.Path(os.environ["STATE"], "ready").touch()
+time.sleep(600)
+"""
+
+
+def test_sockets_fit_into_the_temporary_directory_and_a_killed_worker_leaves_nothing_there(
+    make: Make, tmp_path: Path
+) -> None:
+    runtime = make(directory=tmp_path / "a-run-with-a-long-name" / "and-a-place-that-is-longer-still-than-that")
+    runtime.install(release(deployment(command=["python", "-c", MANAGER])))
+    runtime.wait_ready(timeout_seconds=15)
+    pod = runtime.pods()[0].name
+    named, used = map(Path, runtime.logs(pod).read_text().split())
+    real = used.resolve()
+    assert real.is_relative_to(tmp_path)
+    assert real.is_dir()
+    runtime.kill(pod, signal.SIGKILL)
+    tick_until(runtime, lambda: "exited" in kinds(runtime))
+    runtime.uninstall()
+    assert not real.exists()
+    assert not named.is_symlink()
+    assert not named.parent.exists()
+
+
 def test_a_failing_liveness_probe_restarts_the_container(make: Make) -> None:
     runtime = make()
     live = {"exec": {"command": ["test", "-f", "/run/state/alive"]}, "periodSeconds": 1, "failureThreshold": 2}
@@ -432,11 +461,12 @@ while True:
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_outlives_a_harness_that_is_killed(tmp_path: Path, death: signal.Signals) -> None:
     checkout = Path(__file__).parent.parent.parent
+    (tmp_path / "temporary").mkdir()
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)],
         stdout=subprocess.PIPE,
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
+        env={**os.environ, "PYTHONPATH": str(checkout), "TMPDIR": str(tmp_path / "temporary")},
         text=True,
     )
     try:

@@ -31,6 +31,8 @@ NAME = f"monitored-{os.getpid()}"
 def exposition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exposition]:
     """What a local run of this process offers to be scraped."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     with exposed("depth 9\n") as one:
         target = {"job": "one", "url": one.url, "labels": {"release": "a"}}
         with announced(tmp_path, targets=[target]):
@@ -56,7 +58,14 @@ def monitor(*arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def test_it_scrapes_the_run_evaluates_the_rules_and_is_found_until_it_ends(exposition: Exposition, rules: Path) -> None:
+def temporary(directory: Path) -> list[str]:
+    """What is in the temporary directory of the command, without the random part of the names."""
+    return [path.name.rpartition("-")[0] for path in (directory / "temporary").iterdir()]
+
+
+def test_it_scrapes_the_run_evaluates_the_rules_and_is_found_until_it_ends(
+    exposition: Exposition, rules: Path, tmp_path: Path
+) -> None:
     with monitor("--rules", rules, "--json") as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
@@ -70,15 +79,25 @@ def test_it_scrapes_the_run_evaluates_the_rules_and_is_found_until_it_ends(expos
         assert process.wait(30) == 0
     assert eventually(lambda: ended(server))
     assert beside.find(NAME) is None
+    assert temporary(tmp_path) == []
 
 
-def test_nothing_is_left_when_it_is_killed(exposition: Exposition, rules: Path) -> None:
+def test_nothing_that_matters_is_left_when_it_is_killed_and_nothing_at_all_by_the_next(
+    exposition: Exposition, rules: Path, tmp_path: Path
+) -> None:
     with monitor("--rules", rules, "--json") as process:
         assert process.stdout is not None
         server = psutil.Process(json.loads(process.stdout.readline())["pid"])
         process.kill()
     assert eventually(lambda: ended(server))
     assert beside.find(NAME) is None  # the file is there, its process is not
+    assert temporary(tmp_path) == ["celery-workers-monitor"]
+    (left,) = (tmp_path / "temporary").iterdir()
+    with monitor("--rules", rules, "--json") as process:
+        assert eventually(lambda: not left.exists() and temporary(tmp_path) != [], seconds=30)
+        process.send_signal(signal.SIGTERM)  # it is not ready
+        assert process.wait(30) in (0, 130)
+    assert temporary(tmp_path) == []
 
 
 def test_it_says_where_its_page_is_and_what_to_do_next(exposition: Exposition, rules: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import redis as client
 
 from harness.chaos.injectors import FreezeServer
 from harness.chaos.site import own_postgresql
-from harness.errors import InputError
+from harness.errors import HarnessError, InputError
 from harness.services import postgresql as postgresql_service
 from harness.services import redis as redis_service
 from harness.services.postgresql import PostgreSQL
@@ -98,6 +98,17 @@ def test_postgresql_killed_comes_back_with_its_rows(tmp_path: Path) -> None:
             assert second.url == first.url
             assert one.execute("SELECT number FROM kept").fetchone() == (7,)
     assert not home.data.exists() or home.account is None
+
+
+def test_data_that_are_to_be_kept_and_whose_making_is_cut_are_not(
+    tmp_path: Path, temporary_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", temporary_directory)
+    monkeypatch.setattr(postgresql_service, "INIT_SECONDS", 0.05)  # initdb takes longer
+    with pytest.raises(HarnessError, match="initdb took longer"):
+        postgresql_service.kept_home(tmp_path / "home")
+    assert list(Path(temporary_directory).iterdir()) == []
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["postgresql.log"]
 
 
 def test_a_postgresql_that_stands_still_answers_nobody_and_goes_on_by_itself(tmp_path: Path) -> None:

@@ -66,11 +66,13 @@ def _as_at_a_terminal() -> None:
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts `harness spike`; whatever is still running at the end of the test is killed."""
     started: list[subprocess.Popen[str]] = []
+    (tmp_path / "temporary").mkdir()
 
     def begin(*arguments: str | Path) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             command(*arguments, "--reports", "reports"),
             cwd=tmp_path,  # a relative path must do
+            env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -156,6 +158,7 @@ def test_an_interrupt_leaves_nothing_running_and_nothing_half_written(
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     assert list((tmp_path / "reports").iterdir()) == []
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.full

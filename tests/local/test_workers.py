@@ -57,6 +57,27 @@ def close_connections(broker: Broker) -> None:
             api.close_connection(name)
 
 
+MANAGER = """
+import multiprocessing, time
+import multiprocessing.util
+manager = multiprocessing.Manager()  # listens on a socket in it
+print(multiprocessing.util.get_temp_dir(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_killed_worker_leaves_in_its_temporary_directory_is_removed(tmp_path: Path) -> None:
+    config = workers.write_config(tmp_path / "config", make_topology("prefork"))
+    program = [sys.executable, "-c", MANAGER]
+    with workers.run_worker(
+        config, "amqp://", tmp_path, worker_class="work", pod="p", arguments=program, grace_seconds=0.0
+    ) as worker:
+        assert eventually(lambda: worker.log.read_text().endswith("\n")), worker.log.read_text()
+        left = Path(worker.log.read_text().splitlines()[-1])
+        assert left.is_dir()
+    assert not left.exists()
+
+
 @pytest.mark.parametrize("pool", EACH_POOL)
 def test_unchanged_application(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))

@@ -98,6 +98,21 @@ def test_of_a_chaos_run_what_each_fault_cost_is_shown_too(tmp_path: Path, shows:
     assert "chaos.json: no verdict of a chaos run" in str(shows("1-chaos").exception)
 
 
+def test_what_cannot_be_written_is_named(tmp_path: Path, shows: Shows) -> None:
+    result.write(scenes.campaign(), tmp_path / "1-run")
+    picture = f"{'x' * 300}.svg"
+    told = shows("1-run", "--picture", picture)
+    assert str(told.exception) == f"--picture {picture}: File name too long; name a file you may write"
+    page = tmp_path / "1-run" / "report.html"
+    page.unlink()
+    page.mkdir()
+    assert str(shows("1-run").exception).startswith(f"{page}: cannot be written: Is a directory; ")
+    found = comparison_in(tmp_path / "compare-1")
+    page = tmp_path / found.name / "report.html"
+    page.mkdir()
+    assert str(shows("compare-1").exception).startswith(f"{page}: cannot be written: Is a directory; ")
+
+
 def test_a_plan_says_that_nothing_ran(tmp_path: Path, shows: Shows) -> None:
     (tmp_path / "plan-1").mkdir()
     foretold = {"environment": "prod + keda", "result": replace(scenes.campaign(), foretold=True).as_dict()}
@@ -111,6 +126,21 @@ def test_a_plan_says_that_nothing_ran(tmp_path: Path, shows: Shows) -> None:
     assert shows("plan-1").output.count("WOULD PASS") == 2
     path.write_text("[]")
     assert "plan.json: no plan" in str(shows("plan-1").exception)
+    path.write_bytes(b"\xff")
+    assert "plan.json: cannot be read: 'utf-8' codec" in str(shows("plan-1").exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--table", "--capacity"), "--table does not go with --capacity: leave one out"),
+        (("--list", "1-run"), "--list does not go with RUN: leave one out"),
+        (("--capacity", "1-run", "--open"), "--capacity does not go with --open: leave one out"),
+        (("--table", "--picture", "a.svg", "--json"), "--table does not go with --picture, --json: leave one out"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(shows: Shows, words: tuple[str, ...], message: str) -> None:
+    assert str(shows(*words).exception) == message
 
 
 def test_a_tuning_and_a_run_that_did_not_finish_are_told_apart(tmp_path: Path, shows: Shows) -> None:

@@ -19,6 +19,7 @@ from harness.runtime.local.parts import Parts
 from harness.runtime.local.pod import Pod
 from harness.runtime.local.process import Launcher
 from harness.runtime.local.scaling import Autoscaler
+from harness.runtime.local.shortcuts import Shortcuts
 from harness.runtime.local.template import PodTemplate
 
 
@@ -28,6 +29,7 @@ class Maker:
 
     pods: Path
     launcher: Launcher
+    shortcuts: Shortcuts
     back_off: BackOff
     rng: random.Random
     record: Record
@@ -76,6 +78,7 @@ class Maker:
             uid=str(uuid.UUID(int=self.rng.getrandbits(128), version=4)),
             directory=self.pods / name,
             launcher=self.launcher,
+            shortcuts=self.shortcuts,
             report=lambda kind, message: self.record(kind, name, message),
             back_off=self.back_off,
             now=now,

@@ -14,6 +14,7 @@ from harness.runtime.local.container import Container, Report
 from harness.runtime.local.metrics import Consumption, Meter, Usage
 from harness.runtime.local.network import Bytes
 from harness.runtime.local.process import Launcher
+from harness.runtime.local.shortcuts import Shortcuts
 from harness.runtime.local.template import PodTemplate
 from harness.runtime.local.volumes import refresh
 
@@ -33,6 +34,7 @@ class Pod:
         uid: str,
         directory: Path,
         launcher: Launcher,
+        shortcuts: Shortcuts,
         report: Report,
         back_off: BackOff,
         now: float,
@@ -53,7 +55,7 @@ class Pod:
         self._consumed: dict[str, Consumption] = {}
         self._moved: dict[str, Bytes] = {}
         directory.mkdir(parents=True)
-        specs = template.containers(template.identity(name, uid), directory)
+        specs = template.containers(template.identity(name, uid), directory, shortcuts)
         self.containers = tuple(Container(spec, launcher=launcher, report=report, back_off=back_off) for spec in specs)
         for container in self.containers:
             container.start(now)

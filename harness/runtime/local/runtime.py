@@ -24,6 +24,7 @@ from harness.runtime.local.parts import Parts
 from harness.runtime.local.pod import LOG, Pod
 from harness.runtime.local.process import Launcher
 from harness.runtime.local.scaling import Autoscaler, QueueSource
+from harness.runtime.local.shortcuts import Shortcuts
 
 
 class LocalRuntime:
@@ -60,9 +61,11 @@ class LocalRuntime:
         self._job_timeout_seconds = job_timeout_seconds
         self._stop_grace_seconds = stop_grace_seconds
         self._launcher = Launcher()
+        self._shortcuts = Shortcuts()
         self._maker = Maker(
             pods=self._directory / "pods",
             launcher=self._launcher,
+            shortcuts=self._shortcuts,
             back_off=BackOff(base_seconds=back_off_seconds),
             rng=rng or random.Random(),
             record=self._record,
@@ -204,6 +207,7 @@ class LocalRuntime:
                 self._forget(pod)
             self._parts, self._control, self._documents = Parts(), None, None
             self._launcher.close()
+            self._shortcuts.close()
 
     # ---- the objects, as an API server has them ---------------------------------------------------------------------
 

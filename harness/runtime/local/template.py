@@ -30,6 +30,7 @@ from harness.runtime.local.environment import (
 from harness.runtime.local.features import described
 from harness.runtime.local.probes import ProbeSpec
 from harness.runtime.local.process import Place
+from harness.runtime.local.shortcuts import Shortcuts
 from harness.runtime.local.stopping import PreStop
 from harness.runtime.local.volumes import materialise, path_map, volume_files
 
@@ -86,15 +87,18 @@ class PodTemplate:
         account = self.spec.get("serviceAccountName") or "default"
         return Identity(name, self.namespace, uid, self.labels, self.annotations, account)
 
-    def containers(self, identity: Identity, directory: Path) -> tuple[ContainerSpec, ...]:
-        """Write the pod's volumes below `directory` and return its containers, ready to run. Raises HarnessError."""
+    def containers(self, identity: Identity, directory: Path, shortcuts: Shortcuts) -> tuple[ContainerSpec, ...]:
+        """Write the pod's volumes below `directory` and return its containers, ready to run. Raises HarnessError.
+
+        A container's TMPDIR is one of `shortcuts`.
+        """
         volumes = {
             volume["name"]: volume_files(volume, sources=self.sources, identity=identity, where=self.where)
             for volume in self.spec.get("volumes") or ()
         }
         directories = materialise(volumes, directory / "volumes")
         return tuple(
-            self._container(container, identity, directory, directories, first=index == 0)
+            self._container(container, identity, directory, directories, shortcuts, first=index == 0)
             for index, container in enumerate(self.spec["containers"])
         )
 
@@ -104,12 +108,13 @@ class PodTemplate:
         identity: Identity,
         directory: Path,
         directories: Mapping[str, Path],
+        shortcuts: Shortcuts,
         *,
         first: bool,
     ) -> ContainerSpec:
         where = f"{self.where}: container {container['name']}"
         paths = path_map(container, directories, where=where)
-        place = self._place(container, identity, directory, paths)
+        place = self._place(container, identity, directory, paths, shortcuts)
         probes = tuple(
             replace(probe, command=tuple(paths.rewrite(word) for word in probe.command))
             for probe in self._probes(container)
@@ -128,7 +133,14 @@ class PodTemplate:
             restarts_after_failure=self.spec.get("restartPolicy", "Always") != "Never",
         )
 
-    def _place(self, container: Mapping[str, Any], identity: Identity, directory: Path, paths: PathMap) -> Place:
+    def _place(
+        self,
+        container: Mapping[str, Any],
+        identity: Identity,
+        directory: Path,
+        paths: PathMap,
+        shortcuts: Shortcuts,
+    ) -> Place:
         where = f"{self.where}: container {container['name']}"
         home, temporary = directory / "work", Path(paths.get("/tmp") or directory / "tmp")  # noqa: S108
         home.mkdir(exist_ok=True)
@@ -136,7 +148,7 @@ class PodTemplate:
         base = base_environment(
             python_bin=str(PYTHON_BIN),
             home=str(home),
-            temporary=str(temporary),
+            temporary=str(shortcuts.to(temporary)),
             hostname=identity.name,
             caller=os.environ,
         )

@@ -119,6 +119,27 @@ def test_a_charts_bill_has_its_images() -> None:
     }
 
 
+def test_a_charts_bill_names_images_by_digest_where_the_values_do() -> None:
+    digest = f"sha256:{'a' * 64}"
+    values = {
+        "image": {"repository": "registry.example:5000/examx", "tag": "1.0", "digest": digest},
+        "headroom": {"image": {"repository": "registry.example:5000/pause", "tag": "3.10"}},
+        "broker": {"embedded": {"image": {"repository": "rabbitmq", "tag": f"4.0@{digest}"}}},
+    }
+    made = plan(FIT, chart_text=CHART_TEXT, values=values, committed_seconds=1_767_312_000, snapshot=False)
+    assert made.images[0]["image"] == f"registry.example:5000/examx@{digest}"
+    chart = made.subject("celery-workers", version="1.2.0", description="A chart", sha256="f" * 64)
+    text = bom.of_chart(chart, made.images)
+    assert JsonStrictValidator(bom.SCHEMA).validate_str(text) is None
+    assert {one["name"]: (one["version"], one["purl"]) for one in json.loads(text)["components"]} == {
+        "registry.example:5000/examx": (
+            digest, f"pkg:oci/examx@{digest}?repository_url=registry.example:5000/examx"
+        ),
+        "registry.example:5000/pause": ("3.10", "pkg:oci/pause?repository_url=registry.example:5000/pause&tag=3.10"),
+        "rabbitmq": (digest, f"pkg:oci/rabbitmq@{digest}?tag=4.0"),
+    }  # fmt: skip
+
+
 def test_whole_directories_that_a_layer_empties_are_gone(tmp_path: Path) -> None:
     contents = image_archive.read(archive(tmp_path / "image.tar", layers=(*LAYERS, {f"{PACKAGES}/.wh..wh..opq": ""})))
     assert contents.python == ()

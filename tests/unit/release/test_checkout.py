@@ -36,6 +36,42 @@ def test_a_commit_has_its_time_and_what_differs_from_it(root: Path) -> None:
     assert sorted(checkout.commit(root).uncommitted) == ["CHANGELOG.md", "new folder/a ü.md"]
 
 
+def test_what_changes_between_two_looks_is_told(root: Path) -> None:
+    dist = root / "dist"
+    before = checkout.commit(root)
+    dist.mkdir()
+    (dist / "made").touch()
+    checkout.require_unchanged(root, before, apart_from=dist)
+    for name in "abcdefg":
+        (root / name).touch()
+    with pytest.raises(HarnessError, match=r"^files changed meanwhile: a, b, c, d, e and 2 more; nothing is kept"):
+        checkout.require_unchanged(root, before, apart_from=dist)
+    commit(root)
+    with pytest.raises(HarnessError, match=rf"^the checkout went from commit {before.revision[:12]} to "):
+        checkout.require_unchanged(root, before, apart_from=dist)
+
+
+def test_a_folders_files_are_those_that_git_has_or_would_take(root: Path) -> None:
+    chart = root / "charts" / "celery-workers"
+    (root / ".gitignore").write_text("*.tgz\n")
+    (chart / "charts").mkdir()
+    (chart / "charts" / "another-0.1.0.tgz").touch()
+    (chart / "new ü.yaml").touch()
+    assert checkout.files(root, chart) == ["Chart.yaml", "new ü.yaml", "values.yaml"]
+    (chart / "values.yaml").unlink()
+    assert checkout.files(root, chart) == ["Chart.yaml", "new ü.yaml"]
+
+
+def test_what_git_ignores_among_the_images_files_is_found(root: Path) -> None:
+    (root / ".gitignore").write_text("*.swp\n__pycache__/\n")
+    for name in ("examx/.tasks.py.swp", "examx/__pycache__/tasks.pyc", "elsewhere/a.swp"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    commit(root)
+    assert tree(root).uncommitted == ()
+    assert tree(root).ignored == ("examx/.tasks.py.swp",)
+
+
 def test_tags_are_those_of_commits_signed_or_not(root: Path) -> None:
     first = checkout.commit(root).revision
     git(root, "tag", "v0.1.0")

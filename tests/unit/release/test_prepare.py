@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from datetime import date
@@ -11,6 +13,7 @@ import pytest
 
 from harness.errors import HarnessError, InputError
 from harness.release import changelog, checkout, rules
+from harness.release import prepare as prepare_module
 from harness.release.prepare import prepare
 from harness.release.rules import CHART_FILE
 from tests.unit.release.checkouts import commit, git, small
@@ -70,6 +73,22 @@ def test_where_generating_fails_nothing_was_changed(root: Path, error: type[Base
 
     with pytest.raises(error):
         prepare(root, "0.3.0", app_version="0.7.0", day=DAY, refresh=fail)
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_others_are_put_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = prepare_module.write_atomically
+
+    def write(path: Path, text: str) -> Path:
+        if path.name == "Chart.yaml" and "0.3.0" in text:  # the last of them
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return really(path, text)
+
+    monkeypatch.setattr(prepare_module, "write_atomically", write)
+    with pytest.raises(InputError, match=r"^charts/celery-workers/Chart.yaml: cannot be written: No space left"):
+        prepare(root, "0.3.0", app_version="0.7.0", day=DAY, refresh=nothing)
     assert git(root, "status", "--porcelain") == ""
 
 

@@ -45,7 +45,7 @@ def test_an_image_is_built_as_for_a_cluster_then_labelled_then_saved(engine: Pat
     image = released_images.of(PLAN)[0]
     archive(tmp_path / "saved.tar", labels=dict(image.labels))
     released_images.write(REGISTRY, image, tmp_path / "examx.tar", say=lambda text: None)
-    build, label, save = map(shlex.split, engine.read_text().splitlines())
+    build, label, save, remove = map(shlex.split, engine.read_text().splitlines())
     base = images.name_by_content(image.recipe)
     assert build[:2] == ["docker", "build"]
     assert build[build.index("--tag") + 1] == base
@@ -55,6 +55,7 @@ def test_an_image_is_built_as_for_a_cluster_then_labelled_then_saved(engine: Pat
     ]  # fmt: skip
     assert label[-3:] == ["--tag", "docker.io/library/examx:0.4.0", "images/release"]
     assert save == ["docker", "save", "--output", str(tmp_path / "examx.tar"), "docker.io/library/examx:0.4.0"]
+    assert remove == ["docker", "rmi", "--force", base]
     assert image_archive.read(tmp_path / "examx.tar").labels == image.labels
 
 
@@ -82,7 +83,7 @@ def test_from_packages_the_clusters_archive_is_labelled_and_nothing_left(
 
 def test_podman_is_told_the_commits_time_for_the_images() -> None:
     image = released_images.of(PLAN)[0]
-    _, label, _ = released_images.ordinary_steps("podman", versions(), image, directory="CONTEXTS")
+    _, label, _, _ = released_images.ordinary_steps("podman", versions(), image, directory="CONTEXTS")
     assert label.command[:4] == ("podman", "build", "--timestamp", "1767312000")
 
 
@@ -110,6 +111,29 @@ def test_an_engine_that_fails_says_what_it_was_asked(engine: Path, tmp_path: Pat
     image = released_images.of(PLAN)[0]
     with pytest.raises(HarnessError, match="saving image examx failed"):  # there is nothing that it could save
         released_images.write(REGISTRY, image, tmp_path / "examx.tar", say=lambda text: None)
+    assert shlex.split(engine.read_text().splitlines()[-1])[1:] == [
+        "rmi",
+        "--force",
+        images.name_by_content(image.recipe),
+    ]
+
+
+@pytest.mark.parametrize("fails", ["tag", "build", "save"])
+def test_from_packages_nothing_is_left_when_a_step_fails(
+    engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    program = tmp_path / "bin" / "docker"
+    program.write_text(f"{ENGINE.format(log=engine, archive=tmp_path)}[ $1 != rmi ] && [ $1 != {fails} ]\n")
+    monkeypatch.setattr(engines, "packaged_podman", lambda say: Engine("docker"))
+    image = released_images.of(PLAN)[0]
+    clusters = tmp_path / "cache" / "celery-workers" / "images" / f"examx-{image.recipe.fingerprint()}.tar"
+    clusters.parent.mkdir(parents=True)
+    archive(clusters)
+    with pytest.raises(HarnessError, match=f"docker {fails}"):  # not that it could not be removed
+        released_images.write(way.Way("packages", "asked for"), image, tmp_path / "examx.tar", say=lambda text: None)
+    told = shlex.split(engine.read_text().splitlines()[-1])[1:]
+    names = [image.reference, image.recipe.reference, images.name_by_content(image.recipe)]
+    assert told == ["rmi", "--force", *names]
 
 
 def test_a_registry_without_an_engine_is_refused(tmp_path: Path) -> None:
@@ -136,11 +160,20 @@ def test_a_dry_run_prints_the_ordinary_ways_commands_and_makes_nothing(
         ["docker", "build"],
         ["docker", "build"],
         ["docker", "save"],
+        ["docker", "rmi"],
     ] * 2
     assert "--build-arg BASE=docker.io/library/python:3.11-slim-bookworm" in lines[0]
     assert "--label org.opencontainers.image.licenses=Apache-2.0" in lines[1]
     assert str(Path.home()) not in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_without_images_has_no_commands(terminal: CliRunner) -> None:
+    done = terminal.invoke(release.command, ["build", "--snapshot", "--dry-run", "--no-images"])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "no image is wanted, so nothing would be built\n"
+    as_json = terminal.invoke(release.command, ["build", "--snapshot", "--dry-run", "--no-images", "--json"])
+    assert json.loads(as_json.stdout)["ordinary"] == []
 
 
 def test_a_dry_run_as_one_document(terminal: CliRunner) -> None:

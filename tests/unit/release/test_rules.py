@@ -120,6 +120,11 @@ REFUSED: Mapping[str, tuple[Tree, str, str]] = {
         "generated files: all: they cannot be made: helm is not there; mend that first",
         "generated_files",
     ),
+    "ignored files in an image": (
+        replace(FIT, ignored=("examx/.tasks.py.swp",)),
+        "work tree: files: 1 that git ignores would be in an image: examx/.tasks.py.swp; remove them",
+        "clean",
+    ),
     "not committed": (
         replace(FIT, uncommitted=tuple(f"{name}.md" for name in "abcdefg")),
         "work tree: files: 7 not committed: a.md, b.md, c.md, d.md, e.md and 2 more; commit them, ",

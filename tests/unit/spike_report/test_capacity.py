@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli.report import command
-from harness.spike import result
+from harness.errors import InputError
+from harness.spike import result, table
 from harness.spike.capacity import AT_MAXIMUM, HEADER, NOT_ASKED, STARTING, UNSEEN, held, markdown
 from harness.spike.result import Result
 from harness.spike.timeline import Numbers
@@ -118,3 +119,14 @@ def test_the_command_prints_it(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, options, catch_exceptions=False)
     assert done.exit_code == 0
     assert done.output.strip() == markdown([run()])
+
+
+@pytest.mark.parametrize(("view", "shown"), [("--capacity", markdown), ("--table", table.markdown)])
+def test_of_a_run_that_is_named_that_one_alone_is_printed(tmp_path: Path, view: str, shown: Any) -> None:
+    named = replace(run(), scenario="named")
+    result.write(run(), tmp_path / "one")
+    result.write(named, tmp_path / "two")
+    done = CliRunner().invoke(command, ["--reports", str(tmp_path), view, "two"], catch_exceptions=False)
+    assert done.output.strip() == shown([named])
+    with pytest.raises(InputError, match="three: no such run"):
+        CliRunner().invoke(command, ["--reports", str(tmp_path), view, "three"], catch_exceptions=False)

@@ -54,14 +54,14 @@ class _Loader(yaml.CSafeLoader):
         return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Quotes what helm would take for another type, writes long text as a block, never uses aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else "'" if not _is_plain_text(text) else None
     return dumper.represent_scalar(f"{_TAG}str", text, style=style)
 

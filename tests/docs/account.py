@@ -10,17 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import click
-import yaml
 
+from harness.chart import yaml_strict
 from harness.chart.values import ROOT
 from tests.docs.blocks import Command, commands
 from tests.typed import BAD_INPUT, Typed
 
 ALL = commands()
-ACCOUNT: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("commands.yaml").read_text())
+ACCOUNT = yaml_strict.load_file(Path(__file__).with_name("commands.yaml"))
 CI = ".ci/run"
 """Among the tests: what it types is said by itself."""
 TYPED_HERE = ("quick", "full")

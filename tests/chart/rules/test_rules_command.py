@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
+from harness.chart import yaml_strict
 from harness.chart.render import render
 from harness.chart.values import environment_files
 from harness.cli import cli
@@ -31,7 +31,7 @@ def test_the_file_and_the_object_have_the_same_rules(environments: str, tmp_path
     assert done.exit_code == 0, done.output
     manifests = render(environment_files(environments), release="two", namespace="exams", set_values=ENABLED)
     [rule] = [manifest for manifest in manifests if manifest["kind"] == rules.KIND]
-    assert yaml.safe_load(file.read_text()) == {"groups": rule["spec"]["groups"]}
+    assert yaml_strict.load_file(file) == {"groups": rule["spec"]["groups"]}
 
 
 @pytest.mark.timeout(300)
@@ -49,7 +49,7 @@ def test_the_rules_of_every_golden_case_are_valid_to_prometheus(tmp_path: Path) 
 
 def test_without_output_they_are_printed() -> None:
     done = harness("--env", "prod")
-    assert yaml.safe_load(done.stdout) == rules.of_values(environment_files("prod"))
+    assert yaml_strict.load_text(done.stdout, "what it printed") == rules.of_values(environment_files("prod"))
 
 
 def test_json_is_one_document() -> None:
@@ -76,11 +76,12 @@ def test_what_is_normal_comes_from_a_plan_or_a_run(tmp_path: Path, wrapped: bool
     done = harness("--env", "prod", "--normal-from", file)
     assert done.exit_code == 0, done.output
     assert 'monitoring.alerts.latencyHigh.normalSeconds: {"cpu": 40.0, "io": 3.5}' in done.stderr
-    normal = [rule for rule in rules.recorded(yaml.safe_load(done.stdout)) if "latency_normal" in rule["record"]]
+    printed = yaml_strict.load_text(done.stdout, "what it printed")
+    normal = [rule for rule in rules.recorded(printed) if "latency_normal" in rule["record"]]
     assert [rule["expr"].rpartition("+ ")[2] for rule in normal if "+ " in rule["expr"]] == ["40", "3.5"]
     kept = tmp_path / "rules.yaml"
     assert harness("--env", "prod", "--normal-from", file, "--output", kept).exit_code == 0
-    assert yaml.safe_load(kept.read_text()) == yaml.safe_load(done.stdout)
+    assert yaml_strict.load_file(kept) == printed
 
 
 @pytest.mark.parametrize(

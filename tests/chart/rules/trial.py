@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from harness.chart import yaml_strict
 from harness.chart.values import environment_files
 from harness.errors import HarnessError
 from harness.monitoring import rules
@@ -22,7 +21,7 @@ RENDERED = {
     "literal": ("prod", {"monitoring.alerts.scalingEvents.literal": True}),
     "dev": ("dev", {}),
 }
-TEXTS = yaml.safe_load(Path(__file__).with_name("texts.yaml").read_text())
+TEXTS = yaml_strict.load_file(Path(__file__).with_name("texts.yaml"))
 
 
 def rendered() -> dict[str, Rules]:

@@ -12,7 +12,7 @@ from harness.simulation.service import draw_all
 
 MAX_HOLDS = 8  # harness.spike.gate: the hold doubles up to this many times its first length
 FRESH_SHARE = 10.0 / 15.0  # metrics-server: a container younger than 10 s of its 15 s waits for the next sample
-SHARE_SECONDS = 0.25
+SHARE_SECONDS = 0.02  # some turns of a scheduler; what happens between two divisions goes on at the old speed
 UNIFORMS, FIRST_ROWS = 65536, 1024
 
 _OVERFLOWS = {
@@ -76,6 +76,7 @@ def _set_clocks(run: state.Records, plant: Plant, load: Load) -> None:
         "max_slots": max((each.slots for each in plant.classes), default=0),
         "open": len(load.due_seconds),
         "slowness": 1.0,
+        "level": 1.0,
         # What a sync sees is half a period old, as it is on average between clocks that know nothing of each other.
         "statistics_at": _first(first - clockwork.statistics_seconds / 2, clockwork.statistics_seconds),
         "metrics_at": _first(first - metrics / 2, metrics),

@@ -7,7 +7,9 @@ task is finished when the clock reaches its tag.
 
 Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
 who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
-last division and what it has not got done. A startup probe is a process of its own, which wants one core.
+last division and what it has not got done. A startup probe is a process of its own, which wants one core. Nobody is
+given what the machine does not have: what stand-ins and broker could not do waits for the next division, and a new
+pod begins at the level of the last one.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from harness.simulation.kernel.state import (
     UNPROBED,
     Flow,
 )
+
+LEAST_LEVEL = 0.01
+"""Left to every thread whatever else happens, so that nothing stands still."""
 
 
 def rate(s: Flow, p: int) -> float:
@@ -137,14 +142,17 @@ def share(s: Flow, now: float) -> None:
     run = s.run[0]
     seconds = run["share_seconds"]
     attempts = (run["attempts"] - run["shared_attempts"]) * run["attempt_cpu"] * run["slowness"] / seconds
-    hosted = (run["host_cpu"] - run["shared_host_cpu"]) / seconds
+    hosted = (run["host_cpu"] - run["shared_host_cpu"] + run["host_left"]) / seconds
     run["shared_attempts"] = run["attempts"]
     run["shared_host_cpu"] = run["host_cpu"]
     if run["shared"] == 0:
         attempts, hosted = 0.0, 0.0
     for p in range(run["pods"]):
         settle(s, p, now)
-    level = _level(s, run["cores"] - run["background"] - hosted, attempts, seconds)
+    cores = max(run["cores"] - run["background"], 0.0)
+    run["host_left"] = max(hosted - cores, 0.0) * seconds
+    level = _level(s, max(cores - hosted, 0.0), attempts, seconds)
+    run["level"] = level
     run["slowness"] = 1.0 if attempts <= level else attempts / level
     for p in range(run["pods"]):
         _give(s, p, level, now)
@@ -180,7 +188,7 @@ def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
     """Return the water level: what each thread may use at most so that all together use the cores there are.
 
     Found from below: each round gives those who want less than the level what they want, and the rest an equal part of
-    what that leaves. A tenth of a core is left to everybody whatever else happens, so that nothing stands still.
+    what that leaves.
     """
     level = 0.0
     for _ in range(2 * s.run[0]["pods"] + 2):
@@ -206,7 +214,7 @@ def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
         if raised <= level:
             break
         level = raised
-    return max(level, 0.1)
+    return max(level, LEAST_LEVEL)
 
 
 def _weight(s: Flow, p: int) -> float:

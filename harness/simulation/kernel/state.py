@@ -230,7 +230,9 @@ RUN = np.dtype(
         ("pods", "i8"),
         # the machine
         ("slowness", "f8"),  # how much longer an attempt takes where cores are short
+        ("level", "f8"),  # what each thread may use since the last division
         ("host_cpu", "f8"),
+        ("host_left", "f8"),  # of that, what no core has been free for
         ("shared_attempts", "i8"),
         ("shared_host_cpu", "f8"),
         ("sampled_attempts", "i8"),

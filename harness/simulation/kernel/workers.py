@@ -133,6 +133,7 @@ def begin(s: Flow, p: int, wait: float, now: float) -> None:
     """Start a pod's worker on its node, `wait` before it needs the CPU."""
     s.pods[p]["phase"] = STARTING
     s.pods[p]["settled"] = now
+    s.pods[p]["speed"] = min(1.0, s.run[0]["level"])
     s.pods[p]["life_event"] = events.plan(s, now + wait, BOOT_WAITED, p)
 
 

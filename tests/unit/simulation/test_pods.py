@@ -38,8 +38,28 @@ def test_a_new_pod_takes_tasks_after_its_start_and_counts_later() -> None:
 def test_starts_share_the_machines_cores() -> None:
     pod = worker_class(scaler=keda_scaler(depth=1, maximum=5), start_seconds=2, start_cpu_seconds=2)
     trace = run(plant(pod, nodes=Nodes(cores=2)), load([0.0] * 5, task(60)))
-    # Three pods start on two cores: what takes 2 s alone takes 3 s, but for a first quarter of a second at full speed.
-    assert np.sort(trace.started)[1:4].tolist() == pytest.approx([17.375] * 3)
+    # Three pods start on two cores: what takes 2 s alone takes 3 s.
+    assert np.sort(trace.started)[1:4].tolist() == pytest.approx([17.5] * 3, abs=0.02)
+
+
+def test_many_that_start_at_once_get_no_more_than_the_machine_has() -> None:
+    scaler = keda_scaler(depth=1, maximum=41, behavior=AT_ONCE)
+    pod = worker_class(
+        scaler=scaler, start_seconds=1, start_cpu_seconds=1, ready_seconds=1, probe_cpu_seconds=0.5, grace_seconds=1000
+    )
+    trace = run(plant(pod, nodes=Nodes(cores=2)), load([0.0] * 41, task(200)))
+    # Forty starts of 1 s and forty attempts of 0.5 s are 60 s of CPU time.
+    assert np.sort(trace.started)[1:].tolist() == pytest.approx([14.5 + 30] * 40, rel=0.02)
+    assert trace.cpu_cores["w"].max() <= 2.0 + 0.05
+
+
+def test_what_stand_ins_and_broker_have_no_core_for_is_done_later() -> None:
+    # Twenty tasks that end at once ask the rest of the machine for 10 s of CPU time, on two cores.
+    offered = load(
+        [0.0] * 20 + [2.0], task(1, host_cpu_seconds=0.5), task(0, name="c", cpu_seconds=0.5), kinds=[0] * 20 + [1]
+    )
+    trace = run(plant(worker_class(slots=21), nodes=Nodes(cores=2)), offered)
+    assert trace.done[20] == pytest.approx(1 + 5 + 0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("cores", [None, 4.0])
@@ -68,8 +88,8 @@ def test_startup_probes_take_the_cores_that_starts_need() -> None:
     )
     trace = run(plant(pod, nodes=Nodes(cores=2)), load([0.0] * 5, task(60)))
     # Three starts of 2 s and three attempts of 1 s, six processes on two cores: the attempts end after 3 s, when each
-    # start has had as much, the starts with what is left after 4.5 s; less a first quarter of a second at full speed.
-    assert np.sort(trace.started)[1:4].tolist() == pytest.approx([14.5 + 4.5] * 3, abs=0.3)
+    # start has had as much, the starts with what is left after 4.5 s.
+    assert np.sort(trace.started)[1:4].tolist() == pytest.approx([14.5 + 4.5] * 3, abs=0.05)
     assert trace.pods_ready["w"][[20, 24]].tolist() == [1, 4]
 
 

@@ -44,7 +44,8 @@ TASK = np.dtype(
         ("started", "f8"),
         ("done", "f8"),
         ("service", "f8"),  # how long a run waits for others
-        ("asked", "i8"),  # 1: its run has had the CPU that comes before the waiting
+        ("turns", "i8"),  # of the CPU that its run has had before the waiting
+        ("asked", "i8"),  # 1: its run has come to the waiting
         ("event", "i8"),  # number of the event it waits for; any other of its events is stale
         ("kind", "i4"),
         ("after", "i8"),  # next in its queue

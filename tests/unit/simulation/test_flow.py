@@ -148,6 +148,11 @@ def test_threads_share_one_core() -> None:
     assert trace.done.tolist() == pytest.approx([2.5, 2.75], abs=1e-6)
 
 
+def test_threads_that_compute_shortly_take_turns() -> None:
+    trace = run(plant(worker_class(pool="threads", slots=2)), load([0, 0], task(0, cpu_seconds=0.004)))
+    assert trace.done.tolist() == pytest.approx([0.004, 0.008], abs=1e-6)
+
+
 def test_prefork_children_have_a_core_each_up_to_the_limit() -> None:
     pod = worker_class(pool="prefork", slots=4, cpu_cores=2)
     assert run(plant(pod), load([0, 0], task(1, cpu_seconds=1))).done.tolist() == pytest.approx([2, 2], abs=1e-6)

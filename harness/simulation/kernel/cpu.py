@@ -8,8 +8,8 @@ task is finished when the clock reaches its tag.
 Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
 who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
 last division and what it has not got done. A startup probe is a process of its own, which wants one core. Nobody is
-given what the machine does not have: what stand-ins and broker could not do waits for the next division, and a new
-pod begins at the level of the last one.
+given what the machine does not have: stand-ins and broker are two processes that get their share as others do, and do
+later what they cannot do now; a new pod begins at the level of the last division.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from harness.simulation.kernel.state import (
 
 LEAST_LEVEL = 0.01
 """Left to every thread whatever else happens, so that nothing stands still."""
+
+HOST_THREADS = 2.0
+"""Stand-ins and broker, each a process of its own."""
 
 
 def rate(s: Flow, p: int) -> float:
@@ -149,9 +152,8 @@ def share(s: Flow, now: float) -> None:
         attempts, hosted = 0.0, 0.0
     for p in range(run["pods"]):
         settle(s, p, now)
-    cores = max(run["cores"] - run["background"], 0.0)
-    run["host_left"] = max(hosted - cores, 0.0) * seconds
-    level = _level(s, max(cores - hosted, 0.0), attempts, seconds)
+    level = _level(s, run["cores"] - run["background"], attempts, hosted, seconds)
+    run["host_left"] = max(hosted - level * HOST_THREADS, 0.0) * seconds
     run["level"] = level
     run["slowness"] = 1.0 if attempts <= level else attempts / level
     for p in range(run["pods"]):
@@ -177,14 +179,14 @@ def _wanted(s: Flow, p: int, seconds: float) -> float:
 
 
 def _most(s: Flow, p: int) -> float:
-    """Return how many cores a pod can use: one for its start and where tasks take turns."""
+    """Return how many cores a pod can use: one for its start and where tasks take turns, else one a task at work."""
     working = s.classes[s.pods[p]["worker_class"]]
     if working["in_turn"] == 1 or s.pods[p]["phase"] == STARTING:
         return min(1.0, working["cores"])
-    return working["cores"]
+    return min(max(1.0, s.pods[p]["working"]), working["cores"])
 
 
-def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
+def _level(s: Flow, cores: float, attempts: float, hosted: float, seconds: float) -> float:
     """Return the water level: what each thread may use at most so that all together use the cores there are.
 
     Found from below: each round gives those who want less than the level what they want, and the rest an equal part of
@@ -197,6 +199,10 @@ def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
             threads += 1.0
         else:
             left -= attempts
+        if hosted > level * HOST_THREADS:
+            threads += HOST_THREADS
+        else:
+            left -= hosted
         for p in range(s.run[0]["pods"]):
             wanted, weight = _wanted(s, p, seconds), _weight(s, p)
             if wanted > level * weight:

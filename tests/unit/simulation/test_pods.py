@@ -53,13 +53,22 @@ def test_many_that_start_at_once_get_no_more_than_the_machine_has() -> None:
     assert trace.cpu_cores["w"].max() <= 2.0 + 0.05
 
 
-def test_what_stand_ins_and_broker_have_no_core_for_is_done_later() -> None:
+def test_a_prefork_pod_asks_for_no_more_cores_than_it_has_processes_at_work() -> None:
+    computing = (task(0, cpu_seconds=1), task(0, name="z", queue="z", cpu_seconds=1))
+    prefork = worker_class(pool="prefork", slots=4, cpu_cores=4)
+    gevent = worker_class(name="v", deployment="v", queues=("z",))
+    what = plant(prefork, gevent, queues=(Queue(name="q"), Queue(name="z")), nodes=Nodes(cores=2))
+    trace = run(what, load([0.0, 0.0], *computing, kinds=[0, 1]))
+    assert trace.done.tolist() == pytest.approx([1.0, 1.0], abs=0.01)
+
+
+def test_what_stand_ins_and_broker_cannot_do_now_they_do_later_and_share_the_cores_until_then() -> None:
     # Twenty tasks that end at once ask the rest of the machine for 10 s of CPU time, on two cores.
-    offered = load(
-        [0.0] * 20 + [2.0], task(1, host_cpu_seconds=0.5), task(0, name="c", cpu_seconds=0.5), kinds=[0] * 20 + [1]
-    )
+    asking, computing = task(1, host_cpu_seconds=0.5), task(0, name="c", cpu_seconds=0.5)
+    offered = load([0.0] * 20 + [2.0, 4.0, 12.0], asking, computing, kinds=[0] * 20 + [1] * 3)
     trace = run(plant(worker_class(slots=21), nodes=Nodes(cores=2)), offered)
-    assert trace.done[20] == pytest.approx(1 + 5 + 0.5, abs=0.1)
+    # Three processes on two cores while there is some of it left, then there is a core for everybody.
+    assert trace.done[20:].tolist() == pytest.approx([2.75, 4.75, 12.5], abs=0.05)
 
 
 @pytest.mark.parametrize("cores", [None, 4.0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from harness.planning.planner import Rendered
 from harness.planning.tail import autoscalers
 from harness.simulation import cost
 from harness.simulation.cost import Cycle
-from harness.spike import report
+from harness.spike import report, scalers
+from harness.spike.result import Result
 from harness.spike.scenario import load_scenario
 
 DEFAULT_SCENARIO = "mixed-surge"
@@ -94,10 +95,19 @@ def _rendered(options: dict[str, Any]) -> Rendered:
 
 
 def _measured(reports: Path, name: str) -> Cycle:
-    """Return a run's cycle; what follows its end is by the rules of its values, where they are still there."""
-    found = report.find(reports, name).result
-    files = [planner.ROOT / file for file in found.setup.get("values_files", [])]
+    """Return a run's cycle; what follows its end is by the rules of its autoscalers."""
+    found = report.find(reports, name)
+    kept = scalers.read(found.directory)
+    return costing.cycle_of_run(found.result, autoscalers(_rendered_anew(name, found.result) if kept is None else kept))
+
+
+def _rendered_anew(name: str, result: Result) -> Sequence[Mapping[str, Any]]:
+    """Render the values of a run that kept no autoscalers, where they are still there."""
+    files = [planner.ROOT / file for file in result.setup.get("values_files", [])]
     missing = [file for file in files if not file.exists()]
     if missing:
-        raise InputError(f"run {name}: {missing[0]} is gone, so nothing says how its replicas go after its end")
-    return costing.cycle_of_run(found, autoscalers(render.render(files)))
+        raise InputError(
+            f"run {name}: it is of a version that kept no {scalers.FILE_NAME}, and {missing[0]} is gone, so nothing "
+            "says how its replicas go after its end; run it again"
+        )
+    return render.render(files)

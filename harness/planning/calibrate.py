@@ -18,6 +18,7 @@ from harness.spike.scenario import load_scenario
 
 SCENARIO = "calibration"
 POD_LOGS = "runtime/pods/*/log"
+_RUN = re.compile(r"^\[[^\]]*\] Task (\S+)\[[^\]]*\] succeeded in ([\d.]+)s", re.MULTILINE)
 _READY = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}): .*\] \S+@\S+ ready\.$", re.MULTILINE)
 
 
@@ -33,7 +34,14 @@ def measure(directory: Path) -> Figures:
     # Processes log in this machine's time, containers in UTC.
     zone = None if found.runtime == "local" else UTC
     began = {pod: at - found.started_at for pod, at in working_at(directory, zone).items()}
-    return derive(found, scenario, topology, working_at=began, confirm_seconds=confirm_seconds(directory))
+    return derive(
+        found,
+        scenario,
+        topology,
+        working_at=began,
+        confirm_seconds=confirm_seconds(directory),
+        run_seconds=run_seconds(directory),
+    )
 
 
 def working_at(directory: Path, zone: tzinfo | None) -> dict[str, float]:
@@ -45,6 +53,15 @@ def working_at(directory: Path, zone: tzinfo | None) -> dict[str, float]:
             at = datetime.strptime(said[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone)
             found[log.parent.name] = at.timestamp() + int(said[2]) / 1000
     return found
+
+
+def run_seconds(directory: Path) -> dict[str, float]:
+    """Return the median time that a run of each task took in its worker, by the workers' logs."""
+    found: dict[str, list[float]] = {}
+    for log in sorted(directory.glob(POD_LOGS)):
+        for task, seconds in _RUN.findall(log.read_text(encoding="utf-8", errors="replace")):
+            found.setdefault(task, []).append(float(seconds))
+    return {task: median(seconds) for task, seconds in found.items()}
 
 
 def confirm_seconds(directory: Path) -> float | None:

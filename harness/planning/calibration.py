@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any
 
 from harness.errors import InputError
@@ -21,6 +22,8 @@ from harness.planning.figures import (
     PoolFigures,
 )
 from harness.planning.measured_class import ALONE, MeasuredClass
+from harness.planning.offered import shares_of_cpu
+from harness.planning.waiting import waits
 from harness.spike.arrivals import Topology, queue_of
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
@@ -40,12 +43,14 @@ def derive(
     *,
     working_at: Mapping[str, float],
     confirm_seconds: float | None,
+    run_seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> Figures:
     """Measure what one run of a calibration scenario shows; what it does not show stays as assumed, and is named.
 
     `working_at` says when each pod's worker began to take tasks, in seconds from the start of the load; a pod that is
-    missing there counts from when it was ready. `confirm_seconds` is a publish attempt's round trip. Raises InputError
-    for a run that was interrupted, on a machine that was busy otherwise, or of a scenario without such phases.
+    missing there counts from when it was ready. `confirm_seconds` is a publish attempt's round trip, `run_seconds` how
+    long a run of each task took by the workers' logs. Raises InputError for a run that was interrupted, on a machine
+    that was busy otherwise, or of a scenario without such phases.
     """
     if result.interrupted or not result.counts.completed:
         raise InputError(f"{result.run_id}: the run did not come to its end; calibrate again")
@@ -58,7 +63,16 @@ def derive(
     if not {f"{name}{ALONE}" for name in topology["classes"]} & {phase.name for phase in scenario.phases}:
         raise InputError(f"{result.run_id}: no phase is named for a class alone, as io{ALONE}; is it a calibration?")
     classes = [
-        MeasuredClass(result, scenario, name, settings, _tasks_of(scenario, settings, topology), working_at)
+        MeasuredClass(
+            result,
+            scenario,
+            name,
+            settings,
+            _tasks_of(scenario, settings, topology),
+            working_at,
+            run_seconds,
+            waits(scenario),
+        )
         for name, settings in result.setup["classes"].items()
     ]
     _check_starts(result.run_id, classes)
@@ -121,7 +135,7 @@ def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None
         "ready_seconds": min((ready for _, ready in starts), default=None),
         "start_cpu_seconds": start_cpu,
         **dict.fromkeys(NEVER_MEASURED),
-        "overhead_seconds": measured.overhead_seconds(),
+        "overhead_seconds": measured.overhead_seconds(_own_cpu_seconds(measured, default, factor)),
         "idle_cores": idle,
         # Where tasks cost more than is stated, nothing tells how much of that the rest of the machine takes.
         "host_cpu_seconds": measured.host_cpu_seconds() if factor == 1.0 else default.host_cpu_seconds,
@@ -137,3 +151,13 @@ def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None
     sizes = {key: round(value) for key, value in memory.items() if value is not None}
     missing = [key for key, value in {**found, **memory}.items() if value is None]
     return PoolFigures(**{**asdict(default), **times, **sizes}), missing
+
+
+def _own_cpu_seconds(measured: MeasuredClass, default: PoolFigures, factor: float | None) -> float:
+    """Return what a plan will say that the worker itself computes for one of the class's tasks."""
+    if not measured.tasks:
+        return 0.0
+    host = measured.host_cpu_seconds() if factor == 1.0 else None
+    shared = default if host is None else replace(default, host_cpu_seconds=host)
+    own, _ = shares_of_cpu(measured.tasks[0].cpu_seconds, shared, factor or 1.0)
+    return own

@@ -19,7 +19,7 @@ NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
 class PoolFigures:
     """One kind of worker. Times of a start count from the pod's creation.
 
-    `overhead_seconds` is how long a task holds its slot beyond the service time a scenario states, `host_cpu_seconds`
+    `overhead_seconds` is how long a task holds its slot beyond its waiting and its CPU time, `host_cpu_seconds`
     the part of its CPU time that is spent outside the worker (broker, stand-ins). `warm_up_cpu_seconds` is
     what a worker does once, with its first tasks, `probe_cpu_seconds` one attempt of the startup probe.
     """

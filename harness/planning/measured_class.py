@@ -35,6 +35,8 @@ class MeasuredClass:
     settings: Mapping[str, Any]
     tasks: Sequence[TaskMix]
     working_at: Mapping[str, float]
+    run_seconds: Mapping[str, float]
+    waits: Mapping[str, float]
 
     @property
     def pool(self) -> str:
@@ -55,8 +57,15 @@ class MeasuredClass:
             if pod in ready and at >= since
         ]
 
-    def overhead_seconds(self) -> float | None:
-        """Return the median time to effect beyond the service time, of tasks that met a free slot."""
+    def overhead_seconds(self, own_cpu_seconds: float) -> float | None:
+        """Return how long a run of a task takes beyond its waiting and its CPU time.
+
+        Where the workers' logs say how long runs took; else the median time to effect beyond the service time, of tasks
+        that met a free slot. Most of those are the first to use a connection, which others need not wait for.
+        """
+        name = self.tasks[0].task if len(self.tasks) == 1 else ""
+        if name in self.run_seconds and name in self.waits:
+            return max(self.run_seconds[name] - self.waits[name] - own_cpu_seconds, 0.0)
         latency = (self.result.by_phase.get(f"{self.name}{ALONE}") or {}).get("p50")
         if latency is None or len(self.tasks) != 1:
             return None

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from harness.planning.figures import Figures
+from harness.planning.figures import Figures, PoolFigures
 from harness.simulation.model import Empirical, Fixed, Load, Service, Task
 from harness.spike.arrivals import Arrival, LoadPlan, Topology
 
@@ -25,14 +25,25 @@ class Offered:
     load: Load
 
 
-def offered(plan: LoadPlan, topology: Topology, *, figures: Figures, services: Services | None = None) -> Offered:
-    """Return the load of a plan. What a task costs in CPU is split between the worker and the rest of the machine."""
+def offered(
+    plan: LoadPlan,
+    topology: Topology,
+    *,
+    figures: Figures,
+    services: Services | None = None,
+    waits: Mapping[str, float] | None = None,
+) -> Offered:
+    """Return the load of a plan. What a task costs in CPU is split between the worker and the rest of the machine.
+
+    `waits` says of some tasks how long they wait for others; of the rest it is what their service time leaves beside
+    their CPU time.
+    """
     names: dict[str, int] = {}
     tasks: list[Task] = []
     for arrival in plan.arrivals:
         if arrival.task not in names:
             names[arrival.task] = len(tasks)
-            tasks.append(_task(arrival, topology, figures, services or {}))
+            tasks.append(_task(arrival, topology, figures, services or {}, waits or {}))
     return Offered(
         plan,
         Load(
@@ -43,17 +54,27 @@ def offered(plan: LoadPlan, topology: Topology, *, figures: Figures, services: S
     )
 
 
-def _task(arrival: Arrival, topology: Topology, figures: Figures, services: Services) -> Task:
+def shares_of_cpu(stated_seconds: float, figures: PoolFigures, factor: float) -> tuple[float, float]:
+    """Return what of a task's stated CPU time the worker uses here, and what the rest of the machine does."""
+    whole = stated_seconds * factor
+    host = min(figures.host_cpu_seconds, whole)
+    return max(whole - host, LEAST_CPU_SECONDS), host
+
+
+def _task(
+    arrival: Arrival, topology: Topology, figures: Figures, services: Services, waits: Mapping[str, float]
+) -> Task:
     pool = str(topology["classes"][arrival.worker_class]["pool"])
-    whole = arrival.cpu_seconds * figures.cpu_factor
-    host = min(figures.of(pool).host_cpu_seconds, whole)
-    own = max(whole - host, LEAST_CPU_SECONDS)
-    # `service_seconds` of a scenario is all of a slot's time, what the worker computes included.
-    service = services.get(arrival.task) or Fixed(arrival.service_seconds)
+    own, host = shares_of_cpu(arrival.cpu_seconds, figures.of(pool), figures.cpu_factor)
+    known = services.get(arrival.task)
+    if known is None and arrival.task in waits:
+        service: Service = Fixed(waits[arrival.task])
+    else:  # `service_seconds` of a scenario is all of a slot's time, what the worker computes included.
+        service = _shortened(known or Fixed(arrival.service_seconds), own)
     return Task(
         name=arrival.task,
         queue=arrival.queue,
-        service=_shortened(service, own),
+        service=service,
         cpu_seconds=own,
         host_cpu_seconds=host,
         priority=priority_of(arrival.task, topology),

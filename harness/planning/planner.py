@@ -24,6 +24,7 @@ from harness.planning.foretell import Foretold
 from harness.planning.offered import Services, offered
 from harness.planning.place import Place
 from harness.planning.plant import plant
+from harness.planning.waiting import waits
 from harness.spike import arrivals, facts, report
 from harness.spike.arrivals import LoadPlan, Topology
 from harness.spike.forecast import peak_depths
@@ -54,6 +55,7 @@ class Offer:
     limit_seconds: float
     seed: int
     services: Services | None = None
+    waits: Mapping[str, float] | None = None  # in seconds, of each task of which it is known
     groups: Mapping[str, str] | None = None  # of each task that has one
 
 
@@ -68,6 +70,7 @@ def of_scenario(scenario: Scenario, topology: Topology, *, run_id: str, seed: in
         objectives=scenario.objectives,
         limit_seconds=scenario.limit_seconds,
         seed=scenario.seed if seed is None else seed,
+        waits=waits(scenario),
         groups=scenario.groups,
     )
 
@@ -78,7 +81,7 @@ def case_of(
     """Return the question that a render and an offer pose at a place. Raises InputError."""
     return Case(
         plant=plant(manifests, topology, publishing=offer.publishing, figures=figures, place=place),
-        offered=offered(offer.plan, topology, figures=figures, services=offer.services),
+        offered=offered(offer.plan, topology, figures=figures, services=offer.services, waits=offer.waits),
         objectives=offer.objectives,
         limit_seconds=offer.limit_seconds,
         seed=offer.seed,

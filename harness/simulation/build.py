@@ -12,7 +12,9 @@ from harness.simulation.service import draw_all
 
 MAX_HOLDS = 8  # harness.spike.gate: the hold doubles up to this many times its first length
 FRESH_SHARE = 10.0 / 15.0  # metrics-server: a container younger than 10 s of its 15 s waits for the next sample
-SHARE_SECONDS = 0.25
+SHARE_SECONDS = 0.02  # some turns of a scheduler; what happens between two divisions goes on at the old speed
+SWITCH_SECONDS = 0.005
+"""A Python thread has the interpreter for so long before another one that wants it gets it (sys.getswitchinterval)."""
 UNIFORMS, FIRST_ROWS = 65536, 1024
 
 _OVERFLOWS = {
@@ -34,7 +36,7 @@ def build(plant: Plant, load: Load, rng: np.random.Generator) -> Flow:
         kinds=_kinds(plant, load, levels),
         queues=queues,
         lists=_empty_lists((len(queues), max(len(found) for found in levels.values()))),
-        classes=_classes(plant),
+        classes=_classes(plant, load),
         consumed=np.array(
             [_queue_index(plant, name) for each in plant.classes for name in each.queues], dtype=np.int64
         ),
@@ -76,6 +78,7 @@ def _set_clocks(run: state.Records, plant: Plant, load: Load) -> None:
         "max_slots": max((each.slots for each in plant.classes), default=0),
         "open": len(load.due_seconds),
         "slowness": 1.0,
+        "level": 1.0,
         # What a sync sees is half a period old, as it is on average between clocks that know nothing of each other.
         "statistics_at": _first(first - clockwork.statistics_seconds / 2, clockwork.statistics_seconds),
         "metrics_at": _first(first - metrics / 2, metrics),
@@ -143,21 +146,28 @@ def _empty_lists(shape: tuple[int, int]) -> state.Records:
     return lists
 
 
-def _classes(plant: Plant) -> state.Records:
+def _classes(plant: Plant, load: Load) -> state.Records:
     classes = np.zeros(len(plant.classes), state.CLASS)
     first_queue = 0
     for row, each in zip(classes, plant.classes, strict=True):
         for name, value in _class_figures(each).items():
             row[name] = value
+        row["in_turn"] = _takes_turns(each, load)
         row["first_queue"], row["queues"] = first_queue, len(each.queues)
         first_queue += len(each.queues)
     return classes
 
 
+def _takes_turns(each: WorkerClass, load: Load) -> bool:
+    """Tell whether one task at a time has a pod's CPU: greenlets until they wait, and threads that soon do."""
+    if each.pool != "threads":
+        return each.pool in ("gevent", "solo")
+    return all(task.cpu_seconds <= SWITCH_SECONDS for task in load.tasks if task.queue in each.queues)
+
+
 def _class_figures(each: WorkerClass) -> dict[str, float]:
     return {
         "slots": each.slots,
-        "in_turn": int(each.pool in ("gevent", "solo")),
         "cores": each.cpu_cores,
         "threads": each.cpu_cores if each.pool == "prefork" else 1.0,
         "overhead": each.overhead_seconds,

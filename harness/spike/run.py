@@ -17,7 +17,7 @@ from harness.broker.server import Broker
 from harness.chart import render, yaml_strict
 from harness.errors import HarnessError, InputError
 from harness.files import write_atomically
-from harness.spike import alerts, arrivals, evidence, facts, report, result
+from harness.spike import alerts, arrivals, evidence, facts, report, result, scalers
 from harness.spike.forecast import FILE_NAME as FORECAST
 from harness.spike.forecast import Forecast
 from harness.spike.load import JOURNALS
@@ -96,6 +96,7 @@ def _foretold(prepared: Prepared, directory: Path, foretell: Foretell | None, pr
 def _perform(prepared: Prepared, site: Site, directory: Path, progress: Progress) -> None:
     scenario = prepared.scenario
     (directory / "topology.json").write_text(json.dumps(prepared.topology, indent=1))
+    scalers.write(prepared.manifests, directory)
     shutil.copyfile(scenario.source, directory / f"{scenario.name}.yaml")  # to read beside the report
     with ExitStack() as stack:
         ground = stack.enter_context(site.ground(prepared, directory, progress))
@@ -181,6 +182,7 @@ def _shown(path: Path) -> str:
 def _files(directory: Path) -> dict[str, str]:
     wanted = {
         "topology.json": "topology.json",
+        "autoscalers": scalers.FILE_NAME,
         "forecast": FORECAST,
         "scenario": "*.yaml",
         "autoscaling decisions": "runtime/autoscaling.jsonl",

@@ -24,6 +24,9 @@ from harness.simulation.kernel.state import (
 
 BEFORE_SHARE = 0.5
 """How much of a run's CPU time comes before it waits for others: to take the message and to ask them."""
+TURNS_BEFORE = 2
+"""In so many turns, where tasks take turns: the worker's loop takes the messages it finds, then the tasks made of them
+have theirs. So a task that comes with many others asks after all of them were taken."""
 
 
 def offer(s: Flow, i: int, now: float) -> int:
@@ -174,6 +177,19 @@ def cpu_before(s: Flow, i: int) -> float:
     return s.kinds[s.tasks[i]["kind"]]["cpu"] * BEFORE_SHARE if s.tasks[i]["service"] > 0.0 else 0.0
 
 
+def go_on(s: Flow, i: int, now: float) -> None:
+    """Give a run its next turn of the CPU before it waits for others, or let it wait."""
+    task = s.tasks[i]
+    p = task["pod"]
+    turns = TURNS_BEFORE if s.classes[s.pods[p]["worker_class"]]["in_turn"] == 1 else 1
+    work = cpu_before(s, i)
+    if work > 0.0 and task["turns"] < turns:
+        task["turns"] += 1
+        cpu.enter(s, p, i, work / turns, now)
+    else:
+        wait(s, i, now)
+
+
 def wait(s: Flow, i: int, now: float) -> None:
     """Have a task wait for others; it holds its slot meanwhile."""
     task = s.tasks[i]
@@ -190,12 +206,9 @@ def _start(s: Flow, p: int, q: int, i: int, now: float) -> None:
     s.queues[q]["delivered"] += 1
     task["started"] = now
     task["pod"] = p
+    task["turns"] = 0
     task["asked"] = 0
-    work = cpu_before(s, i)
-    if work > 0.0:
-        cpu.enter(s, p, i, work, now)
-    else:
-        wait(s, i, now)
+    go_on(s, i, now)
 
 
 def use_slots(s: Flow, p: int, change: int, now: float) -> None:

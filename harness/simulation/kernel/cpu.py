@@ -7,7 +7,9 @@ task is finished when the clock reaches its tag.
 
 Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
 who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
-last division and what it has not got done. A startup probe is a process of its own, which wants one core.
+last division and what it has not got done. A startup probe is a process of its own, which wants one core. Nobody is
+given what the machine does not have: stand-ins and broker are two processes that get their share as others do, and do
+later what they cannot do now; a new pod begins at the level of the last division.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ from harness.simulation.kernel.state import (
     UNPROBED,
     Flow,
 )
+
+LEAST_LEVEL = 0.01
+"""Left to every thread whatever else happens, so that nothing stands still."""
+
+HOST_THREADS = 2.0
+"""Stand-ins and broker, each a process of its own."""
 
 
 def rate(s: Flow, p: int) -> float:
@@ -137,14 +145,16 @@ def share(s: Flow, now: float) -> None:
     run = s.run[0]
     seconds = run["share_seconds"]
     attempts = (run["attempts"] - run["shared_attempts"]) * run["attempt_cpu"] * run["slowness"] / seconds
-    hosted = (run["host_cpu"] - run["shared_host_cpu"]) / seconds
+    hosted = (run["host_cpu"] - run["shared_host_cpu"] + run["host_left"]) / seconds
     run["shared_attempts"] = run["attempts"]
     run["shared_host_cpu"] = run["host_cpu"]
     if run["shared"] == 0:
         attempts, hosted = 0.0, 0.0
     for p in range(run["pods"]):
         settle(s, p, now)
-    level = _level(s, run["cores"] - run["background"] - hosted, attempts, seconds)
+    level = _level(s, run["cores"] - run["background"], attempts, hosted, seconds)
+    run["host_left"] = max(hosted - level * HOST_THREADS, 0.0) * seconds
+    run["level"] = level
     run["slowness"] = 1.0 if attempts <= level else attempts / level
     for p in range(run["pods"]):
         _give(s, p, level, now)
@@ -169,18 +179,18 @@ def _wanted(s: Flow, p: int, seconds: float) -> float:
 
 
 def _most(s: Flow, p: int) -> float:
-    """Return how many cores a pod can use: one for its start and where tasks take turns."""
+    """Return how many cores a pod can use: one for its start and where tasks take turns, else one a task at work."""
     working = s.classes[s.pods[p]["worker_class"]]
     if working["in_turn"] == 1 or s.pods[p]["phase"] == STARTING:
         return min(1.0, working["cores"])
-    return working["cores"]
+    return min(max(1.0, s.pods[p]["working"]), working["cores"])
 
 
-def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
+def _level(s: Flow, cores: float, attempts: float, hosted: float, seconds: float) -> float:
     """Return the water level: what each thread may use at most so that all together use the cores there are.
 
     Found from below: each round gives those who want less than the level what they want, and the rest an equal part of
-    what that leaves. A tenth of a core is left to everybody whatever else happens, so that nothing stands still.
+    what that leaves.
     """
     level = 0.0
     for _ in range(2 * s.run[0]["pods"] + 2):
@@ -189,6 +199,10 @@ def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
             threads += 1.0
         else:
             left -= attempts
+        if hosted > level * HOST_THREADS:
+            threads += HOST_THREADS
+        else:
+            left -= hosted
         for p in range(s.run[0]["pods"]):
             wanted, weight = _wanted(s, p, seconds), _weight(s, p)
             if wanted > level * weight:
@@ -206,7 +220,7 @@ def _level(s: Flow, cores: float, attempts: float, seconds: float) -> float:
         if raised <= level:
             break
         level = raised
-    return max(level, 0.1)
+    return max(level, LEAST_LEVEL)
 
 
 def _weight(s: Flow, p: int) -> float:

@@ -44,7 +44,8 @@ TASK = np.dtype(
         ("started", "f8"),
         ("done", "f8"),
         ("service", "f8"),  # how long a run waits for others
-        ("asked", "i8"),  # 1: its run has had the CPU that comes before the waiting
+        ("turns", "i8"),  # of the CPU that its run has had before the waiting
+        ("asked", "i8"),  # 1: its run has come to the waiting
         ("event", "i8"),  # number of the event it waits for; any other of its events is stale
         ("kind", "i4"),
         ("after", "i8"),  # next in its queue
@@ -230,7 +231,9 @@ RUN = np.dtype(
         ("pods", "i8"),
         # the machine
         ("slowness", "f8"),  # how much longer an attempt takes where cores are short
+        ("level", "f8"),  # what each thread may use since the last division
         ("host_cpu", "f8"),
+        ("host_left", "f8"),  # of that, what no core has been free for
         ("shared_attempts", "i8"),
         ("shared_host_cpu", "f8"),
         ("sampled_attempts", "i8"),

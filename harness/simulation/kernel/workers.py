@@ -41,12 +41,12 @@ def service_over(s: Flow, i: int, now: float) -> None:
 
 
 def cpu_over(s: Flow, p: int, now: float) -> None:
-    """Go on after the CPU: a task waits for others or ends, a pod that starts takes tasks."""
+    """Go on after the CPU: a task has its next turn, waits for others or ends; a pod that starts takes tasks."""
     item = cpu.leave(s, p, now)
     if item == BOOT:
         take_tasks(s, p, now)
     elif item != WARM_UP and s.tasks[item]["asked"] == 0:
-        broker.wait(s, item, now)
+        broker.go_on(s, item, now)
     elif item != WARM_UP:
         finish(s, item, now)
 
@@ -133,6 +133,7 @@ def begin(s: Flow, p: int, wait: float, now: float) -> None:
     """Start a pod's worker on its node, `wait` before it needs the CPU."""
     s.pods[p]["phase"] = STARTING
     s.pods[p]["settled"] = now
+    s.pods[p]["speed"] = min(1.0, s.run[0]["level"])
     s.pods[p]["life_event"] = events.plan(s, now + wait, BOOT_WAITED, p)
 
 

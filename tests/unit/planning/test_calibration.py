@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.planning import calibrations
-from harness.planning.calibrate import confirm_seconds, working_at
+from harness.planning.calibrate import confirm_seconds, run_seconds, working_at
 from harness.planning.calibration import derive
 from harness.planning.figures import ASSUMED_POOLS, FORMAT_VERSION, Figures, assumed
 from harness.runtime.base import RuntimeEvent, ScaleEvent
@@ -115,6 +115,28 @@ def test_every_figure_is_what_it_was() -> None:
     assert found.confirm_seconds == 0.0031
     assert (found.source, found.runtime, found.measured_at) == ("cal", "local", EPOCH)
     assert not found.is_assumed
+
+
+def test_what_runs_took_in_their_workers_says_more_than_what_the_first_ones_waited_for() -> None:
+    took = 4.0 + OWN_CPU_SECONDS + 0.003
+    found = measured(run_seconds={"send_customer_invite_email": took, "run_summary_metrics_task": 1.0})
+    assert found.pools["gevent"].overhead_seconds == pytest.approx(0.003, abs=0.0002)
+    nothing = measured(run_seconds={"send_customer_invite_email": 3.9})
+    assert nothing.pools["gevent"].overhead_seconds == 0.0
+
+
+def test_how_long_runs_took_is_read_from_the_workers_logs(tmp_path: Path) -> None:
+    for pod, seconds in (("a", (4.1, 4.003)), ("b", (4.004,))):
+        log = tmp_path / "runtime/pods" / pod / "log"
+        log.parent.mkdir(parents=True)
+        log.write_text(
+            "".join(
+                f"[2026-11-27 13:53:19,734: INFO/MainProcess] Task send_mail[5b] succeeded in {took}s: None\n"
+                for took in seconds
+            )
+            + "[2026-11-27 13:53:19,736: INFO/MainProcess] Task send_mail[5c] received\n"
+        )
+    assert run_seconds(tmp_path) == {"send_mail": 4.004}
 
 
 def test_tasks_that_cost_more_than_is_stated_tell_how_much_slower_everything_is() -> None:

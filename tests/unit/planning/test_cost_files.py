@@ -8,10 +8,13 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from harness.chart import render
+from harness.chart.values import environment_files as render_files
 from harness.cli.cost import command
 from harness.errors import InputError
 from harness.planning.cost_files import load_prices, node_of
 from harness.planning.tail import tail
+from harness.spike import scalers
 from harness.spike.result import write
 from tests.unit.simulation.fluid_plants import scaler
 from tests.unit.spike_report.scenes import campaign
@@ -103,6 +106,27 @@ def test_a_run_is_priced_by_the_replicas_it_had(tmp_path):
     (priced,) = document["sets"]
     assert (priced["name"], priced["offered"]) == ("one", campaign().counts.offered)
     assert sum(each["cycle"] for each in priced["classes"]) > 0
+
+
+def test_a_run_is_priced_by_its_own_autoscalers_wherever_its_values_have_gone(tmp_path):
+    made = replace(campaign(), setup={**campaign().setup, "values_files": ["values/prod.yaml", "elsewhere.yaml"]})
+    write(made, tmp_path / "one")
+    with pytest.raises(InputError, match=r"kept no scalers\.json, and .*elsewhere\.yaml is gone.*; run it again"):
+        run("--run", "one", "--reports", str(tmp_path))
+    rendered = render.render(render_files("prod,keda"))
+    scalers.write(rendered, tmp_path / "one")
+    (priced,) = json.loads(run("--run", "one", "--reports", str(tmp_path), "--json").output)["sets"]
+    write(campaign(), tmp_path / "two")  # of a version that kept none, on values that are there
+    (by_values,) = json.loads(run("--run", "two", "--reports", str(tmp_path), "--json").output)["sets"]
+    assert priced["classes"] == by_values["classes"]
+
+
+def test_what_is_no_list_of_autoscalers_is_refused(tmp_path):
+    write(campaign(), tmp_path / "one")
+    for text in ("{", '{"kind": "ScaledObject"}'):
+        (tmp_path / "one" / scalers.FILE_NAME).write_text(text)
+        with pytest.raises(InputError, match=r"scalers\.json: .*; run the scenario again"):
+            run("--run", "one", "--reports", str(tmp_path))
 
 
 def test_a_run_is_priced_alone():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from harness.planning.figures import assumed
 from harness.planning.offered import offered, priority_of
-from harness.simulation.model import Fixed, Lognormal
+from harness.planning.waiting import waits
+from harness.simulation.model import Fixed, Lognormal, Task
 from harness.spike import arrivals
 from harness.spike.scenario import load_scenario
 from tests.unit.planning.cases import case, topology
@@ -24,17 +26,42 @@ def test_the_load_is_the_runs_own_list_in_its_order() -> None:
     assert (np.diff(found.load.due_seconds) >= 0).all()
 
 
+def campaign(**options: Any) -> Task:
+    """The campaign's one task, of which no wait is known."""
+    plan = arrivals.plan(load_scenario("email-campaign"), topology(), run_id="r")
+    (task,) = offered(plan, topology(), **{"figures": assumed("local"), **options}).load.tasks
+    return task
+
+
 def test_a_tasks_slot_time_is_the_scenarios_and_its_cpu_is_split_with_the_machine() -> None:
-    (task,) = case().offered.load.tasks
+    task = campaign()
     assert isinstance(task.service, Fixed)
     assert task.service.seconds + task.cpu_seconds == pytest.approx(2.0)
     assert task.cpu_seconds + task.host_cpu_seconds == pytest.approx(0.0021)
     assert task.host_cpu_seconds == assumed("local").pools["gevent"].host_cpu_seconds
 
 
+def test_a_task_computes_beside_a_wait_that_is_known() -> None:
+    (task,) = case().offered.load.tasks
+    assert task.service == Fixed(2.0)  # what the scenario's mail service takes
+    assert (task.cpu_seconds, task.host_cpu_seconds) == (campaign().cpu_seconds, campaign().host_cpu_seconds)
+    assert campaign(waits={"another": 1.0}) == campaign()
+
+
+def test_the_waits_of_a_scenario_are_its_services() -> None:
+    surge = load_scenario("mixed-surge")
+    known = waits(surge)
+    assert (known["forgot_password_mail"], known["process_paper_task"], known["check_db_connections"]) == (4, 3, 4)
+    assert "save_question_index" not in known  # the database is no service of the scenario
+    at_chance = replace(surge, services={**surge.services, "storage": {"latency_seconds": 3, "latency_sigma": 0.5}})
+    assert {"process_paper_task"} <= known.keys() - waits(at_chance).keys()
+    slower = replace(surge, services={**surge.services, "storage": {"latency_seconds": 3.2}})  # than the task may be
+    assert "process_paper_task" not in waits(slower)
+
+
 def test_tasks_and_publishers_cost_what_the_calibration_says_they_do_here() -> None:
     slow = replace(assumed("local"), cpu_factor=2.0)
-    (task,), given = case(figures=slow).offered.load.tasks, case()
+    task, given = campaign(figures=slow), case()
     assert task.cpu_seconds + task.host_cpu_seconds == pytest.approx(0.0042)
     assert isinstance(task.service, Fixed)
     assert task.service.seconds + task.cpu_seconds == pytest.approx(2.0)

@@ -123,23 +123,34 @@ def test_the_share_that_fails() -> None:
 
 def test_gevent_tasks_take_turns_on_one_core() -> None:
     trace = run(plant(worker_class(slots=3, cpu_cores=4)), load([0, 0, 0], task(1, cpu_seconds=1)))
-    # Each computes for half a second in its turn, waits for one, and computes for half a second in its turn.
-    assert trace.done.tolist() == pytest.approx([2, 2.5, 3], abs=1e-6)
+    # A quarter of a second each to take the three, another to ask, in turn; a second later half a second each.
+    assert trace.done.tolist() == pytest.approx([2.5, 3, 3.5], abs=1e-6)
     alone = run(plant(worker_class(slots=3, cpu_cores=4)), load([0, 0, 0], task(0, cpu_seconds=1)))
     assert alone.done.tolist() == pytest.approx([1, 2, 3], abs=1e-6)
 
 
-def test_the_tasks_of_a_pod_are_asked_for_one_after_the_other_before_any_is_waited_for() -> None:
+def test_tasks_that_come_together_are_all_taken_before_the_first_of_them_asks() -> None:
     trace = run(plant(worker_class(slots=200)), load(np.zeros(400), task(2, cpu_seconds=0.002)))
     done = np.sort(trace.done)
-    assert done[0] == pytest.approx(2.002, abs=1e-6)
+    # 200 times half a millisecond to take them, half a one to ask, the wait, a whole one to end.
+    assert done[0] == pytest.approx(0.1 + 0.0005 + 2 + 0.001, abs=1e-6)
     assert done[199] > 2.2  # 200 times a millisecond before anybody is asked last
+
+
+def test_a_task_that_comes_alone_to_a_gevent_pod_waits_for_no_turn() -> None:
+    trace = run(plant(worker_class(slots=200)), load([0.0, 5.0], task(2, cpu_seconds=0.002)))
+    assert trace.done.tolist() == pytest.approx([2.002, 7.002], abs=1e-6)
 
 
 def test_threads_share_one_core() -> None:
     trace = run(plant(worker_class(pool="threads", slots=2)), load([0, 0.25], task(1, cpu_seconds=1)))
     # Before and after the second each waits: one alone for a quarter, both at half speed, the other alone.
     assert trace.done.tolist() == pytest.approx([2.5, 2.75], abs=1e-6)
+
+
+def test_threads_that_compute_shortly_take_turns() -> None:
+    trace = run(plant(worker_class(pool="threads", slots=2)), load([0, 0], task(0, cpu_seconds=0.004)))
+    assert trace.done.tolist() == pytest.approx([0.004, 0.008], abs=1e-6)
 
 
 def test_prefork_children_have_a_core_each_up_to_the_limit() -> None:

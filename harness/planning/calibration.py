@@ -23,7 +23,6 @@ from harness.planning.figures import (
 )
 from harness.planning.measured_class import ALONE, MeasuredClass
 from harness.planning.offered import shares_of_cpu
-from harness.planning.waiting import waits
 from harness.spike.arrivals import Topology, queue_of
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
@@ -71,7 +70,6 @@ def derive(
             _tasks_of(scenario, settings, topology),
             working_at,
             run_seconds,
-            waits(scenario),
         )
         for name, settings in result.setup["classes"].items()
     ]
@@ -129,16 +127,17 @@ def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None
     """Return a class's figures, and the names of those that stayed as assumed."""
     idle, starts = measured.idle_cores(), measured.boots()
     start_cpu = measured.start_cpu_seconds()
+    # Where tasks cost more than is stated, nothing tells how much of that the rest of the machine takes.
+    host = measured.host_cpu_seconds() if factor == 1.0 else default.host_cpu_seconds
     found: dict[str, float | None] = {
         # Others who want the machine only ever lengthen a start: the shortest is nearest to one alone.
         "start_seconds": min((start for start, _ in starts), default=None),
         "ready_seconds": min((ready for _, ready in starts), default=None),
         "start_cpu_seconds": start_cpu,
         **dict.fromkeys(NEVER_MEASURED),
-        "overhead_seconds": measured.overhead_seconds(_own_cpu_seconds(measured, default, factor)),
+        "overhead_seconds": measured.overhead_seconds(_own_cpu_seconds(measured, default, host, factor)),
         "idle_cores": idle,
-        # Where tasks cost more than is stated, nothing tells how much of that the rest of the machine takes.
-        "host_cpu_seconds": measured.host_cpu_seconds() if factor == 1.0 else default.host_cpu_seconds,
+        "host_cpu_seconds": host,
     }
     memory = {
         "memory_bytes": measured.memory_bytes(),
@@ -153,11 +152,12 @@ def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None
     return PoolFigures(**{**asdict(default), **times, **sizes}), missing
 
 
-def _own_cpu_seconds(measured: MeasuredClass, default: PoolFigures, factor: float | None) -> float:
+def _own_cpu_seconds(
+    measured: MeasuredClass, default: PoolFigures, host_cpu_seconds: float | None, factor: float | None
+) -> float:
     """Return what a plan will say that the worker itself computes for one of the class's tasks."""
     if not measured.tasks:
         return 0.0
-    host = measured.host_cpu_seconds() if factor == 1.0 else None
-    shared = default if host is None else replace(default, host_cpu_seconds=host)
+    shared = default if host_cpu_seconds is None else replace(default, host_cpu_seconds=host_cpu_seconds)
     own, _ = shares_of_cpu(measured.tasks[0].cpu_seconds, shared, factor or 1.0)
     return own

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness.planning.figures import PoolFigures, assumed_pool
+from harness.planning.waiting import waits
 from harness.simulation.build import FRESH_SHARE
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
@@ -36,7 +37,6 @@ class MeasuredClass:
     tasks: Sequence[TaskMix]
     working_at: Mapping[str, float]
     run_seconds: Mapping[str, float]
-    waits: Mapping[str, float]
 
     @property
     def pool(self) -> str:
@@ -63,9 +63,9 @@ class MeasuredClass:
         Where the workers' logs say how long runs took; else the median time to effect beyond the service time, of tasks
         that met a free slot. Most of those are the first to use a connection, which others need not wait for.
         """
-        name = self.tasks[0].task if len(self.tasks) == 1 else ""
-        if name in self.run_seconds and name in self.waits:
-            return max(self.run_seconds[name] - self.waits[name] - own_cpu_seconds, 0.0)
+        name, known = self.tasks[0].task if len(self.tasks) == 1 else "", waits(self.scenario)
+        if name in self.run_seconds and name in known:
+            return max(self.run_seconds[name] - known[name] - own_cpu_seconds, 0.0)
         latency = (self.result.by_phase.get(f"{self.name}{ALONE}") or {}).get("p50")
         if latency is None or len(self.tasks) != 1:
             return None

@@ -1,22 +1,24 @@
 """Probes of a worker's container: `python celery_workers_health.py startup|live`; exit code 0 is healthy.
 
-startup: this worker answers a ping through the broker. live: fails only for a worker whose heartbeat file has been
-stale and whose broker has answered for UNHEALTHY_SECONDS: a broker that is away, or hangs with its port open, is no
-reason to restart workers, and Celery's own reconnect waits up to 30 s. Needs Celery for `startup` only.
+startup: this worker takes messages and answers a ping through the broker. live: fails only for a worker whose heartbeat
+file has been stale and whose broker has answered for UNHEALTHY_SECONDS: a broker that is away, or hangs with its port
+open, is no reason to restart workers, and Celery's own reconnect waits up to 30 s. Needs Celery for `startup` only.
+
+What an attempt does not need it does not import: probes of many pods that start at once use the CPU that the workers
+start with.
 """
 
 from __future__ import annotations
 
 import os
-import socket
-import ssl
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
+    import socket
+    import ssl
     from collections.abc import Mapping, Sequence
 
     from celery import Celery
@@ -26,6 +28,7 @@ ANSWER_SECONDS = 4.0  # for all brokers of a URL together: less than the probe's
 PING_SECONDS = 5.0
 DEFAULT_PORTS = {"amqps": 5671}
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # a server that can speak answers it at once, before any login
+READY = "ready"  # in the state directory: there while the worker consumes
 REACHABLE_SINCE = "broker-reachable-since"  # in the state directory: since when a stale worker's broker has answered
 
 
@@ -36,7 +39,7 @@ def node_name(environment: Mapping[str, str]) -> str:
 
 def probe_app() -> Celery:
     """Return an application with the release's settings and nothing of the user's."""
-    from celery import Celery  # not for `live`, which runs every few seconds and should stay cheap
+    from celery import Celery
 
     app = Celery("probe", set_as_current=False)
     app.config_from_object("celeryconfig")
@@ -50,6 +53,8 @@ def ping(name: str) -> bool:
 
 def broker_addresses(url: str) -> list[tuple[str, int]]:
     """Return (host, port) of each broker in a Celery broker URL, which may name several."""
+    from urllib.parse import urlsplit
+
     first = urlsplit(url.split(";")[0])
     found = []
     for text in url.split(";"):
@@ -60,6 +65,9 @@ def broker_addresses(url: str) -> list[tuple[str, int]]:
 
 def answers(address: tuple[str, int], tls: bool, limit_seconds: float = ANSWER_SECONDS) -> bool:
     """Whether a broker says something there; a connection alone the kernel also accepts for one that hangs."""
+    import socket
+    import ssl
+
     deadline = time.monotonic() + limit_seconds
     try:
         plain = socket.create_connection(address, timeout=limit_seconds)
@@ -77,6 +85,8 @@ def answers(address: tuple[str, int], tls: bool, limit_seconds: float = ANSWER_S
 
 def encrypted(connection: socket.socket) -> ssl.SSLSocket:
     """Return the connection under TLS. Nothing secret goes over it, so who the other is does not matter."""
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context.wrap_socket(connection)
@@ -85,7 +95,7 @@ def encrypted(connection: socket.socket) -> ssl.SSLSocket:
 def any_answers(url: str) -> bool:
     """Whether one of the brokers in a Celery broker URL answers."""
     addresses = broker_addresses(url)
-    tls = urlsplit(url.split(";")[0]).scheme == "amqps"
+    tls = url.startswith("amqps:")
     return any(answers(address, tls, ANSWER_SECONDS / len(addresses)) for address in addresses)
 
 
@@ -114,13 +124,21 @@ def is_live(directory: Path, url: str, now: float, unhealthy_seconds: float = UN
     return since < unhealthy_seconds
 
 
+def why_not_started(environment: Mapping[str, str]) -> str | None:
+    """Return what the worker's start still lacks; None when it takes messages and answers."""
+    name = node_name(environment)
+    if not Path(environment["CELERY_WORKERS_STATE_DIR"], READY).exists():
+        return f"{name} does not take messages yet"
+    return None if ping(name) else f"{name} does not answer a ping"
+
+
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one probe; return the exit code."""
     if arguments == ["startup"]:
-        name = node_name(environment)
-        if ping(name):
+        lacks = why_not_started(environment)
+        if lacks is None:
             return 0
-        print(f"{name} does not answer a ping", file=sys.stderr)
+        print(lacks, file=sys.stderr)
         return 1
     if arguments == ["live"]:
         if is_live(Path(environment["CELERY_WORKERS_STATE_DIR"]), environment["CELERY_BROKER_URL"], time.time()):

@@ -1,9 +1,11 @@
-"""The liveness step: a worker is restarted only when it stands still while its broker answers."""
+"""Probes: a worker is restarted only when it stands still while its broker answers, asked when it takes messages."""
 
 from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -158,3 +160,19 @@ def test_exit_codes(health: ModuleType, tmp_path: Path, broker_url: str, capsys:
     assert health.main(["live"], environment) == 1
     assert "stood still" in capsys.readouterr().err
     assert health.main(["sleep"], environment) == 2
+
+
+def test_a_worker_that_takes_no_messages_yet_is_not_asked(config: Path, tmp_path: Path, dead_url: str) -> None:
+    environment = {
+        "CELERY_WORKERS_CLASS": "io",
+        "POD_NAME": "pod-0",
+        "CELERY_WORKERS_STATE_DIR": str(tmp_path),
+        "CELERY_BROKER_URL": dead_url,
+    }
+    # Without site-packages: Celery, which takes ten times the CPU time, is not even looked for.
+    command = [sys.executable, "-I", "-S", str(config / "celery_workers_health.py"), "startup"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (run.returncode, run.stderr) == (1, "io@pod-0 does not take messages yet\n")
+    (tmp_path / "ready").touch()
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert "No module named 'celery'" in run.stderr

@@ -89,8 +89,8 @@ def test_what_computes_blocks_and_what_asks_others_does_not(tmp_path: Path, exam
     calls: list[dict[str, Any]] = [
         {"task": "execute_student_code_task"},
         {"task": "forgot_password_mail"},
-        {"task": "run_summary_metrics_task", "kwargs": {"resamples": 60_000}},
-        {"task": "generate_order_copy_pdf_task", "kwargs": {"items": 3000}},
+        {"task": "run_summary_metrics_task", "kwargs": {"resamples": 20_000}},
+        {"task": "generate_order_copy_pdf_task", "kwargs": {"items": 2000}},
     ]
     done = check("examx", calls, tmp_path, "--json", env=examx_environment)
     assert done.returncode == 1, done.stderr

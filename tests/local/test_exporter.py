@@ -214,6 +214,7 @@ def test_events_that_are_off_show(vhost_broker: Broker, tmp_path: Path) -> None:
         assert exporter.value("celery_workers_tasks_total") is None
 
 
+@pytest.mark.full
 def test_publishers_that_send_events_make_latency_exact(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("threads"))
     app = release.publisher()
@@ -226,6 +227,7 @@ def test_publishers_that_send_events_make_latency_exact(vhost_broker: Broker, tm
         assert 1.0 <= latency < 3.0  # the delay that was asked for is none of it
 
 
+@pytest.mark.full
 def test_a_connection_that_is_cut(vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("prefork"))
     with exporting(release) as exporter, Management(vhost_broker.management_url) as api:

@@ -152,6 +152,7 @@ def test_it_fits_a_phone_and_a_desk_in_both_themes(tmp_path: Path) -> None:
     look(outcome, tmp_path, see)
 
 
+@pytest.mark.full
 def test_pointing_at_one_chart_reads_all(tmp_path: Path) -> None:
     async def see(tab: Tab, page: Path) -> None:
         await tab.show(page, width=1280)
@@ -189,6 +190,7 @@ def test_hostile_names_do_nothing(tmp_path: Path) -> None:
     look(scenes.hostile(), tmp_path, see)
 
 
+@pytest.mark.full
 def test_a_comparison_draws_each_scenario_on_an_axis_of_its_own(tmp_path: Path) -> None:
     slow, fast = made.surge(io_pods=1), made.surge()
     twice = made.comparison([slow], [fast]).compared + made.comparison([fast], [fast]).compared

@@ -352,10 +352,12 @@ def test_effects_are_read_from_the_stand_ins_and_the_database(load: Load) -> Non
     ("changed", "options", "message"),
     [
         ({"SPIKE_SCENARIO": "email-campain"}, [], "unknown scenario 'email-campain' (did you mean 'email-campaign'?)"),
-        ({}, ["--scenario", "gone.yaml"], "gone.yaml: no such scenario file"),
-        ({"BROKER_URL": ""}, [], "BROKER_URL is not set"),
+        pytest.param({}, ["--scenario", "gone.yaml"], "gone.yaml: no such scenario file", marks=pytest.mark.full),
+        pytest.param({"BROKER_URL": ""}, [], "BROKER_URL is not set", marks=pytest.mark.full),
         ({"BROKER_URL": "amqp://guest:sesame@127.0.0.1:1//"}, [], "no broker answers at BROKER_URL"),
-        ({"CELERY_TOPOLOGY": "/dev/null"}, [], "CELERY_TOPOLOGY /dev/null is not JSON"),
+        pytest.param(
+            {"CELERY_TOPOLOGY": "/dev/null"}, [], "CELERY_TOPOLOGY /dev/null is not JSON", marks=pytest.mark.full
+        ),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(

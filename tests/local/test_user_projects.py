@@ -86,6 +86,7 @@ def test_an_application_with_settings_of_its_own(vhost_broker: Broker, tmp_path:
     assert {line["timezone"] for line in noted.values()} == {"Europe/Vienna"}
 
 
+@pytest.mark.full
 def test_a_django_project(vhost_broker: Broker, tmp_path: Path) -> None:
     env = {"DJANGO_SETTINGS_MODULE": "bookshop.settings", "BOOKSHOP_DATABASE": str(tmp_path / "shop.sqlite3")}
     manage = str(APPS / "bookshop" / "manage.py")

@@ -10,7 +10,7 @@ from celery import uuid
 from benchmarks import workers
 from harness.broker.management import dead_letters
 from harness.broker.server import Broker
-from tests.local.test_workers import APP, EACH_POOL, POOLS
+from tests.local.test_workers import APP, GEVENT_OR_FULL, POOLS
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -47,7 +47,7 @@ def link_of(release: ReleaseUnderTest) -> tuple[str, str]:
     return first.id, second.options["task_id"]
 
 
-@pytest.mark.parametrize("pool", EACH_POOL)
+@pytest.mark.parametrize("pool", GEVENT_OR_FULL)
 @pytest.mark.parametrize("overflow", OVERFLOWS)
 def test_chain_link_into_a_full_queue(pool: str, overflow: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool, overflow=overflow))

@@ -354,7 +354,7 @@ def test_a_worker_with_tasks_in_work_goes_on_after_a_reconnect(pool: str, vhost_
         assert eventually(lambda: release.depth_now("main").total == 0, seconds=10)
 
 
-@pytest.mark.parametrize("pool", ["prefork", "gevent"])
+@pytest.mark.parametrize("pool", ["gevent", pytest.param("prefork", marks=pytest.mark.full)])
 def test_a_worker_tells_what_it_waits_for(pool: str, vhost_broker: Broker, tmp_path: Path) -> None:
     release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology(pool))
     with release.worker("work") as worker:

@@ -172,6 +172,8 @@ lock: venv ## Write the hashed locks anew (needs a package index)
 	  --extra harness --group dev --python-version 3.11 pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --constraint requirements.lock --group docs --python-version 3.11 -o docs/requirements.lock
+	@printf "pip\nuv\n" | $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --python-version 3.11 - -o scripts/installers.lock
 
 .PHONY: docs
 docs: ## Build the documentation into dist/docs; a broken link fails (OPEN=1 opens it)

@@ -40,7 +40,9 @@ def test_an_unchanged_lock_installs_nothing(bootstrap: ModuleType) -> None:
     assert bootstrap.main() == 0
 
 
-@pytest.mark.parametrize("changed", ["requirements.lock", "scripts/uv.lock", "pyproject.toml", "scripts/bootstrap.py"])
+@pytest.mark.parametrize(
+    "changed", ["requirements.lock", "scripts/installers.lock", "pyproject.toml", "scripts/bootstrap.py"]
+)
 def test_what_changed_is_installed(bootstrap: ModuleType, changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     installed: list[str] = []
     monkeypatch.setattr(bootstrap, "install", lambda: installed.append(changed))

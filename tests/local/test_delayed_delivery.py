@@ -241,7 +241,8 @@ def lose_nothing_to_a_full_queue(release: ReleaseUnderTest, tasks: int, *, retry
     assert eventually(lambda: release.depth_now("full").ready == 1)
     sent |= {by_celery(release, queue="full", countdown=1) for _ in range(tasks)}
     time.sleep(4)  # so that all have been offered
-    assert release.depth_now("full").ready == 1
+    # A quorum queue takes more than its limit until those who publish have heard that it is full.
+    assert 1 <= release.depth_now("full").ready < len(sent), "none was refused"
     with release.worker("other"):
         assert eventually(
             lambda: sent <= {note["id"] for note in release.effects()}, seconds=tasks * retry_seconds + 20

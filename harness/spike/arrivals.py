@@ -248,14 +248,15 @@ def _best_case(
 
 
 def peak_cores(
-    scenario: Scenario, topology: Topology, *, ramps: Mapping[str, Ramp] | None = None
+    scenario: Scenario, topology: Topology, *, load: LoadPlan | None = None, ramps: Mapping[str, Ramp] | None = None
 ) -> tuple[float, float]:
     """Return the CPU need in the busiest 10 s, in cores, and when those begin.
 
     An upper estimate: each class grows as fast as `ramps` says (default: has all replicas from the start). A task
     whose slot is not free when it is offered counts a second attempt then, as if a full queue had refused the first.
+    `load` is the scenario's plan where it has been laid out already.
     """
-    load = plan(scenario, topology, run_id="peak")
+    load = load or plan(scenario, topology, run_id="peak")
     slots = _all_slots(topology) if ramps is None else _growing_slots(topology, ramps)
     runs = _best_case(load.arrivals, slots, attempts_per_second=scenario.publisher.attempts_per_second)
     bins = [0.0] * (math.ceil(max(run.end_seconds for run in runs)) + 1)
@@ -278,9 +279,16 @@ def _spend(bins: list[float], run: _Run) -> None:
         second += 1
 
 
-def check_fits(scenario: Scenario, topology: Topology, *, cores: int, ramps: Mapping[str, Ramp] | None = None) -> None:
+def check_fits(
+    scenario: Scenario,
+    topology: Topology,
+    *,
+    cores: int,
+    load: LoadPlan | None = None,
+    ramps: Mapping[str, Ramp] | None = None,
+) -> None:
     """Raise InputError when the scenario's busiest seconds need more than 60 % of the machine's cores."""
-    need, at_seconds = peak_cores(scenario, topology, ramps=ramps)
+    need, at_seconds = peak_cores(scenario, topology, load=load, ramps=ramps)
     allowed = MAX_CPU_SHARE * cores
     if need > allowed:
         raise InputError(

@@ -69,8 +69,9 @@ def prepare(request: Request, *, values: Sequence[Path], cores: int) -> Prepared
     manifests = render.render(values, release=request.release)
     topology = render.topology(manifests)
     ramps = fastest_ramps(manifests, until_seconds=scenario.limit_seconds)
-    arrivals.check_fits(scenario, topology, cores=cores, ramps=ramps)
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.name}-{uuid.uuid4().hex[:6]}"
+    plan = arrivals.plan(scenario, topology, run_id=run_id)
+    arrivals.check_fits(scenario, topology, cores=cores, load=plan, ramps=ramps)
     return Prepared(
         request=request,
         run_id=run_id,
@@ -78,5 +79,5 @@ def prepare(request: Request, *, values: Sequence[Path], cores: int) -> Prepared
         values=values,
         manifests=manifests,
         topology=topology,
-        plan=arrivals.plan(scenario, topology, run_id=run_id),
+        plan=plan,
     )

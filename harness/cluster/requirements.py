@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -37,18 +38,20 @@ def closure(roots: Iterable[str], *, requires: Requires) -> set[str]:
         for extra in ("", *requirement.extras):
             if (name, extra) not in seen:
                 seen.add((name, extra))
-                waiting += _needed(requires(name), extra)
+                waiting += _needed(tuple(requires(name)), extra)
     return {name for name, _ in seen}
 
 
+@cache
 def installed_requires(name: str) -> Sequence[str]:
     """Return what an installed distribution says it requires."""
     return importlib.metadata.requires(name) or ()
 
 
-def _needed(requirements: Sequence[str], extra: str) -> list[Requirement]:
+@cache  # each image asks for most of the same ones
+def _needed(requirements: tuple[str, ...], extra: str) -> tuple[Requirement, ...]:
     parsed = [Requirement(text) for text in requirements]
-    return [one for one in parsed if _applies(one, extra)]
+    return tuple(one for one in parsed if _applies(one, extra))
 
 
 def _applies(requirement: Requirement, extra: str) -> bool:

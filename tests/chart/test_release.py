@@ -37,6 +37,7 @@ from tests.unit.release.scenes import PACKAGES, STATUS, archive, metadata
 
 SECONDS = 1_767_312_000
 DESCRIPTION = (CHART / "Chart.yaml").read_text()
+IN_ONE_PROCESS = pytest.mark.xdist_group("a release")  # which is made once for all who read it
 
 
 def unpacked(package: Path) -> dict[str, bytes]:
@@ -103,6 +104,17 @@ def plan() -> Plan:
     return planned(ROOT, tree, at, snapshot=True)
 
 
+@pytest.fixture(scope="module")
+def images(plan: Plan) -> list[Image]:
+    return of(plan)
+
+
+@pytest.fixture(scope="module")
+def made(plan: Plan, images: list[Image], tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A release that is only read."""
+    return make(plan, tmp_path_factory.mktemp("release") / "dist", images)
+
+
 def write_archive(image: Image, path: Path) -> None:
     """Write an image's archive with just what the lock says, in place of an engine."""
     needs = bom.locked(requirements.entries(image.needs))
@@ -114,21 +126,20 @@ def write_archive(image: Image, path: Path) -> None:
     archive(path, layers=(system, packages), labels=dict(image.labels))
 
 
-def make(plan: Plan, output: Path, images: Sequence[Image] | None = None, write: Any = write_archive) -> Made:
-    chosen = of(plan) if images is None else images
+def make(plan: Plan, output: Path, images: Sequence[Image], write: Any = write_archive) -> Made:
     return build(
         ROOT,
         plan,
         output,
-        images=chosen,
+        images=images,
         write_archive=write,
         require_unchanged=lambda: None,
         say=lambda text: None,
     )
 
 
-def test_a_release_is_one_folder_with_sums_of_all_in_it(plan: Plan, tmp_path: Path) -> None:
-    made = make(plan, tmp_path / "dist")
+@IN_ONE_PROCESS
+def test_a_release_is_one_folder_with_sums_of_all_in_it(plan: Plan, made: Made) -> None:
     stems = [f"{name}-{plan.app_version}-linux-amd64" for name in ("examx", "examx-load")]
     assert {path.name for path in made.directory.iterdir()} == {
         f"{plan.name}.tgz", f"{plan.name}.cdx.json", "RELEASE-NOTES.md", "SHA256SUMS",
@@ -142,12 +153,12 @@ def test_a_release_is_one_folder_with_sums_of_all_in_it(plan: Plan, tmp_path: Pa
         ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=made.directory, check=True, capture_output=True
     )
     assert len((made.directory / "SHA256SUMS").read_text().splitlines()) == 7
-    assert list((tmp_path / "dist").iterdir()) == [made.directory]
+    assert list(made.directory.parent.iterdir()) == [made.directory]
     assert (made.directory / "RELEASE-NOTES.md").read_text() == plan.notes
 
 
-def test_bills_are_valid_and_name_the_files_they_are_of(plan: Plan, tmp_path: Path) -> None:
-    made = make(plan, tmp_path)
+@IN_ONE_PROCESS
+def test_bills_are_valid_and_name_the_files_they_are_of(made: Made) -> None:
     bills = sorted(made.directory.glob("*.cdx.json"))
     assert len(bills) == 3
     for bill in bills:
@@ -158,14 +169,14 @@ def test_bills_are_valid_and_name_the_files_they_are_of(plan: Plan, tmp_path: Pa
         assert hashed["content"] in {made.sha256.get(f"{beside}{ending}") for ending in (".tgz", ".tar.gz")}
 
 
-def test_the_same_commit_gives_the_same_files(plan: Plan, tmp_path: Path) -> None:
-    first = make(plan, tmp_path / "a")
-    assert make(plan, tmp_path / "b").sha256 == first.sha256
+@IN_ONE_PROCESS
+def test_the_same_commit_gives_the_same_files(plan: Plan, made: Made, tmp_path: Path) -> None:
+    assert make(plan, tmp_path, of(plan)).sha256 == made.sha256
 
 
-def test_nothing_of_the_machine_is_in_a_release(plan: Plan, tmp_path: Path) -> None:
-    made = make(plan, tmp_path)
-    telling = [str(ROOT), str(tmp_path), str(Path.home()), f"//{socket.gethostname()}", *_indexes()]
+@IN_ONE_PROCESS
+def test_nothing_of_the_machine_is_in_a_release(made: Made) -> None:
+    telling = [str(ROOT), str(made.directory.parent), str(Path.home()), f"//{socket.gethostname()}", *_indexes()]
     for path in made.directory.iterdir():
         content = path.read_bytes()
         plain = gzip.decompress(content) if path.suffix in {".tgz", ".gz"} else content
@@ -181,7 +192,9 @@ def _indexes() -> list[str]:
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_release_that_fails_leaves_what_was_there(plan: Plan, tmp_path: Path, there: bool) -> None:
+def test_a_release_that_fails_leaves_what_was_there(
+    plan: Plan, images: list[Image], tmp_path: Path, there: bool
+) -> None:
     if there:
         make(plan, tmp_path, images=[])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -190,13 +203,15 @@ def test_a_release_that_fails_leaves_what_was_there(plan: Plan, tmp_path: Path, 
         write_archive(replace(image, labels={}), path)
 
     with pytest.raises(HarnessError, match="image examx came out without "):
-        make(plan, tmp_path, write=write_another)
+        make(plan, tmp_path, images, write=write_another)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_newer_build_of_the_same_version_takes_the_place_of_the_older(plan: Plan, tmp_path: Path) -> None:
-    make(plan, tmp_path)
+def test_a_newer_build_of_the_same_version_takes_the_place_of_the_older(
+    plan: Plan, images: list[Image], tmp_path: Path
+) -> None:
+    make(plan, tmp_path, images[:1])
     made = make(plan, tmp_path, images=[])
     assert {path.name for path in made.directory.iterdir()} == {
         f"{plan.name}.tgz", f"{plan.name}.cdx.json", "RELEASE-NOTES.md", "SHA256SUMS",
@@ -209,12 +224,12 @@ def test_an_output_that_can_be_no_folder_is_refused(plan: Plan, tmp_path: Path) 
         make(plan, tmp_path / "file" / "dist", images=[])
 
 
-def test_a_disk_that_is_full_is_told_and_nothing_kept(plan: Plan, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_is_told_and_nothing_kept(plan: Plan, images: list[Image], tmp_path: Path) -> None:
     def fill(image: Image, path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     with pytest.raises(HarnessError, match=r"examx\.tar: No space left on device; nothing is kept of what was made: "):
-        make(plan, tmp_path, write=fill)
+        make(plan, tmp_path, images, write=fill)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""What holds in every run, whatever the plant."""
+"""What holds in every run, whatever the plant: of the compiled kernel, which test_compiled holds to its source."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.simulation import DONE, DROPPED, EXPIRED, FAILED, OPEN, REFUSED, Fixed, Load, Plant, Trace
 from tests.unit.simulation.plants import keda_scaler, load, plant, publisher, run, task, worker_class
 from tests.unit.simulation.strategies import DUES, SERVICES, plain_plants_and_loads, plants_and_loads
+
+pytestmark = [pytest.mark.xdist_group("compiled-simulation"), pytest.mark.timeout(600)]  # compiling takes long
 
 EXAMPLES = settings(max_examples=settings.default.max_examples // 4)
 LIMIT_SECONDS = 200.0
@@ -33,7 +36,7 @@ def same(one: Trace, other: Trace, *, rounding: bool = False) -> None:
 @given(plants_and_loads(), st.integers(0, 2**32 - 1))
 def test_every_task_has_one_state_and_the_sums_are_right(case: tuple[Plant, Load], seed: int) -> None:
     what, offered = case
-    trace = run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS)
+    trace = run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS, compiled=True)
     counts = np.bincount(trace.state, minlength=6)
     assert counts.sum() == len(offered.due_seconds)
     assert (~np.isnan(trace.done)).sum() == counts[DONE]
@@ -51,7 +54,7 @@ def test_every_task_has_one_state_and_the_sums_are_right(case: tuple[Plant, Load
 @given(plants_and_loads(), st.integers(0, 2**32 - 1))
 def test_time_goes_forward(case: tuple[Plant, Load], seed: int) -> None:
     what, offered = case
-    trace = run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS)
+    trace = run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS, compiled=True)
     pairs = ((offered.due_seconds, trace.first_attempt), (trace.first_attempt, trace.accepted))
     for earlier, later in (*pairs, (trace.first_attempt, trace.started), (trace.started, trace.done)):
         both = ~np.isnan(earlier) & ~np.isnan(later)
@@ -63,7 +66,7 @@ def test_time_goes_forward(case: tuple[Plant, Load], seed: int) -> None:
 @given(plants_and_loads(), st.integers(0, 2**32 - 1))
 def test_no_limit_is_passed(case: tuple[Plant, Load], seed: int) -> None:
     what, offered = case
-    trace = run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS)
+    trace = run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS, compiled=True)
     if trace.repeated == 0:  # what is delivered again comes back above the limit
         for queue in what.queues:
             if queue.max_length_messages is not None:
@@ -82,8 +85,8 @@ def test_no_limit_is_passed(case: tuple[Plant, Load], seed: int) -> None:
 def test_the_same_seed_gives_the_same_trace(case: tuple[Plant, Load], seed: int) -> None:
     what, offered = case
     same(
-        run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS),
-        run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS),
+        run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS, compiled=True),
+        run(what, offered, seed=seed, limit_seconds=LIMIT_SECONDS, compiled=True),
     )
 
 

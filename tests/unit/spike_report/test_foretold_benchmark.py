@@ -13,19 +13,27 @@ from harness.errors import HarnessError
 from harness.spike import forecast, report, result
 from harness.spike.result import Result
 from tests.unit.spike_report import scenes
+from tests.unit.spike_report.synthetic import EPOCH
 
+pytestmark = pytest.mark.xdist_group("report page")  # where the campaign is simulated already
 SCENARIO = "email-campaign"
 CALIBRATION = {"source": "20261126-101500-calibration-0a1b2c", "runtime": "local"}
-RUN = scenes.campaign(2_000)
-DRAIN = RUN.drain_seconds or 0.0
-PEAKS = forecast.peak_depths(RUN)
+
+
+def campaign() -> Result:
+    """The run that was foretold."""
+    return scenes.campaign(2_000)
+
+
+def drain() -> float:
+    return campaign().drain_seconds or 0.0
 
 
 def runs(*drains: float | None, told: dict[str, Any] | None = None, **changes: Any) -> list[Result]:
     """Runs like the one that was foretold, but for how long they took."""
-    made = forecast.Forecast.of(RUN, calibration=CALIBRATION, written_at=RUN.started_at - 30)
+    made = forecast.Forecast.of(campaign(), calibration=CALIBRATION, written_at=campaign().started_at - 30)
     document = {**made.as_dict(), **(told or {})}
-    return [replace(RUN, drain_seconds=seconds, forecast=document, **changes) for seconds in drains]
+    return [replace(campaign(), drain_seconds=seconds, forecast=document, **changes) for seconds in drains]
 
 
 def of(found: list[Row], figure: str) -> Row:
@@ -33,29 +41,31 @@ def of(found: list[Row], figure: str) -> Row:
 
 
 def test_the_median_of_the_runs_is_compared() -> None:
-    found = rows(SCENARIO, runs(DRAIN * 1.3, DRAIN * 0.98, DRAIN * 1.01), runs=3)
+    found = rows(SCENARIO, runs(drain() * 1.3, drain() * 0.98, drain() * 1.01), runs=3)
     assert [row.figure for row in found] == ["forecast", "drain, s", "most waiting in io", "pods of celery-io-worker"]
     assert all(row.passed for row in found)
-    assert not of(rows(SCENARIO, runs(DRAIN * 1.3, DRAIN * 1.3, DRAIN), runs=3), "drain").passed
+    assert not of(rows(SCENARIO, runs(drain() * 1.3, drain() * 1.3, drain()), runs=3), "drain").passed
     assert of(found, "forecast").foretold == CALIBRATION["source"]
 
 
 @pytest.mark.parametrize(("factor", "holds"), [(1.04, True), (0.96, True), (1.06, False), (0.93, False)])
 def test_five_per_cent_of_the_most_waiting_are_tolerated(factor: float, holds: bool) -> None:
-    told = {"peak_depth_messages": {queue: peak * factor for queue, peak in PEAKS.items()}}
-    assert of(rows(SCENARIO, runs(DRAIN, told=told), runs=1), "most waiting").passed is holds
+    told = {"peak_depth_messages": {queue: peak * factor for queue, peak in forecast.peak_depths(campaign()).items()}}
+    assert of(rows(SCENARIO, runs(drain(), told=told), runs=1), "most waiting").passed is holds
 
 
 def test_pods_must_take_the_same_steps_in_most_runs() -> None:
-    other = replace(RUN, scale_events=[{**event, "after": event["after"] + 1} for event in RUN.scale_events])
-    (one,) = runs(DRAIN)
+    other = replace(
+        campaign(), scale_events=[{**event, "after": event["after"] + 1} for event in campaign().scale_events]
+    )
+    (one,) = runs(drain())
     different = replace(one, scale_events=other.scale_events)
     assert of(rows(SCENARIO, [one, one, different], runs=3), "pods").passed
     assert not of(rows(SCENARIO, [one, different, different], runs=3), "pods").passed
 
 
 def test_a_backlog_that_stayed_in_one_run_holds_in_no_case() -> None:
-    assert not of(rows(SCENARIO, runs(DRAIN, DRAIN, None), runs=3), "drain").passed
+    assert not of(rows(SCENARIO, runs(drain(), drain(), None), runs=3), "drain").passed
 
 
 @pytest.mark.parametrize(
@@ -68,31 +78,31 @@ def test_a_backlog_that_stayed_in_one_run_holds_in_no_case() -> None:
             "calibrated by the same scenario",
         ),
         ({}, {"runtime": "kind"}, "calibrated on local"),
-        ({"written_at": RUN.started_at + 1}, {}, "not before the load"),
+        ({"written_at": EPOCH + 1}, {}, "not before the load"),
     ],
 )
 def test_what_was_not_foretold_from_other_figures_is_no_forecast(
     told: dict[str, Any], changes: dict[str, Any], difference: str
 ) -> None:
-    row = of(rows(SCENARIO, runs(DRAIN, told=told, **changes), runs=1), "forecast")
+    row = of(rows(SCENARIO, runs(drain(), told=told, **changes), runs=1), "forecast")
     assert (row.passed, row.difference) == (False, difference)
 
 
 def test_all_runs_must_have_been_foretold_alike() -> None:
-    (one,) = runs(DRAIN)
-    (other,) = runs(DRAIN, told={"drain_seconds": DRAIN + 1})
+    (one,) = runs(drain())
+    (other,) = runs(drain(), told={"drain_seconds": drain() + 1})
     assert of(rows(SCENARIO, [one, other], runs=2), "forecast").difference == "the runs' forecasts differ"
 
 
 def test_too_few_runs_and_one_without_a_forecast_are_no_comparison() -> None:
     with pytest.raises(HarnessError, match="2 runs, 3 wanted"):
-        rows(SCENARIO, runs(DRAIN, DRAIN), runs=3)
+        rows(SCENARIO, runs(drain(), drain()), runs=3)
     with pytest.raises(HarnessError, match="a run has no forecast"):
-        rows(SCENARIO, [*runs(DRAIN), replace(RUN, forecast=None)], runs=2)
+        rows(SCENARIO, [*runs(drain()), replace(campaign(), forecast=None)], runs=2)
 
 
 def test_runs_that_are_there_count_once_by_scenario_and_runtime_and_not_when_cut_short(tmp_path: Path) -> None:
-    (one,) = runs(DRAIN)
+    (one,) = runs(drain())
     made = {
         "later": replace(one, started_at=one.started_at + 60, run_id="later"),
         "earlier": replace(one, run_id="earlier"),

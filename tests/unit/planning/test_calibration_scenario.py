@@ -1,0 +1,59 @@
+"""The scenario of a calibration makes each class add one pod, alone, whatever the machine is like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from harness.autoscaling.metrics import ExternalMetric
+from harness.planning.case import Case
+from harness.planning.engine import simulate
+from harness.planning.figures import assumed
+from harness.planning.place import STATISTICS_SECONDS
+from harness.simulation.model import Trace, WorkerClass
+from tests.unit.planning.cases import case
+
+GROWS_AT = {"io": 74.5, "cpu": 89.5, "mixed": 104.5}
+APART_SECONDS = 15.0
+
+
+def asked_on(cpu_factor: float) -> Case:
+    """The calibration, foretold where tasks cost so many times what is stated."""
+    return case("calibration", figures=replace(assumed("local"), cpu_factor=cpu_factor))
+
+
+@pytest.mark.parametrize("cpu_factor", [1.0, 1.7, 2.3, 3.1])
+def test_each_class_adds_one_pod_while_no_other_starts(cpu_factor: float) -> None:
+    found = asked_on(cpu_factor).simulated(simulate)
+    assert [(one.deployment.split("-")[1], one.before, one.after) for one in found.steps] == [
+        (name, 1, 2) for name in GROWS_AT
+    ]
+    assert [one.t for one in found.steps] == pytest.approx(list(GROWS_AT.values()))
+
+
+@pytest.mark.parametrize("cpu_factor", [1.7, 3.1])
+def test_it_asks_for_one_more_pod_however_old_the_queue_statistics_are(cpu_factor: float) -> None:
+    asked = asked_on(cpu_factor)
+    found = asked.simulated(simulate)
+    for one in asked.plant.classes:
+        at = GROWS_AT[one.name]
+        seen = range(math.floor(at - STATISTICS_SECONDS), math.ceil(at))
+        assert {_wanted(one, found, second) for second in seen} == {2}, one.name
+
+
+def _wanted(one: WorkerClass, found: Trace, second: int) -> int:
+    """The pods that messages waiting and in work ask for, by the autoscaler's rule and its tolerance."""
+    assert one.scaler is not None
+    hpa = one.scaler.hpa
+    (target,) = {
+        metric.target_average_milli / 1000
+        for metric in hpa.metrics
+        if isinstance(metric, ExternalMetric) and metric.target_average_milli and metric.name.startswith("s0-")
+    }
+    (queue,) = one.queues
+    messages = float(found.ready[queue][second] + found.unacked[queue][second])
+    if abs(messages / target - 1) <= 0.1:
+        return 1
+    return math.ceil(messages / target)

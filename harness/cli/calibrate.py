@@ -9,7 +9,7 @@ import click
 
 from harness.cli.progress import TerminalProgress
 from harness.planning import calibrate, calibrations
-from harness.planning.figures import Figures
+from harness.planning.figures import START_ALONE, Figures
 from harness.spike import run, sites
 from harness.spike.prepared import Request
 from harness.spike.progress import Progress, SilentProgress
@@ -67,6 +67,12 @@ def _text(figures: Figures, path: Path) -> str:
             f"  {one.overhead_seconds * 1000:>5.0f} ms  {one.idle_cores:.3f} cores  {one.memory_bytes / 2**20:.0f} MiB"
         )
     lines.append(f"  CPU time: {figures.cpu_factor:.2f} times what the scenarios state")
-    if figures.assumed:
-        lines.append(f"  not measured, taken as assumed: {', '.join(figures.assumed)}")
+    lacking = [name for name in figures.assumed if not name.endswith(f".{START_ALONE}")]
+    if lacking:
+        lines.append(f"  not measured, taken as assumed: {', '.join(lacking)}")
+    if figures.never_alone:
+        lines.append(
+            f"  no worker started alone: {', '.join(figures.never_alone)}; the start beside others that counts instead "
+            "took longer, so plans have added pods too late: calibrate again"
+        )
     return "\n".join([*lines, f"  kept in {path}"])

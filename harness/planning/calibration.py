@@ -18,6 +18,7 @@ from harness.planning.figures import (
     ASSUMED_CPU_FACTOR,
     ASSUMED_POOLS,
     NEVER_MEASURED,
+    START_ALONE,
     Figures,
     PoolFigures,
 )
@@ -149,6 +150,8 @@ def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None
         times["start_cpu_seconds"] = min(of_start, times["start_seconds"])
     sizes = {key: round(value) for key, value in memory.items() if value is not None}
     missing = [key for key, value in {**found, **memory}.items() if value is None]
+    if starts and not measured.boots(since=0.0):  # those of before the load start together
+        missing.append(START_ALONE)
     return PoolFigures(**{**asdict(default), **times, **sizes}), missing
 
 

@@ -13,6 +13,8 @@ ASSUMED = "assumed"
 MIB = 1024**2
 NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
 """Figures of a pool that no metrics tell from a start and from tasks; files of before do not have them."""
+START_ALONE = "start_alone"
+"""Named among what is assumed of a pool whose workers were only seen to start beside others, which takes longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,11 @@ class Figures:
     machine: Mapping[str, Any]
     measured_at: float | None = None  # seconds since the epoch
     assumed: tuple[str, ...] = ()  # what the calibration could not measure, and was taken from the defaults
+
+    @property
+    def never_alone(self) -> tuple[str, ...]:
+        """The pools of which no worker was seen to start alone: `start_seconds` is that of one beside others."""
+        return tuple(name.removesuffix(f".{START_ALONE}") for name in self.assumed if name.endswith(f".{START_ALONE}"))
 
     @property
     def is_assumed(self) -> bool:

@@ -181,6 +181,18 @@ def test_the_shortest_start_counts_as_others_only_lengthen_one() -> None:
     assert measured(working_at=began).pools["gevent"].start_seconds == 3.0
 
 
+def test_a_class_of_which_no_worker_started_alone_is_named() -> None:
+    run = calibration()
+    first = [event for event in run.events if not str(event["subject"]).endswith("-b-2")]
+    began = {f"{IO.deployment}-a-1": CREATED_AT + 7.5}
+    arguments: dict[str, Any] = {"working_at": began, "confirm_seconds": 0.0031}
+    found = derive(replace(run, events=first), load_scenario("calibration"), topology(), **arguments)
+    assert found.never_alone == ("gevent",)
+    assert found.pools["gevent"].start_seconds == 7.5
+    assert Figures.from_dict(found.as_dict(), source="mine") == found
+    assert measured().never_alone == ()
+
+
 def test_a_start_that_metrics_came_too_late_for_is_not_taken_for_a_cheap_one() -> None:
     began = {f"{IO.deployment}-b-2": ADDED_AT + 7.5, f"{IO.deployment}-a-1": CREATED_AT + 7.5}
     found = measured(working_at=began)

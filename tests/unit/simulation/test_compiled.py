@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.xdist_group("compiled-simulation"), pytest.mark.timeou
 @given(plants_and_loads(), st.integers(0, 2**32 - 1))
 def test_the_compiled_flow_is_equal_to_the_bit(case: tuple[Plant, Load], seed: int) -> None:
     what, offered = case
-    same(*(run(what, offered, seed=seed, limit_seconds=200, compiled=compiled) for compiled in (False, True)))
+    same(*(run(what, offered, seed=seed, limit_seconds=100, compiled=compiled) for compiled in (False, True)))
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 5)

@@ -118,8 +118,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Have the cluster before the first test: no test's limit is for building Kubernetes."""
     config = session.config
-    here = [item for item in session.items if item.path.is_relative_to(Path(__file__).parent)]
-    if here and not config.option.collectonly:
+    if not config.getoption("--cluster", default=False) or config.option.collectonly:
+        return
+    if any(item.path.is_relative_to(Path(__file__).parent) for item in session.items):
         _have_cluster(config)
 
 

@@ -26,7 +26,7 @@ SERVICE_END, CPU_END, RETRY_DUE, BOOT_WAITED, READY, GRACE_END, PROBE_DUE = rang
 EVENT_KINDS = 8
 
 # What a pod's startup probe is about: nothing, an attempt before the worker can answer, the one that it answers.
-UNPROBED, PROBED_IN_VAIN, PROBED = range(3)
+UNPROBED, PROBED = range(2)
 
 # Why `flow.advance` came back.
 REACHED, SETTLED, POD_GONE, WANTS_EVENTS, WANTS_UNIFORMS, WANTS_REFUSALS, WANTS_SAMPLES = range(7)

@@ -20,7 +20,6 @@ from harness.simulation.kernel.state import (
     PENDING,
     PROBE_DUE,
     PROBED,
-    PROBED_IN_VAIN,
     READY,
     RETRY_DUE,
     RUNNING,
@@ -138,9 +137,8 @@ def begin(s: Flow, p: int, wait: float, now: float) -> None:
 
 
 def waited(s: Flow, p: int, now: float) -> None:
-    """Go on with a pod's start: what is left needs the CPU, and the first probe, which nobody answers yet."""
+    """Go on with a pod's start: what is left needs the CPU."""
     work = s.classes[s.pods[p]["worker_class"]]["start_cpu"]
-    probe(s, p, PROBED_IN_VAIN)
     if work > 0.0:
         cpu.enter(s, p, BOOT, work, now)
     else:
@@ -160,23 +158,19 @@ def take_tasks(s: Flow, p: int, now: float) -> None:
     broker.serve(s, pod["worker_class"], now)
 
 
-def probe(s: Flow, p: int, attempt: int) -> None:
-    """Begin an attempt of a pod's startup probe; `cpu.share` carries it on where cores are shared."""
+def probe_for_ready(s: Flow, p: int, now: float) -> None:
+    """Begin the startup probe's attempt that finds the worker; `cpu.share` carries it on where cores are shared.
+
+    Where nothing shares them it takes its own time and no more. Those before it find no file and cost next to nothing.
+    """
     pod = s.pods[p]
     work = s.classes[pod["worker_class"]]["probe_cpu"]
-    if s.run[0]["cores"] == INFINITY:
-        pod["probed_cpu"] += work
-    elif work > 0.0:
-        pod["probing"] = attempt
+    if s.run[0]["cores"] != INFINITY and work > 0.0:
+        pod["probing"] = PROBED
         pod["probe_left"] += work
-
-
-def probe_for_ready(s: Flow, p: int, now: float) -> None:
-    """Begin the attempt that finds the worker; where nothing shares the cores it takes its own time and no more."""
-    probe(s, p, PROBED)
-    if s.pods[p]["probing"] == UNPROBED:
-        work = s.classes[s.pods[p]["worker_class"]]["probe_cpu"]
-        s.pods[p]["life_event"] = events.plan(s, now + work, READY, p)
+    else:
+        pod["probed_cpu"] += work
+        pod["life_event"] = events.plan(s, now + work, READY, p)
 
 
 def make_ready(s: Flow, p: int, now: float) -> None:

@@ -15,7 +15,7 @@ from harness.cluster.kindconfig import Shape
 from harness.cluster.versions import Versions
 from harness.errors import HarnessError
 
-CREATE_SECONDS = 300.0
+CREATE_SECONDS, DELETE_SECONDS = 300.0, 300.0
 LOAD_SECONDS = 180.0
 READY_SECONDS = 120.0
 ANSWER_SECONDS = 30.0
@@ -55,6 +55,8 @@ class Kind:
 
     def create(self, versions: Versions, *, image: str, packaged: bool, workers: int) -> None:
         """Create the cluster and wait for its control plane. Raises HarnessError with the nodes' last words."""
+        # Of one that ended without us, or whose deletion was given up: its images are not this one's.
+        shutil.rmtree(self.home, ignore_errors=True)
         self.write_files(versions, packaged=packaged, workers=workers)
         if not self._network_there():
             self._network_mark.touch()
@@ -71,7 +73,7 @@ class Kind:
         """Delete the cluster's nodes and its files; safe where there is none."""
         self._run(
             "delete", "cluster", "--name", self.name, "--kubeconfig", self.kubeconfig,
-            doing="deleting the cluster", seconds=120.0,
+            doing="deleting the cluster", seconds=DELETE_SECONDS,
         )  # fmt: skip
         shutil.rmtree(self.home, ignore_errors=True)
         self._remove_network()

@@ -13,7 +13,10 @@ from click.testing import CliRunner
 from harness import tools
 from harness.cli import cluster
 from harness.cluster import addons, programs, setup, way
+from harness.cluster.engine import Engine
+from harness.cluster.kind import Kind
 from harness.cluster.setup import Plan
+from harness.cluster.versions import versions
 
 KIND = """#!/bin/sh
 echo "$KIND_EXPERIMENTAL_PROVIDER kind $@" >> {log}
@@ -72,6 +75,14 @@ def test_another_cluster_of_the_name_is_made_anew(log: Path):
     setup.up(replace(PLAN, workers=2))
     assert _told(log, "docker kind create cluster") == 2
     assert _told(log, "docker kind delete cluster") == 1
+
+
+def test_one_that_has_ended_without_us_leaves_no_image_to_the_next(log: Path, tmp_path: Path):
+    kind, archive = Kind(tmp_path / "bin" / "kind", Engine("docker"), "c"), tmp_path / "worker-1.tar"
+    for _ in range(2):
+        kind.create(versions(), image="node", packaged=False, workers=1)
+        assert [kind.load([archive]) for _ in range(2)] == [[archive], []]
+        (tmp_path / "clusters").unlink()
 
 
 def test_a_cluster_that_is_there_says_the_way(log: Path, monkeypatch: pytest.MonkeyPatch):

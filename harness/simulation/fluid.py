@@ -171,8 +171,9 @@ def _serve(
                 count = slots / held
             if count * used > power:
                 count = power / used
-            slots -= count * held
-            power -= count * used
+            # Never less than none, not even by rounding: a lane that computes nothing would divide by what it uses.
+            slots = max(slots - count * held, 0.0)
+            power = max(power - count * used, 0.0)
             left_slots -= count * held
             left_cores -= count * used
             started += count

@@ -61,6 +61,15 @@ def test_a_steady_stream_waits_as_an_exact_queue_does(utilisation):
     assert outcome.drain_seconds() == pytest.approx(exact[-1], abs=1.5 * SECONDS, rel=0.02)
 
 
+@pytest.mark.parametrize("cores", [1.7, 2.9])
+def test_tasks_that_compute_nothing_go_on_where_others_take_all_cores(cores):
+    """Of these cores rounding leaves less than nothing once the first tasks have their part."""
+    pod = worker(pool="prefork", slots=100, cpu_cores=cores)
+    parts = ((task("heavy", cpu_seconds=1.0, priority=9), [0.0] * 300), (task("free", seconds=1.0), [0.0] * 50))
+    outcome = foretell(plant(pod, queues=[Queue(name="io", priorities=True)]), load(*parts))
+    assert outcome.done == pytest.approx(350)
+
+
 def test_a_full_queue_makes_the_publisher_keep_the_rest():
     limited = plant(worker(), queues=[Queue(name="io", max_length_messages=5000)])
     outcome = foretell(limited, load((task(), [0.0] * 10_000)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import tools
 from harness.cluster import way
 from harness.errors import HarnessError
 from harness.files import write_atomically
@@ -24,10 +26,11 @@ from tests.cluster.space import Space
 
 FAILED = pytest.StashKey[bool]()
 PLACE = pytest.StashKey[Place]()
+TURNS = tools.cache_home() / "e2e"
 REMOVAL_SECONDS = 240.0
 # Files and groups, the longest first. A process is given its next test ahead of time: the last, of two seconds, is what
 # the one with the longest takes then, and the other one goes on with the rest meanwhile.
-LONG = ("test_3_scaling.py", "release", "spike", "test_5_upgrade.py", "test_1_install.py", "test_6_monitoring.py")
+LONG = ("test_3_scaling.py", "release", "test_5_upgrade.py", "test_1_install.py", "test_6_monitoring.py")
 STANDING = "prod,keda,kind"
 # Two pods of io, so that one may be away while the other works; and only queues move pods: of requests divided by four
 # the start of a worker alone uses more than the target.
@@ -46,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: measures; no other test runs on the cluster meanwhile")
     if config.getoption("--cluster", default=False) and not hasattr(config, "workerinput"):
         config.stash[RESULTS] = Results()
         config.pluginmanager.register(_Table(config.stash[RESULTS]))
@@ -68,9 +72,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(item: pytest.Item) -> int:
+    if item.path.name == "test_4_spike.py":  # one of it is to be alone: the others would wait
+        return len(LONG) + 2
     group = item.get_closest_marker("xdist_group")
     name = group.args[0] if group else item.path.name
     return LONG.index(name) if name in LONG else len(LONG) + 1
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest-timeout: a test's limit is not for waiting
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run tests of several processes side by side, but for those that are marked `alone`."""
+    with _turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _turn(*, alone: bool) -> Iterator[None]:
+    TURNS.mkdir(parents=True, exist_ok=True)
+    with (TURNS / "turn.lock").open("w") as turn, (TURNS / "next.lock").open("w") as following:
+        fcntl.flock(following, fcntl.LOCK_EX)  # nobody begins while one waits to be alone
+        fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(following, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

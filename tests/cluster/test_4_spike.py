@@ -37,6 +37,7 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(place: Place
     assert list((tmp_path / "reports").glob("*")) == []
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(RUN_SECONDS + 60)
 def test_no_task_of_the_email_campaign_is_lost(place: Place, tmp_path: Path, record_property: Note) -> None:
     runtime = _runtime(place)

@@ -2,9 +2,9 @@
 
 Classes share nothing but the publisher's pace, so each is searched alone, over a grid of its settings, and asked to
 meet every objective on its own tasks, which is enough for all together. The cheapest of each class are then simulated
-together, with several seeds. Where that misses, the class that is worst off takes its next candidate; where it is met,
-cheaper candidates and then each changed figure by itself are tried back, and what rejects them is the reason that is
-written beside the figure.
+together, with several seeds. Where that misses, the class that is worst off takes its next candidate; then one figure
+at a time changes; then all classes keep more pods warm. Where it is met, cheaper candidates and then each changed
+figure by itself are tried back, and what rejects them is the reason that is written beside the figure.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def _first_that_holds(searches: Sequence[ClassSearch], check: Check, room: Pod |
         if not stronger:
             break
         left[found.blamed] = stronger
-    return None if best is None else _climb(searches, *best, check, room)
+    if best is None:
+        return None
+    return _climb(searches, *best, check, room) or _warm(searches, check, room)
 
 
 def _climb(
@@ -131,6 +133,24 @@ def _climb(
                 choice, found, improved = other, after, True
                 break
     return None
+
+
+def _warm(searches: Sequence[ClassSearch], check: Check, room: Pod | None) -> dict[str, Candidate] | None:
+    """Keep one more pod of every class warm at a time.
+
+    For many pods that start together: where each class waits for the others' starts, no single change brings it nearer.
+    """
+    for minimum in sorted({one.setting.minimum for search in searches for one in search.feasible}):
+        choice = {search.name: _warmest(search, minimum) for search in searches}
+        if (room is None or fits(searches, choice, room)) and check(_settings(choice)).met:
+            return choice
+    return None
+
+
+def _warmest(search: ClassSearch, most: int) -> Candidate:
+    """Return the fastest of the candidates with the most pods at rest, up to so many."""
+    within = [one for one in search.feasible if one.setting.minimum <= most] or search.feasible
+    return min(within, key=lambda one: (-one.setting.minimum, one.latency_seconds, one.cost))
 
 
 def _moves(

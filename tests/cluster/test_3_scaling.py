@@ -23,7 +23,7 @@ RECORDING = tools.cache_home() / "e2e" / "scaling.json"
 # Work for more pods than there may be, until they are there; what waits then is taken away, so that the way down begins
 # at once on fast and slow machines.
 MAILS, MAIL_SECONDS = 3500, 5.0
-UPLOADS, ROWS = 900, 1000
+UPLOADS, ROWS = 600, 1000
 MOST = {"io": 5, "cpu": 3}
 RISE_SECONDS, FALL_SECONDS = 150.0, 180.0
 

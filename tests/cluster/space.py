@@ -276,7 +276,7 @@ class Space:
 
     def publish(self, tasks: Mapping[str, int], **kwargs: Any) -> list[str]:
         """Publish so many of each task, by the release's own routes; returns the ids."""
-        return list(self.ask("publish", {"tasks": dict(tasks), "kwargs": kwargs}, seconds=120))
+        return list(self.ask("publish", {"tasks": dict(tasks), "kwargs": kwargs}, seconds=240))
 
     def require_done(self, ids: Iterable[str], *, seconds: float, what: str) -> None:
         """Wait until the effects of all these tasks are there."""

@@ -51,7 +51,7 @@ def test_a_pod_of_each_class_ends_after_its_tasks_and_before_its_grace(
 ) -> None:
     with release.latencies(smtp=WORK_SECONDS, storage=WORK_SECONDS, wait=WORK_SECONDS):
         ids = release.publish(LOAD)
-        in_work = eventually(lambda: _in_work(release), seconds=20, what="tasks in work in each class", every=0.5)
+        in_work = eventually(lambda: _in_work(release), seconds=60, what="tasks in work in each class", every=0.5)
         pods = set(in_work)
         departures = Departures(place, release, pods)
         departures.start()

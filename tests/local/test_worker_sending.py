@@ -85,6 +85,7 @@ def test_link_waits_for_a_queue_that_empties(vhost_broker: Broker, tmp_path: Pat
             assert eventually(lambda: bool(release.effects(second)) or second in _dead(vhost_broker))
             third = link_of(release)[1]
             assert eventually(lambda: bool(release.effects(third)) or third in _dead(vhost_broker))
+    assert {*(note["id"] for note in release.effects()), *_dead(vhost_broker)} >= {second, third}
 
 
 @pytest.mark.parametrize("overflow", OVERFLOWS)

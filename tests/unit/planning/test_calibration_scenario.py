@@ -16,7 +16,6 @@ from harness.simulation.model import Trace, WorkerClass
 from tests.unit.planning.cases import case
 
 GROWS_AT = {"io": 74.5, "cpu": 89.5, "mixed": 104.5}
-APART_SECONDS = 15.0
 
 
 def asked_on(cpu_factor: float) -> Case:

@@ -20,11 +20,9 @@ from harness.simulation.kernel.state import (
     DRAINING,
     INFINITY,
     NONE,
-    PROBED,
     READY,
     RUNNING,
     STARTING,
-    UNPROBED,
     Flow,
 )
 
@@ -98,7 +96,6 @@ def forget(s: Flow, p: int) -> None:
     """Drop what a pod that ends was working on."""
     s.pods[p]["working"] = 0
     s.pods[p]["cpu_event"] = NONE
-    s.pods[p]["probing"] = UNPROBED
     s.pods[p]["probe_left"] = 0.0
 
 
@@ -245,7 +242,5 @@ def _probe(s: Flow, p: int, level: float, now: float) -> None:
     given = min(pod["probe_left"], speed * s.run[0]["share_seconds"])
     pod["probe_left"] -= given
     pod["probed_cpu"] += given
-    if pod["probe_left"] <= 0.0:
-        if pod["probing"] == PROBED:
-            pod["life_event"] = events.plan(s, now + given / speed, READY, p)
-        pod["probing"] = UNPROBED
+    if pod["probe_left"] <= 0.0 and pod["phase"] == RUNNING:  # not told to go meanwhile
+        pod["life_event"] = events.plan(s, now + given / speed, READY, p)

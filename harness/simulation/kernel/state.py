@@ -25,9 +25,6 @@ GONE, PENDING, STARTING, RUNNING, DRAINING = range(5)
 SERVICE_END, CPU_END, RETRY_DUE, BOOT_WAITED, READY, GRACE_END, PROBE_DUE = range(7)
 EVENT_KINDS = 8
 
-# What a pod's startup probe is about: nothing, an attempt before the worker can answer, the one that it answers.
-UNPROBED, PROBED = range(2)
-
 # Why `flow.advance` came back.
 REACHED, SETTLED, POD_GONE, WANTS_EVENTS, WANTS_UNIFORMS, WANTS_REFUSALS, WANTS_SAMPLES = range(7)
 
@@ -143,7 +140,6 @@ POD = np.dtype(
         ("cpu_seconds", "f8"),
         ("shared_cpu", "f8"),  # cpu_seconds when speeds were set last
         # The startup probe, a process of its own in the container.
-        ("probing", "i8"),
         ("probe_left", "f8"),
         ("probed_cpu", "f8"),
         # Numbers of the events that count.

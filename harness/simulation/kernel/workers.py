@@ -19,12 +19,10 @@ from harness.simulation.kernel.state import (
     OPEN,
     PENDING,
     PROBE_DUE,
-    PROBED,
     READY,
     RETRY_DUE,
     RUNNING,
     STARTING,
-    UNPROBED,
     WARM_UP,
     Flow,
 )
@@ -117,7 +115,6 @@ def open_pod(s: Flow, p: int, c: int, created: float, first_item: int) -> None:
     pod["speed"] = 1.0
     pod["cpu_seconds"] = 0.0
     pod["shared_cpu"] = 0.0
-    pod["probing"] = UNPROBED
     pod["probe_left"] = 0.0
     pod["probed_cpu"] = 0.0
     pod["cpu_event"] = NONE
@@ -166,7 +163,6 @@ def probe_for_ready(s: Flow, p: int, now: float) -> None:
     pod = s.pods[p]
     work = s.classes[pod["worker_class"]]["probe_cpu"]
     if s.run[0]["cores"] != INFINITY and work > 0.0:
-        pod["probing"] = PROBED
         pod["probe_left"] += work
     else:
         pod["probed_cpu"] += work
@@ -187,7 +183,6 @@ def stop(s: Flow, p: int, now: float) -> None:
         pod["ready"] = 0
         pod["changed"] = now
     pod["life_event"] = NONE
-    pod["probing"] = UNPROBED
     if pod["used"] == 0:
         end(s, p, now)
         return

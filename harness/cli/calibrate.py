@@ -67,6 +67,8 @@ def _text(figures: Figures, path: Path) -> str:
             f"  {one.overhead_seconds * 1000:>5.0f} ms  {one.idle_cores:.3f} cores  {one.memory_bytes / 2**20:.0f} MiB"
         )
     lines.append(f"  CPU time: {figures.cpu_factor:.2f} times what the scenarios state")
+    if figures.background_cores is not None:
+        lines.append(f"  besides the workers the machine is busy with {figures.background_cores:.2f} cores at rest")
     lacking = [name for name in figures.assumed if not name.endswith(f".{START_ALONE}")]
     if lacking:
         lines.append(f"  not measured, taken as assumed: {', '.join(lacking)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +18,13 @@ from harness.planning.figures import (
     ASSUMED_CONFIRM_SECONDS,
     ASSUMED_CPU_FACTOR,
     ASSUMED_POOLS,
+    BACKGROUND,
     NEVER_MEASURED,
     START_ALONE,
     Figures,
     PoolFigures,
 )
-from harness.planning.measured_class import ALONE, MeasuredClass
+from harness.planning.measured_class import ALONE, METRICS_WINDOW_SECONDS, MeasuredClass
 from harness.planning.offered import shares_of_cpu
 from harness.spike.arrivals import Topology, queue_of
 from harness.spike.result import Result
@@ -80,7 +82,8 @@ def derive(
         pool: replace(one, host_cpu_seconds=round(one.host_cpu_seconds * (factor or 1.0), DIGITS))
         for pool, one in ASSUMED_POOLS.items()
     }
-    once = {"confirm_seconds": confirm_seconds, "cpu_factor": factor}
+    background = _background_cores(result, classes)
+    once = {"confirm_seconds": confirm_seconds, "cpu_factor": factor, BACKGROUND: background}
     assumed = [key for key, value in once.items() if value is None]
     for one in classes:
         pools[one.pool], missing = _figures(one, pools.get(one.pool, pools["threads"]), factor)
@@ -92,6 +95,7 @@ def derive(
         source=result.run_id,
         runtime=result.runtime,
         machine=result.setup.get("machine", {}),
+        background_cores=None if background is None else round(background, DIGITS),
         measured_at=result.started_at,
         assumed=(*assumed, *(pool for pool in ASSUMED_POOLS if pool not in {one.pool for one in classes})),
     )
@@ -122,6 +126,19 @@ def _cpu_factor(classes: Sequence[MeasuredClass]) -> float | None:
     if not known:
         return None
     return max(sum(own for own, _ in known) / sum(stated for _, stated in known), 1.0)
+
+
+def _background_cores(result: Result, classes: Sequence[MeasuredClass]) -> float | None:
+    """Return what the machine is busy with at rest besides the workers, None where the run does not show it."""
+    workers = [one.cores_at_rest() for one in classes]
+    known = [cores for cores in workers if cores is not None]
+    end = max((one.idle_end() for one in classes), default=0.0)
+    line = result.timeline
+    shown = zip(line.seconds, line.machine_cores, strict=False)
+    busy = [cores for second, cores in shown if cores is not None and end - METRICS_WINDOW_SECONDS <= second < end]
+    if not busy or len(known) < len(workers):
+        return None
+    return max(fmean(busy) - sum(known), 0.0)
 
 
 def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None) -> tuple[PoolFigures, list[str]]:

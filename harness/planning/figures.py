@@ -13,6 +13,8 @@ ASSUMED = "assumed"
 MIB = 1024**2
 NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
 """Figures of a pool that no metrics tell from a start and from tasks; files of before do not have them."""
+BACKGROUND = "background_cores"
+_OF_OTHER_FORM = ("pools", "assumed", BACKGROUND)
 START_ALONE = "start_alone"
 """Named among what is assumed of a pool whose workers were only seen to start beside others, which takes longer."""
 
@@ -43,7 +45,8 @@ class Figures:
     """Everything measured, and where it was. `source` is the calibration run's id, or "assumed".
 
     `cpu_factor` is what tasks and publishers cost in CPU time here, in times of what scenarios state, which was
-    measured on another day and perhaps another machine.
+    measured on another day and perhaps another machine. `background_cores` is what the machine that
+    everything shares is busy with besides the workers while there is next to nothing to do.
     """
 
     pools: Mapping[str, PoolFigures]
@@ -52,6 +55,7 @@ class Figures:
     source: str
     runtime: str
     machine: Mapping[str, Any]
+    background_cores: float | None = None  # None: as assumed of the place
     measured_at: float | None = None  # seconds since the epoch
     assumed: tuple[str, ...] = ()  # what the calibration could not measure, and was taken from the defaults
 
@@ -83,9 +87,10 @@ class Figures:
                 name: _pool({**_unmeasured(name), **values}, f"{source}: pools.{name}")
                 for name, values in document["pools"].items()
             }
-            values = {item.name: document[item.name] for item in fields(cls) if item.name not in ("pools", "assumed")}
+            values = {item.name: document[item.name] for item in fields(cls) if item.name not in _OF_OTHER_FORM}
             named = (*document["assumed"], *_lacking(document))
-            return cls(pools=pools, assumed=tuple(dict.fromkeys(named)), **values)
+            background = _background(document, source)
+            return cls(pools=pools, assumed=tuple(dict.fromkeys(named)), background_cores=background, **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{source}: {error} is missing or malformed; make it anew: harness calibrate") from error
 
@@ -102,7 +107,17 @@ def _unmeasured(pool: str) -> dict[str, float]:
 def _lacking(document: Mapping[str, Any]) -> list[str]:
     """Return the names of what such a file does not have, but for pools that were taken from the defaults anyhow."""
     measured = {name: values for name, values in document["pools"].items() if name not in document["assumed"]}
-    return [f"{name}.{key}" for name, values in measured.items() for key in NEVER_MEASURED if key not in values]
+    pools = [f"{name}.{key}" for name, values in measured.items() for key in NEVER_MEASURED if key not in values]
+    return pools if document.get(BACKGROUND) is not None else [*pools, BACKGROUND]
+
+
+def _background(document: Mapping[str, Any], source: str) -> float | None:
+    value = document.get(BACKGROUND)
+    if value is None:  # a file of before, or of a place that has no machine of its own
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise InputError(f"{source}: {BACKGROUND} is {value!r}, expected a number that is not negative, or null")
+    return float(value)
 
 
 def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:

@@ -73,9 +73,13 @@ class MeasuredClass:
 
     def idle_cores(self) -> float | None:
         """Return what one pod uses while there is next to nothing to do."""
-        end = self._idle_end()
-        pods, cores = self._at(end, self._running()), self._at(end, self._cores())
-        return None if end < 2 * METRICS_WINDOW_SECONDS or not pods or cores is None else cores / pods
+        pods, cores = self._at(self.idle_end(), self._running()), self.cores_at_rest()
+        return None if not pods or cores is None else cores / pods
+
+    def cores_at_rest(self) -> float | None:
+        """Return what all its pods use together while there is next to nothing to do."""
+        end = self.idle_end()
+        return None if end < 2 * METRICS_WINDOW_SECONDS else self._at(end, self._cores())
 
     def start_cpu_seconds(self) -> float | None:
         """Return the CPU time of one pod's start: all used up to the idle phase, less idling.
@@ -84,7 +88,7 @@ class MeasuredClass:
         used little of its time was not seen.
         """
         first = [at for at in self._first("created").values() if at < 0]
-        end = self._idle_end()
+        end = self.idle_end()
         if not first or not end:
             return None
         used = sum(self._between(self._cores(), min(first), end)) / len(first)
@@ -99,7 +103,7 @@ class MeasuredClass:
 
     def own_cpu_seconds(self) -> float | None:
         """Return the CPU time that the workers used for a task, beside idling and their starts."""
-        begin, end = self._idle_end(), float(self.result.timeline.seconds[-1] + 1)
+        begin, end = self.idle_end(), float(self.result.timeline.seconds[-1] + 1)
         if not begin or self.done < LEAST_TASKS or len(self.tasks) != 1:
             return None
         used = sum(self._between(self._cores(), begin, end))
@@ -154,21 +158,21 @@ class MeasuredClass:
 
     def memory_bytes(self) -> float | None:
         """Return one pod's memory at rest."""
-        end = self._idle_end()
+        end = self.idle_end()
         pods, memory = self._at(end, self._running()), self._at(end, self._memory())
         return None if not pods or memory is None else memory / pods
 
     def memory_bytes_per_task(self) -> float | None:
         """Return what each task in work adds, at the peak before a pod is added."""
-        at_rest, pods = self.memory_bytes(), self._at(self._idle_end(), self._running())
+        at_rest, pods = self.memory_bytes(), self._at(self.idle_end(), self._running())
         events = self.result.scale_events
         until = min((event["t"] for event in events if event["t"] >= 0), default=self.result.duration_seconds)
-        most = self._between(self._memory(), self._idle_end(), until)
+        most = self._between(self._memory(), self.idle_end(), until)
         if at_rest is None or not pods or not most:
             return None
         return max(max(most) / pods - at_rest, 0.0) / int(self.settings["concurrency"])
 
-    def _idle_end(self) -> float:
+    def idle_end(self) -> float:
         """Return when the idle phase ends, 0 where there is none; it is the first."""
         first = self.scenario.phases[0]
         return first.seconds if first.name == IDLE_PHASE else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from harness.chart import manifests as look
 from harness.errors import InputError
 from harness.planning.figures import Figures
 from harness.planning.place import Place
-from harness.simulation.model import Overflow, Plant, Pool, Publisher, Queue, Scaler, WorkerClass
+from harness.simulation.model import Nodes, Overflow, Plant, Pool, Publisher, Queue, Scaler, WorkerClass
 from harness.spike.arrivals import Topology
 from harness.spike.scenario import Publishing
 
@@ -36,7 +37,7 @@ def plant(
         ),
         queues=tuple(_queue(name, queue) for name, queue in topology["queues"].items()),
         publisher=_publisher(publishing, figures),
-        nodes=place.nodes,
+        nodes=_nodes(place.nodes, figures),
         clockwork=place.clockwork,
     )
 
@@ -118,6 +119,12 @@ def _queue(name: str, queue: Mapping[str, Any]) -> Queue:
         ttl_seconds=queue.get("message_ttl_seconds"),
         priorities=bool(queue.get("max_priority")),
     )
+
+
+def _nodes(nodes: Nodes, figures: Figures) -> Nodes:
+    if figures.background_cores is None or not nodes.shared_with_load:
+        return nodes
+    return replace(nodes, background_cores=figures.background_cores)
 
 
 def _publisher(publishing: Publishing, figures: Figures) -> Publisher:

@@ -35,6 +35,7 @@ from harness.runtime.cluster import ClusterRuntime
 from harness.spike import loadjob
 from harness.spike.load import JOURNALS
 from harness.spike.loadjob import LoadJob
+from harness.spike.machine_use import busy_cores
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.scenario import resolved_text
@@ -55,6 +56,11 @@ class Cluster:
     node_directory: Path | None
     made: Mapping[str, str]  # what it is made of, for the report
     given: Given  # its images, and its volumes where there is no such directory
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its nodes share this machine's cores."""
+        return self.node_directory is not None
 
 
 class ClusterSite:
@@ -98,7 +104,7 @@ class ClusterSite:
         require_fit(
             self._cluster.kubectl,
             [*prepared.manifests, *_beside(prepared, self._cluster)],
-            one_machine=self._cluster.node_directory is not None,
+            one_machine=self._cluster.on_this_machine,
         )
 
     def facts(self) -> Mapping[str, str]:
@@ -141,6 +147,7 @@ class ClusterSite:
                 generate=lambda start_at: _load(place, replace(job, start_at=start_at), directory),
                 refresh=effects.refresh,
                 settle=effects.settle,
+                machine_cores=busy_cores if cluster.on_this_machine else lambda: None,
             )
 
     def _there(self) -> Cluster:

@@ -14,6 +14,7 @@ from harness.errors import InputError
 from harness.spike import facts
 from harness.spike.load import JOURNALS, Load, locust
 from harness.spike.local_ground import local_ground
+from harness.spike.machine_use import busy_cores
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.services import Services
@@ -69,6 +70,7 @@ class LocalSite:
                 runtime=local.runtime,
                 release=local.install_of(prepared.request.release, prepared.manifests),
                 targets=local.targets,
+                machine_cores=busy_cores,
                 generate=lambda start_at: locust(replace(load, start_at=start_at), log=directory / "locust.log"),
             )
 

@@ -29,8 +29,9 @@ class Ground:
 
     `generate` runs the load, from `start_at` on (seconds since the epoch, None: as soon as it can); it writes journals
     to `journals`. Where journals and effects come into being elsewhere, `refresh` brings the newest now and then, and
-    `settle` brings all. A busy broker may leave a question unanswered; one that answers none for `silence_seconds` ends
-    the run.
+    `settle` brings all. `machine_cores` says how many cores of the machine that all of it shares were busy since it was
+    last asked, None where there is no such machine. A busy broker may leave a question unanswered; one that answers
+    none for `silence_seconds` ends the run.
     """
 
     broker: Broker
@@ -41,6 +42,7 @@ class Ground:
     generate: Callable[[float | None], AbstractContextManager[Generator]]
     refresh: Callable[[], None] = lambda: None
     settle: Callable[[], None] = lambda: None
+    machine_cores: Callable[[], float | None] = lambda: None
     silence_seconds: float = 30.0
     targets: Sequence[Target] = ()  # what Prometheus reads of it, where that is on this machine
 

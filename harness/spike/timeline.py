@@ -40,6 +40,7 @@ class Timeline:
     memory_bytes: Mapping[str, Numbers]
     latency_seconds: Mapping[str, Numbers]  # p50, p95, p99 of the tasks done in the last window; p95 of each group
     latency_window_seconds: int = LATENCY_WINDOW_SECONDS
+    machine_cores: Numbers = ()  # busy cores of the machine that everything shares; empty where there is none
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Timeline:
@@ -69,8 +70,8 @@ def build(
     """Put the ledger's records and the run's samples on one axis.
 
     `samples` are the run loop's, one a second: `t` (seconds since the start), `queues`, `replicas`, `cpu_cores`,
-    `memory_bytes`. `started_at` is the start of the load in seconds since the epoch. `groups` has the group of each
-    task that has one.
+    `memory_bytes`, and `machine_cores` where that is known. `started_at` is the start of the load in seconds since the
+    epoch. `groups` has the group of each task that has one.
     """
     arrived = _relative((row.first_attempt_at for row in records), started_at)
     done = _relative((row.done_at for row in records), started_at)
@@ -101,6 +102,7 @@ def build(
             },
         },
         latency_window_seconds=latency_window_seconds,
+        machine_cores=_machine(samples, seconds),
     )
 
 
@@ -205,6 +207,11 @@ def _sampled(
         }
         for one in names
     }
+
+
+def _machine(samples: Sequence[Mapping[str, Any]], seconds: Sequence[int]) -> Numbers:
+    found = {math.floor(sample["t"]): sample.get("machine_cores") for sample in samples}
+    return () if all(value is None for value in found.values()) else _held(seconds, found)
 
 
 def _held(seconds: Sequence[int], values: Mapping[int, float | None]) -> Numbers:

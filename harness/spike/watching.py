@@ -90,6 +90,7 @@ class Watch:
         self._counts = LiveCounts(ground.journals, database_url=ground.services.database_url)
         self._journals = ground.journals
         self._refresh = ground.refresh
+        self._machine_cores = ground.machine_cores
         self._silence_seconds = ground.silence_seconds
         self._progress = progress
         self._clock = clock
@@ -132,7 +133,8 @@ class Watch:
         queues = self._depths(now)
         if queues is None:
             return
-        one = sample(seconds=now, runtime=self.runtime, queues=queues, class_of=self._class_of)
+        workers = sample(seconds=now, runtime=self.runtime, queues=queues, class_of=self._class_of)
+        one = {**workers, "machine_cores": self._machine_cores()}
         self.samples.append(one)
         self._refresh()
         self._quiet = self._quiet + 1 if not any(depth.total for depth in queues.values()) else 0

@@ -26,7 +26,7 @@ from tests.unit.spike_report.scenes import setup_of
 from tests.unit.spike_report.synthetic import Class
 
 EPOCH = 1_790_000_000.0
-IDLE_CORES, START_CPU_SECONDS, OVERHEAD_SECONDS, OWN_CPU_SECONDS = 0.03, 1.8, 0.025, 0.0012
+IDLE_CORES, BACKGROUND_CORES, START_CPU_SECONDS, OVERHEAD_SECONDS, OWN_CPU_SECONDS = 0.03, 0.24, 1.8, 0.025, 0.0012
 CREATED_AT, ADDED_AT = -20.0, 74.5
 IO = Class(name="io", request_cores=0.2)
 
@@ -90,6 +90,7 @@ def _sample(second: int, used: float, *, start_seen: bool) -> dict[str, Any]:
         "replicas": {IO.deployment: {"desired": pods, "running": pods, "ready": pods}},
         "cpu_cores": {"io": cores},
         "memory_bytes": {"io": 60e6 * pods + (12e6 if 60 <= second < 70 else 0)},
+        "machine_cores": BACKGROUND_CORES + (IDLE_CORES if 10 <= second < 30 else 1.0),
     }
 
 
@@ -113,6 +114,7 @@ def test_every_figure_is_what_it_was() -> None:
     assert io.memory_bytes == 60_000_000
     assert io.memory_bytes_per_task == 60_000
     assert found.confirm_seconds == 0.0031
+    assert found.background_cores == pytest.approx(BACKGROUND_CORES)
     assert (found.source, found.runtime, found.measured_at) == ("cal", "local", EPOCH)
     assert not found.is_assumed
 
@@ -174,6 +176,14 @@ def test_what_the_run_does_not_show_stays_assumed_and_is_named() -> None:
     found = measured(confirm_seconds=None)
     assert found.assumed == ("confirm_seconds", *NEVER_MEASURED, "prefork", "threads")
     assert found.pools["prefork"] == ASSUMED_POOLS["prefork"]
+
+
+def test_a_machine_that_is_not_known_has_what_is_assumed_of_it() -> None:
+    run = calibration()
+    elsewhere = replace(run, timeline=replace(run.timeline, machine_cores=()))
+    found = derive(elsewhere, load_scenario("calibration"), topology(), working_at={}, confirm_seconds=0.003)
+    assert found.background_cores is None
+    assert "background_cores" in found.assumed
 
 
 def test_the_shortest_start_counts_as_others_only_lengthen_one() -> None:
@@ -280,12 +290,13 @@ def test_a_file_of_before_has_the_rest_assumed(tmp_path: Path) -> None:
     document = measured().as_dict()
     for pool in document["pools"].values():
         del pool["warm_up_cpu_seconds"], pool["probe_cpu_seconds"]
+    del document["background_cores"]
     document["assumed"] = [name for name in document["assumed"] if name not in NEVER_MEASURED]
     file = tmp_path / "before.json"
     file.write_text(json.dumps(document))
     found = calibrations.load(file, runtime="local")
-    assert sorted(found.assumed) == sorted(measured().assumed)
-    assert replace(found, assumed=measured().assumed) == measured()
+    assert sorted(found.assumed) == sorted([*measured().assumed, "background_cores"])
+    assert replace(found, assumed=measured().assumed, background_cores=measured().background_cores) == measured()
 
 
 @pytest.mark.parametrize(
@@ -295,6 +306,7 @@ def test_a_file_of_before_has_the_rest_assumed(tmp_path: Path) -> None:
         ("{}", "no calibration of this version"),
         (json.dumps({"version": FORMAT_VERSION, "pools": {}}), "missing or malformed"),
         (json.dumps({**assumed("local").as_dict(), "pools": {"gevent": {}}}), "pools.gevent"),
+        (json.dumps({**assumed("local").as_dict(), "background_cores": -1}), "background_cores is -1"),
     ],
 )
 def test_a_file_that_is_no_calibration_is_named(text: str, wrong: str, tmp_path: Path) -> None:

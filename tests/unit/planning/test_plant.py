@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -85,3 +86,10 @@ def test_the_publisher_is_the_scenarios() -> None:
     found = case().plant.publisher
     assert (found.deadline_seconds, found.attempts_per_second, found.cpu_seconds) == (300, 900, 0.0005)
     assert found.confirm_seconds == assumed("local").confirm_seconds
+
+
+def test_what_was_measured_of_the_rest_of_the_machine_stands_for_what_is_assumed_of_it() -> None:
+    measured = replace(assumed("kind"), background_cores=0.31)
+    assert case(figures=measured).plant.nodes.background_cores == 0.31
+    assert case().plant.nodes.background_cores == place.local(2).nodes.background_cores
+    assert case(figures=measured, where=place.cluster()).plant.nodes.background_cores == 0.0

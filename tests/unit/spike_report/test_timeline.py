@@ -89,6 +89,12 @@ def test_spans_join_over_short_gaps() -> None:
     assert timeline.spans(range(11), values, gap_seconds=5) == [(1, 4), (10, 11)]
 
 
+def test_how_busy_the_machine_was_is_told_where_it_is_known() -> None:
+    line = build([], [{**sample(0.1), "machine_cores": 1.5}, sample(1.2), {**sample(2.2), "machine_cores": 0.4}])
+    assert line.machine_cores == (1.5, 1.5, 0.4)
+    assert build([], [sample(0.1)]).machine_cores == ()
+
+
 def test_a_run_without_anything_has_one_second() -> None:
     line = build([], [])
     assert (line.seconds, line.arrivals, line.latency_seconds["p50"]) == ((0,), (0,), (None,))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+from harness.claims.record import KeptRun
 from harness.claims.verdicts import DOES_NOT_HOLD, HOLDS, HOLDS_IF, NOT_RUN, Judged, Measured
 
 TITLES = {"report": "The optimisation report", "guide": "The spike guide"}
@@ -13,13 +15,14 @@ HEADER = """# What the two documents claim, and what runs say
 
 Written by `make claims` from result files and [claims.yaml](claims.yaml), which says how each figure is read: change
 that file, or make runs, not this page. A claim gets a verdict only when every run that it needs was made. Figures are
-the median of the runs, with the range; "simulated" is what was foretold before those runs.
+the median of the runs, with the range; "simulated" is what was foretold before those runs. Runs may be gone:
+claims-runs.json keeps what was read from each.
 """
 EMPTY = "-"
 
 
-def markdown(judged: Sequence[Judged]) -> str:
-    """Return the page."""
+def markdown(judged: Sequence[Judged], runs: Sequence[KeptRun] = ()) -> str:
+    """Return the page. `runs` are those behind it."""
     parts = [HEADER, _summary(judged), ""]
     for document, title in TITLES.items():
         told = [one for one in judged if one.claim.document == document and one.verdict != NOT_RUN]
@@ -28,6 +31,8 @@ def markdown(judged: Sequence[Judged]) -> str:
     waiting = [one for one in judged if one.verdict == NOT_RUN]
     if waiting:
         parts += ["## Not yet run", "", *_pending(waiting), ""]
+    if runs:
+        parts += ["## The runs behind it", "", *_runs(runs), ""]
     return "\n".join(parts)
 
 
@@ -84,6 +89,14 @@ def _pending(judged: Sequence[Judged]) -> Iterator[str]:
     for one in judged:
         commands = "<br>".join(f"`{command}`" for command in one.pending)
         yield _row((f"{one.claim.words} (`{one.claim.id}`)", one.claim.section, commands))
+
+
+def _runs(runs: Sequence[KeptRun]) -> Iterator[str]:
+    yield "| result | made | of commit |"
+    yield "|---|---|---|"
+    for one in runs:
+        made = EMPTY if one.made_at is None else f"{datetime.fromtimestamp(one.made_at, UTC):%Y-%m-%d %H:%M}"
+        yield _row((f"`{one.name}`", made, EMPTY if one.commit is None else f"`{one.commit}`"))
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 
 from harness.claims import figures
 from harness.claims.catalogue import Claim, Runs, Trial
@@ -22,11 +22,56 @@ COMPARISON = "compare-"
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A figure as a run measured it and as it was foretold of it, None where the run does not have it."""
+
+    measured: float | None
+    foretold: float | None
+
+
+class Run(Protocol):
+    """What was left of a run. `made_at` is in seconds since the epoch."""
+
+    @property
+    def name(self) -> str:
+        """The path of its result file below the reports."""
+
+    @property
+    def made_at(self) -> float | None:
+        """When it was made."""
+
+    @property
+    def commit(self) -> str | None:
+        """What it was made of."""
+
+    def reading(self, runs: Runs, figure: Figure) -> Reading | None:
+        """Return what it says of a figure of such runs, None where it is not one of them."""
+
+
+@dataclass(frozen=True)
 class File:
     """A result file: its path below the reports, and what it says."""
 
     name: str
     document: Mapping[str, Any]
+    written_at: float | None = None
+
+    @property
+    def made_at(self) -> float | None:
+        """When the run began, where it says so, else when the file was written."""
+        began = self.document.get("started_at")
+        return float(began) if isinstance(began, int | float) else self.written_at
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that the run was made of, where it says so."""
+        return next((str(one) for one in figures.find(self.document, "setup.commit") if one), None)
+
+    def reading(self, runs: Runs, figure: Figure) -> Reading | None:
+        """Return what it says of a figure of such runs, None where it is not one of them."""
+        if not _counts(runs, self):
+            return None
+        return Reading(figure.read(self.document), figure.read(self.document.get("forecast")))
 
 
 @dataclass(frozen=True)
@@ -49,7 +94,7 @@ class Judged:
     pending: tuple[str, ...]
 
 
-def judge(claim: Claim, files: Sequence[File]) -> Judged:
+def judge(claim: Claim, files: Sequence[Run]) -> Judged:
     """Judge one claim; without a run for each of its tests it has no verdict.
 
     It holds where the test of the document's own figures does, holds if a condition is met where another test does.
@@ -68,7 +113,7 @@ def _verdict(measured: Sequence[Measured], *, complete: bool) -> str:
     return HOLDS_IF if any(one.holds for one in measured) else DOES_NOT_HOLD
 
 
-def _measure(claim: Claim, test: Trial, files: Sequence[File]) -> Measured | None:
+def _measure(claim: Claim, test: Trial, files: Sequence[Run]) -> Measured | None:
     found, foretold = (_spread(test, files, forecast=forecast) for forecast in (False, True))
     if found is None:
         return None
@@ -78,7 +123,7 @@ def _measure(claim: Claim, test: Trial, files: Sequence[File]) -> Measured | Non
     return Measured(test.given, found, simulated, holds)
 
 
-def _spread(test: Trial, files: Sequence[File], *, forecast: bool) -> Spread | None:
+def _spread(test: Trial, files: Sequence[Run], *, forecast: bool) -> Spread | None:
     """Return what the runs of a test came to, or what was foretold of them: by other runs where it names such."""
     if test.than is None:
         return spread_of(_figures(test.runs, test.figure, files, forecast=forecast))
@@ -91,22 +136,21 @@ def _spread(test: Trial, files: Sequence[File], *, forecast: bool) -> Spread | N
     return all_of(ratios)
 
 
-def _together(runs: Runs, files: Sequence[File]) -> Iterable[Sequence[File]]:
+def _together(runs: Runs, files: Sequence[Run]) -> Iterable[Sequence[Run]]:
     """Return the files that may be divided by each other: of a comparison its own, another may have another budget."""
     apart = all(pattern.startswith(COMPARISON) for pattern in runs.files)
-    together: dict[str, list[File]] = {}
+    together: dict[str, list[Run]] = {}
     for file in files:
         together.setdefault(file.name.partition("/")[0] if apart else "", []).append(file)
     return together.values()
 
 
-def _figures(runs: Runs, figure: Figure, files: Sequence[File], *, forecast: bool = False) -> Iterator[float]:
+def _figures(runs: Runs, figure: Figure, files: Sequence[Run], *, forecast: bool = False) -> Iterator[float]:
     """Yield the figure of each file that counts, or what its forecast had for it."""
-    for file in files:
-        if _counts(runs, file):
-            value = figure.read(file.document.get("forecast") if forecast else file.document)
-            if value is not None:
-                yield value
+    for found in (file.reading(runs, figure) for file in files):
+        value = None if found is None else found.foretold if forecast else found.measured
+        if value is not None:
+            yield value
 
 
 def _counts(runs: Runs, file: File) -> bool:
@@ -138,7 +182,7 @@ def _values(document: Mapping[str, Any]) -> list[str]:
     return [name.rpartition("/")[2].removesuffix(".yaml") for name in files]
 
 
-def _pending(test: Trial, files: Sequence[File]) -> list[str]:
+def _pending(test: Trial, files: Sequence[Run]) -> list[str]:
     """Return the commands that make what a test lacks: all of its own where runs are there, but none to divide."""
     needed = [runs for runs in (test.runs, test.than) if runs is not None]
     lacking = [runs for runs in needed if not list(_figures(runs, test.figure, files))]

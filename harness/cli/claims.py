@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.claims import catalogue, gather, page
+from harness.claims import catalogue, gather, page, record
 from harness.claims.verdicts import NOT_RUN
 from harness.files import write_atomically
 
@@ -27,16 +27,20 @@ PAGE = catalogue.FILE.with_suffix(".md")
 def command(reports: Path, file: Path, output: Path, pending: bool, as_json: bool) -> None:
     """Write docs/claims.md: each claim with what result files say of it.
 
-    A claim without the runs it needs gets no verdict but the commands that make them. Exit code 0 whatever the
-    verdicts.
+    What was read from each run is kept beside the page (claims-runs.json), so runs may be made on several days: a claim
+    is judged by the newest ones. One without the runs it needs gets no verdict but the commands that make them. Exit
+    code 0 whatever the verdicts.
     """
-    judged = gather.judged(catalogue.load(file), reports)
+    kept = output.with_name(f"{output.stem}-runs.json")
+    found = gather.gathered(catalogue.load(file), reports, kept)
+    judged = found.judged
     if as_json:
         click.echo(json.dumps(page.document(judged), indent=2))
     elif pending:
         for line in dict.fromkeys(command for one in judged for command in one.pending):
             click.echo(line)
     else:
-        write_atomically(output, page.markdown(judged))
+        write_atomically(kept, json.dumps(record.as_document(found.runs), indent=1, allow_nan=False) + "\n")
+        write_atomically(output, page.markdown(judged, found.runs))
         waiting = sum(one.verdict == NOT_RUN for one in judged)
         click.echo(f"{output}: {len(judged) - waiting} of {len(judged)} claims have a verdict")

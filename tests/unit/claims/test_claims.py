@@ -238,7 +238,7 @@ def test_real_results_are_read_and_the_page_is_written(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     told = CliRunner().invoke(cli, ["claims", "--reports", str(tmp_path / "reports"), "--json"])
     assert {one["id"] for one in json.loads(told.stdout)} == {one.id for one in catalogue.load()}
-    by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path / "reports")}
+    by_id = {one.claim.id: one for one in gather.gathered(catalogue.load(), tmp_path / "reports").judged}
     (limit,) = by_id["io-limit-5000"].measured
     assert limit.spread.runs == 1
     assert limit.spread.median == max(v for v in campaign().timeline.queues["io"]["ready"] if v is not None)
@@ -305,7 +305,7 @@ def test_a_comparisons_runs_are_told_from_runs_of_their_own(tmp_path: Path) -> N
         "scenarios": {"before-after": {"saved": {"month_cost": 0.7}}},
     }
     (tmp_path / "compare-1" / "result.json").write_text(json.dumps(saved))
-    by_id = {one.claim.id: one for one in gather.judged(catalogue.load(), tmp_path)}
+    by_id = {one.claim.id: one for one in gather.gathered(catalogue.load(), tmp_path).judged}
     assert [round(found.spread.median, 3) for found in by_id["no-interference"].measured] == [1.1]
     assert [found.spread.median for found in by_id["cost-60-percent"].measured] == [0.7]
     assert by_id["three-times-faster"].measured == ()

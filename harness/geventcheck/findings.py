@@ -62,7 +62,7 @@ class Findings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON document."""
-        return {"passed": self.passed, **asdict(self)}
+        return {"passed": self.passed, "failed": sum(one.verdict == FAILED for one in self.calls), **asdict(self)}
 
 
 def judge(

@@ -69,6 +69,7 @@ def test_the_threshold_itself_blocks(blocked: float, verdict: str) -> None:
 
 def test_an_error_leaves_a_task_unproven() -> None:
     found = judge([Call("print", [], {})], done("first", 0.01, error="KeyError: 'x'"), tasks=[], threshold_seconds=0.1)
+    assert found.to_dict()["failed"] == 1
     assert (found.passed, found.calls[0].verdict, found.calls[0].error) == (False, findings.FAILED, "KeyError: 'x'")
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.claims.catalogue import Claim, Runs
@@ -35,10 +35,9 @@ class KeptRun:
         """Return what was read from it for a figure of such runs, None where it is not one of them."""
         return self.readings.get(question(runs, figure))
 
-    def without(self, questions: Iterable[str]) -> KeptRun:
-        """Return the run with what it says of other questions."""
-        left = {key: value for key, value in self.readings.items() if key not in set(questions)}
-        return KeptRun(self.name, self.made_at, self.commit, left)
+    def without(self, answered: Set[str]) -> KeptRun:
+        """Return the run with what it says of other questions than these."""
+        return replace(self, readings={key: found for key, found in self.readings.items() if key not in answered})
 
 
 def question(runs: Runs, figure: Figure) -> str:

@@ -115,18 +115,20 @@ def _background(document: Mapping[str, Any], source: str) -> float | None:
     value = document.get(BACKGROUND)
     if value is None:  # a file of before, or of a place that has no machine of its own
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-        raise InputError(f"{source}: {BACKGROUND} is {value!r}, expected a number that is not negative, or null")
-    return float(value)
+    return _not_negative(value, f"{source}: {BACKGROUND}")
 
 
 def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
     known = {item.name for item in fields(PoolFigures)}
     for name in known:
-        value = values.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-            raise InputError(f"{where}.{name} is {value!r}, expected a number that is not negative")
+        _not_negative(values.get(name), f"{where}.{name}")
     return PoolFigures(**{name: values[name] for name in known})
+
+
+def _not_negative(value: Any, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise InputError(f"{where} is {value!r}, expected a number that is not negative")
+    return value
 
 
 ASSUMED_CONFIRM_SECONDS, ASSUMED_CPU_FACTOR = 0.002, 1.0

@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -28,8 +27,8 @@ def runs(scenario: str) -> Runs:
     return Runs(f"make spike SCENARIO={scenario}", RESULTS, {"scenario": scenario})
 
 
-def claim(scenario: str = "a", than: str | None = None) -> Claim:
-    test = Trial(None, runs(scenario), DRAIN, runs(than) if than else None)
+def claim(scenario: str = "a") -> Claim:
+    test = Trial(None, runs(scenario), DRAIN, None)
     return Claim(
         id="c", document="guide", section="S", words="W", unit="s", least=None, most=50, remedy="R", tests=(test,)
     )
@@ -116,7 +115,7 @@ def test_the_command_keeps_what_it_read_and_names_the_runs(tmp_path: Path) -> No
     ],
 )
 def test_a_record_that_is_none_is_named(text: str, wrong: str, tmp_path: Path) -> None:
-    kept: Any = tmp_path / "claims-runs.json"
+    kept = tmp_path / "claims-runs.json"
     kept.write_text(text)
     with pytest.raises(InputError, match=wrong) as told:
         gathered([claim()], tmp_path, kept)

@@ -9,7 +9,7 @@ import click
 
 from harness.cli.progress import TerminalProgress
 from harness.planning import calibrate, calibrations
-from harness.planning.figures import START_ALONE, Figures
+from harness.planning.figures import START_ALONE, Figures, PoolFigures
 from harness.spike import run, sites
 from harness.spike.prepared import Request
 from harness.spike.progress import Progress, SilentProgress
@@ -58,15 +58,27 @@ def _run(runtime: str, environment: str, reports: Path, progress: Progress) -> P
         progress.close()
 
 
+def _line(pool: str, cells: tuple[str, ...]) -> str:
+    return f"  {pool:<8}{''.join(f'  {cell:>11}' for cell in cells)}"
+
+
+def _cells(one: PoolFigures) -> tuple[str, ...]:
+    return (
+        f"{one.start_seconds:.1f} s",
+        f"{one.ready_seconds:.1f} s",
+        f"{one.start_cpu_seconds:.1f} s",
+        f"{one.cpu_factor:.2f} x",
+        f"{one.overhead_seconds * 1000:.0f} ms",
+        f"{one.idle_cores:.3f} cores",
+        f"{one.memory_bytes / 2**20:.0f} MiB",
+    )
+
+
 def _text(figures: Figures, path: Path) -> str:
-    heads = f"  {'pool':<8}  {'takes tasks':>11}  {'ready':>7}  {'start CPU':>9}  {'overhead':>8}  {'idle':>11}  memory"
-    lines = [f"measured by {figures.source} ({figures.runtime}):", heads]
-    for pool, one in figures.pools.items():
-        lines.append(
-            f"  {pool:<8}  {one.start_seconds:>9.1f} s  {one.ready_seconds:>5.1f} s  {one.start_cpu_seconds:>7.1f} s"
-            f"  {one.overhead_seconds * 1000:>5.0f} ms  {one.idle_cores:.3f} cores  {one.memory_bytes / 2**20:.0f} MiB"
-        )
-    lines.append(f"  CPU time: {figures.cpu_factor:.2f} times what the scenarios state")
+    heads = ("takes tasks", "ready", "start CPU", "task CPU", "overhead", "idle", "memory")
+    lines = [f"measured by {figures.source} ({figures.runtime}):", _line("pool", heads)]
+    lines += [_line(pool, _cells(one)) for pool, one in figures.pools.items()]
+    lines.append(f"  publishing costs {figures.host_factor:.2f} times the CPU time that scenarios state")
     if figures.background_cores is not None:
         lines.append(f"  besides the workers the machine is busy with {figures.background_cores:.2f} cores at rest")
     lacking = [name for name in figures.assumed if not name.endswith(f".{START_ALONE}")]

@@ -1,8 +1,9 @@
 """From a calibration run to the figures of workers that a plan needs. Pure.
 
-The scenario `calibration` has phases with a meaning: `idle`, and `<class>-alone` with one kind of task each; later each
-class in turn adds a pod, which then starts while nothing else wants much of the machine: a plan itself reckons how a
-start takes longer where many share the cores. Another scenario of that form will do.
+The scenario `calibration` has phases with a meaning: `idle`, then `<class>-alone` with one kind of task each, which
+shows what a task costs the workers; then `<class>-growth`, in which each class in turn adds a pod, which starts while
+nothing else wants much of the machine: a plan itself reckons how a start takes longer where many share the cores. The
+busiest of them shows what the rest of the machine has to do. Another scenario of that form will do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from harness.errors import InputError
 from harness.planning.figures import (
     ASSUMED_CONFIRM_SECONDS,
-    ASSUMED_CPU_FACTOR,
+    ASSUMED_HOST_FACTOR,
     ASSUMED_POOLS,
     BACKGROUND,
     NEVER_MEASURED,
@@ -24,7 +25,7 @@ from harness.planning.figures import (
     Figures,
     PoolFigures,
 )
-from harness.planning.measured_class import ALONE, METRICS_WINDOW_SECONDS, MeasuredClass
+from harness.planning.measured_class import ALONE, GROWTH, METRICS_WINDOW_SECONDS, MeasuredClass
 from harness.planning.offered import shares_of_cpu
 from harness.spike.arrivals import Topology, queue_of
 from harness.spike.result import Result
@@ -35,6 +36,8 @@ LATEST_SECONDS = 1.0
 UNLIKE_STARTS = 3.0
 """A worker that starts alone and takes so many times what another of its class took had to wait for something else.
 The first ones start together, which takes longer anyway."""
+LEAST_RATE = 20.0
+"""Tasks a second below which what they cost drowns in what a machine does at rest."""
 DIGITS = 5
 
 
@@ -78,20 +81,18 @@ def derive(
     ]
     _check_starts(result.run_id, classes)
     factor = _cpu_factor(classes)
-    pools = {
-        pool: replace(one, host_cpu_seconds=round(one.host_cpu_seconds * (factor or 1.0), DIGITS))
-        for pool, one in ASSUMED_POOLS.items()
-    }
+    host = _host_factor(result, scenario, classes)
+    pools = {pool: _scaled(one, factor, host or factor) for pool, one in ASSUMED_POOLS.items()}
     background = _background_cores(result, classes)
-    once = {"confirm_seconds": confirm_seconds, "cpu_factor": factor, BACKGROUND: background}
+    once = {"confirm_seconds": confirm_seconds, "host_factor": host, BACKGROUND: background}
     assumed = [key for key, value in once.items() if value is None]
     for one in classes:
-        pools[one.pool], missing = _figures(one, pools.get(one.pool, pools["threads"]), factor)
+        pools[one.pool], missing = _figures(one, pools.get(one.pool, pools["threads"]))
         assumed += [f"{one.pool}.{key}" for key in missing]
     return Figures(
         pools=pools,
         confirm_seconds=ASSUMED_CONFIRM_SECONDS if confirm_seconds is None else round(confirm_seconds, DIGITS),
-        cpu_factor=ASSUMED_CPU_FACTOR if factor is None else round(factor, DIGITS),
+        host_factor=round(host or factor or ASSUMED_HOST_FACTOR, DIGITS),
         source=result.run_id,
         runtime=result.runtime,
         machine=result.setup.get("machine", {}),
@@ -119,43 +120,92 @@ def _tasks_of(scenario: Scenario, settings: Mapping[str, Any], topology: Topolog
 def _cpu_factor(classes: Sequence[MeasuredClass]) -> float | None:
     """Return what the workers used in times of what is stated for them, None where no class shows it.
 
-    Less than what is stated counts as time that the rest of the machine took, see `host_cpu_seconds`.
+    Each class counts by its CPU time: it stands for the classes that have too little of it to be measured.
     """
-    shown = [(one.own_cpu_seconds(), one.stated_own_cpu_seconds(), one.done) for one in classes]
-    known = [(own * done, stated * done) for own, stated, done in shown if own is not None]
-    if not known:
-        return None
-    return max(sum(own for own, _ in known) / sum(stated for _, stated in known), 1.0)
+    shown = [(one.own_cpu_seconds(), one) for one in classes]
+    known = [(own, one.stated_own_cpu_seconds()) for own, one in shown if own is not None]
+    return None if not known else fmean(own / stated for own, stated in known)
+
+
+def _rest(classes: Sequence[MeasuredClass]) -> tuple[float, float]:
+    """Return the last seconds of the idle phase, in which no worker starts any more."""
+    end = max((one.idle_end() for one in classes), default=0.0)
+    return end - METRICS_WINDOW_SECONDS, end
 
 
 def _background_cores(result: Result, classes: Sequence[MeasuredClass]) -> float | None:
     """Return what the machine is busy with at rest besides the workers, None where the run does not show it."""
     workers = [one.cores_at_rest() for one in classes]
     known = [cores for cores in workers if cores is not None]
-    end = max((one.idle_end() for one in classes), default=0.0)
-    line = result.timeline
-    shown = zip(line.seconds, line.machine_cores, strict=False)
-    busy = [cores for second, cores in shown if cores is not None and end - METRICS_WINDOW_SECONDS <= second < end]
-    if not busy or len(known) < len(workers):
+    rest = _machine_cores(result, _rest(classes))
+    return None if rest is None or len(known) < len(workers) else max(rest - sum(known), 0.0)
+
+
+def _machine_cores(result: Result, span: tuple[float, float]) -> float | None:
+    """Return how busy the machine was, None where the run does not show it."""
+    return _mean(result, result.timeline.machine_cores, span)
+
+
+def _per_second(result: Result, counts: Sequence[float | None], span: tuple[float, float]) -> float:
+    return _mean(result, counts, span) or 0.0
+
+
+def _mean(result: Result, values: Sequence[float | None], span: tuple[float, float]) -> float | None:
+    shown = zip(result.timeline.seconds, values, strict=False)
+    known = [value for second, value in shown if value is not None and span[0] <= second < span[1]]
+    return fmean(known) if known else None
+
+
+def _host_factor(result: Result, scenario: Scenario, classes: Sequence[MeasuredClass]) -> float | None:
+    """Return what publisher, broker and stand-ins used in times of what is stated, None where that is not shown.
+
+    That is what the machine was busy with in the growth with the most tasks a second, less what workers used and what
+    it is busy with at rest. Events that come one by one wake each process, which costs more than the work itself; of
+    many a second fewer do, and there the costs matter.
+    """
+    rest = _machine_cores(result, _rest(classes))
+    busiest = max(classes, key=lambda one: _offered_per_second(one, result), default=None)
+    if rest is None or busiest is None or _offered_per_second(busiest, result) < LEAST_RATE:
         return None
-    return max(fmean(busy) - sum(known), 0.0)
+    span, own = busiest.phase(GROWTH), busiest.own_cpu_seconds()
+    cores = None if span is None else _machine_cores(result, span)
+    if span is None or own is None or cores is None:
+        return None
+    line = result.timeline
+    offered, done = _per_second(result, line.arrivals, span), _per_second(result, line.completions, span)
+    stated = offered * scenario.publisher.cpu_seconds + done * busiest.default.host_cpu_seconds
+    # Half of a task's own CPU time is before its waiting, half after it.
+    found = (cores - rest - own * (offered + done) / 2) / stated
+    return found if found > 0.0 else None
 
 
-def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None) -> tuple[PoolFigures, list[str]]:
+def _offered_per_second(one: MeasuredClass, result: Result) -> float:
+    span = one.phase(GROWTH)
+    return 0.0 if span is None else _per_second(result, result.timeline.arrivals, span)
+
+
+def _scaled(pool: PoolFigures, factor: float | None, host: float | None) -> PoolFigures:
+    return replace(
+        pool,
+        cpu_factor=round(pool.cpu_factor * (factor or 1.0), DIGITS),
+        host_cpu_seconds=round(pool.host_cpu_seconds * (host or 1.0), DIGITS),
+    )
+
+
+def _figures(measured: MeasuredClass, default: PoolFigures) -> tuple[PoolFigures, list[str]]:
     """Return a class's figures, and the names of those that stayed as assumed."""
     idle, starts = measured.idle_cores(), measured.boots()
-    start_cpu = measured.start_cpu_seconds()
-    # Where tasks cost more than is stated, nothing tells how much of that the rest of the machine takes.
-    host = measured.host_cpu_seconds() if factor == 1.0 else default.host_cpu_seconds
+    start_cpu, factor = measured.start_cpu_seconds(), measured.cpu_factor()
+    costs = default if factor is None else replace(default, cpu_factor=round(factor, DIGITS))
     found: dict[str, float | None] = {
         # Others who want the machine only ever lengthen a start: the shortest is nearest to one alone.
         "start_seconds": min((start for start, _ in starts), default=None),
         "ready_seconds": min((ready for _, ready in starts), default=None),
         "start_cpu_seconds": start_cpu,
         **dict.fromkeys(NEVER_MEASURED),
-        "overhead_seconds": measured.overhead_seconds(_own_cpu_seconds(measured, default, host, factor)),
+        "overhead_seconds": measured.overhead_seconds(_own_cpu_seconds(measured, costs)),
         "idle_cores": idle,
-        "host_cpu_seconds": host,
+        "cpu_factor": factor,
     }
     memory = {
         "memory_bytes": measured.memory_bytes(),
@@ -172,12 +222,9 @@ def _figures(measured: MeasuredClass, default: PoolFigures, factor: float | None
     return PoolFigures(**{**asdict(default), **times, **sizes}), missing
 
 
-def _own_cpu_seconds(
-    measured: MeasuredClass, default: PoolFigures, host_cpu_seconds: float | None, factor: float | None
-) -> float:
+def _own_cpu_seconds(measured: MeasuredClass, figures: PoolFigures) -> float:
     """Return what a plan will say that the worker itself computes for one of the class's tasks."""
     if not measured.tasks:
         return 0.0
-    shared = default if host_cpu_seconds is None else replace(default, host_cpu_seconds=host_cpu_seconds)
-    own, _ = shares_of_cpu(measured.tasks[0].cpu_seconds, shared, factor or 1.0)
+    own, _ = shares_of_cpu(measured.tasks[0].cpu_seconds, measured.pool, figures)
     return own

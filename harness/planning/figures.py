@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import InputError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ASSUMED = "assumed"
 MIB = 1024**2
 NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
@@ -23,9 +23,11 @@ START_ALONE = "start_alone"
 class PoolFigures:
     """One kind of worker. Times of a start count from the pod's creation.
 
-    `overhead_seconds` is how long a task holds its slot beyond its waiting and its CPU time, `host_cpu_seconds`
-    the part of its CPU time that is spent outside the worker (broker, stand-ins). `warm_up_cpu_seconds` is
-    what a worker does once, with its first tasks, `probe_cpu_seconds` one attempt of the startup probe.
+    `cpu_factor` is what a worker uses for a task in CPU time, in times of what scenarios state, which was measured on
+    another day and perhaps another machine. `host_cpu_seconds` is what a task costs outside the worker (broker,
+    stand-ins), `overhead_seconds` how long it holds its slot beyond its waiting and its CPU time.
+    `warm_up_cpu_seconds` is what a worker does once, with its first tasks, `probe_cpu_seconds` one attempt of the
+    startup probe.
     """
 
     start_seconds: float
@@ -33,6 +35,7 @@ class PoolFigures:
     start_cpu_seconds: float
     warm_up_cpu_seconds: float
     probe_cpu_seconds: float
+    cpu_factor: float
     overhead_seconds: float
     idle_cores: float
     host_cpu_seconds: float
@@ -44,14 +47,13 @@ class PoolFigures:
 class Figures:
     """Everything measured, and where it was. `source` is the calibration run's id, or "assumed".
 
-    `cpu_factor` is what tasks and publishers cost in CPU time here, in times of what scenarios state, which was
-    measured on another day and perhaps another machine. `background_cores` is what the machine that
-    everything shares is busy with besides the workers while there is next to nothing to do.
+    `host_factor` is what publishing costs in CPU time here, in times of what scenarios state. `background_cores` is
+    what the machine that everything shares is busy with besides the workers while there is next to nothing to do.
     """
 
     pools: Mapping[str, PoolFigures]
     confirm_seconds: float
-    cpu_factor: float
+    host_factor: float
     source: str
     runtime: str
     machine: Mapping[str, Any]
@@ -131,23 +133,23 @@ def _not_negative(value: Any, where: str) -> float:
     return value
 
 
-ASSUMED_CONFIRM_SECONDS, ASSUMED_CPU_FACTOR = 0.002, 1.0
+ASSUMED_CONFIRM_SECONDS, ASSUMED_HOST_FACTOR = 0.002, 1.0
 # Rounded from runs of this project's workers on two cores; a calibration replaces them. A probe's attempt imports
 # Celery and the release's settings: with 0.4 s pods that start together start as late as they did in ai-questions.
 ASSUMED_POOLS: Mapping[str, PoolFigures] = {
     "gevent": PoolFigures(
         start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.2, probe_cpu_seconds=0.4,
-        overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0008, memory_bytes=62 * MIB,
+        cpu_factor=1.0, overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0008, memory_bytes=62 * MIB,
         memory_bytes_per_task=60_000,
     ),
     "prefork": PoolFigures(
         start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, warm_up_cpu_seconds=0.4, probe_cpu_seconds=0.4,
-        overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0015, memory_bytes=150 * MIB,
+        cpu_factor=1.0, overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0015, memory_bytes=150 * MIB,
         memory_bytes_per_task=0,
     ),
     "threads": PoolFigures(
         start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.1, probe_cpu_seconds=0.4,
-        overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.001, memory_bytes=62 * MIB,
+        cpu_factor=1.0, overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.001, memory_bytes=62 * MIB,
         memory_bytes_per_task=0,
     ),
 }  # fmt: skip
@@ -156,6 +158,6 @@ ASSUMED_POOLS: Mapping[str, PoolFigures] = {
 def assumed(runtime: str) -> Figures:
     """Return the figures of a plan that no calibration was made for."""
     return Figures(
-        pools=ASSUMED_POOLS, confirm_seconds=ASSUMED_CONFIRM_SECONDS, cpu_factor=ASSUMED_CPU_FACTOR, source=ASSUMED,
+        pools=ASSUMED_POOLS, confirm_seconds=ASSUMED_CONFIRM_SECONDS, host_factor=ASSUMED_HOST_FACTOR, source=ASSUMED,
         runtime=runtime, machine={},
     )  # fmt: skip

@@ -5,23 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from harness.planning.figures import PoolFigures, assumed_pool
 from harness.planning.waiting import waits
-from harness.simulation.build import FRESH_SHARE
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
 
 IDLE_PHASE = "idle"
 ALONE = "-alone"
+GROWTH = "-growth"
 METRICS_WINDOW_SECONDS = 15.0
 """CPU figures are means over such a window, shown until the next: their sum over time lags by one."""
 FRESH_SECONDS = 3.0
-LEAST_TASKS = 200
+LEAST_CPU_SECONDS = 0.5
 """Below this the CPU time of tasks drowns in that of probes and heartbeats."""
-LARGEST_HOST_SHARE = 0.8
 LEAST_BUSY_SHARE = 0.3
 """A worker's start is mostly importing, so mostly CPU time."""
 
@@ -96,55 +95,43 @@ class MeasuredClass:
         start = min((start for start, _ in self.boots()), default=0.0)
         return found if found >= LEAST_BUSY_SHARE * start else None
 
-    @property
-    def done(self) -> int:
-        """How many of the class's tasks were done."""
-        return sum(int((self.result.by_task.get(task.task) or {}).get("completed") or 0) for task in self.tasks)
-
     def own_cpu_seconds(self) -> float | None:
-        """Return the CPU time that the workers used for a task, beside idling and their starts."""
-        begin, end = self.idle_end(), float(self.result.timeline.seconds[-1] + 1)
-        if not begin or self.done < LEAST_TASKS or len(self.tasks) != 1:
+        """Return the CPU time that the workers used for a task of the phase of the class alone, beside idling."""
+        span = self.phase(ALONE)
+        if span is None or len(self.tasks) != 1:
             return None
-        used = sum(self._between(self._cores(), begin, end))
-        pod_seconds = sum(self._between(self._running(), begin - METRICS_WINDOW_SECONDS, end - METRICS_WINDOW_SECONDS))
-        own = (used - self._idling() * pod_seconds - self._seen_of_starts()) / self.done
-        return own if own > 0.0 else None
+        done = self.result.by_phase.get(f"{self.name}{ALONE}", {}).get("completed") or 0
+        begin, end = span[0], self._seen_until(span[1] + self.tasks[0].service_seconds)
+        cores = self._between(self._cores(), begin, end)
+        pods = self._between(self._running(), begin, end)
+        used = sum(cores) - self._idling() * sum(pods)
+        return used / done if done and used >= LEAST_CPU_SECONDS else None
 
     def stated_own_cpu_seconds(self) -> float:
         """Return what a task's stated CPU time leaves to the worker. Only where the class has one kind of task."""
-        return self.tasks[0].cpu_seconds - self.default.host_cpu_seconds if self.tasks else 0.0
+        return self.tasks[0].cpu_seconds - self.default.host_cpu_seconds
 
-    def host_cpu_seconds(self) -> float | None:
-        """Return the part of a task's stated CPU time that the workers did not use."""
+    def cpu_factor(self) -> float | None:
+        """Return what the workers used for a task in times of what is stated, None where the run does not show it."""
         own = self.own_cpu_seconds()
-        if own is None:
-            return None
-        stated = self.tasks[0].cpu_seconds
-        return min(max(stated - own, 0.0), LARGEST_HOST_SHARE * stated)
+        return None if own is None else own / self.stated_own_cpu_seconds()
+
+    def phase(self, suffix: str) -> tuple[float, float] | None:
+        """Return from when to when the class's phase of that name lasts, None where there is none."""
+        ends = list(accumulate(phase.seconds for phase in self.scenario.phases))
+        for phase, end in zip(self.scenario.phases, ends, strict=True):
+            if phase.name == self.name + suffix:
+                return end - phase.seconds, end
+        return None
 
     def _idling(self) -> float:
         idle = self.idle_cores()
         return self.default.idle_cores if idle is None else idle
 
-    def _seen_of_starts(self) -> float:
-        """Return the CPU time of starts during the load that the metrics show."""
-        each = self.start_cpu_seconds() or self.default.start_cpu_seconds
-        ready = self._first("ready")
-        return sum(
-            each * self._seen_share(at, self.working_at.get(pod, ready.get(pod, at)))
-            for pod, at in self._first("created").items()
-            if at >= 0
-        )
-
-    def _seen_share(self, created: float, working: float) -> float:
-        """Return how much of a start metrics show: all, or of a pod they met too young what came after that."""
-        looked = self._next_look(created)
-        if looked is None or working <= created:
-            return 0.0
-        if looked - created >= FRESH_SHARE * METRICS_WINDOW_SECONDS:
-            return 1.0
-        return min(max(working - looked, 0.0) / (working - created), 1.0)
+    def _seen_until(self, second: float) -> float:
+        """Return until when figures show what was used up to a moment: means are shown until the next is taken."""
+        looked = self._next_look(second)
+        return second + 2 * METRICS_WINDOW_SECONDS if looked is None else looked + METRICS_WINDOW_SECONDS
 
     def _next_look(self, second: float) -> float | None:
         """Return when metrics were next taken: their figures change then."""

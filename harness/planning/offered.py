@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from harness.planning.figures import Figures, PoolFigures
+from harness.planning.figures import Figures, PoolFigures, assumed_pool
 from harness.simulation.model import Empirical, Fixed, Load, Service, Task
 from harness.spike.arrivals import Arrival, LoadPlan, Topology
 
@@ -54,18 +54,22 @@ def offered(
     )
 
 
-def shares_of_cpu(stated_seconds: float, figures: PoolFigures, factor: float) -> tuple[float, float]:
-    """Return what of a task's stated CPU time the worker uses here, and what the rest of the machine does."""
-    whole = stated_seconds * factor
-    host = min(figures.host_cpu_seconds, whole)
-    return max(whole - host, LEAST_CPU_SECONDS), host
+def shares_of_cpu(stated_seconds: float, pool: str, figures: PoolFigures) -> tuple[float, float]:
+    """Return what a task of so much stated CPU time costs here: in the worker, and in the rest of the machine.
+
+    Of what is stated the rest of the machine has what is assumed of it, or all where that is more.
+    """
+    assumed = assumed_pool(pool).host_cpu_seconds
+    outside = min(assumed, stated_seconds)
+    own = (stated_seconds - outside) * figures.cpu_factor
+    return max(own, LEAST_CPU_SECONDS), figures.host_cpu_seconds * (outside / assumed)
 
 
 def _task(
     arrival: Arrival, topology: Topology, figures: Figures, services: Services, waits: Mapping[str, float]
 ) -> Task:
     pool = str(topology["classes"][arrival.worker_class]["pool"])
-    own, host = shares_of_cpu(arrival.cpu_seconds, figures.of(pool), figures.cpu_factor)
+    own, host = shares_of_cpu(arrival.cpu_seconds, pool, figures.of(pool))
     known = services.get(arrival.task)
     if known is None and arrival.task in waits:
         service: Service = Fixed(waits[arrival.task])

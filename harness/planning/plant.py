@@ -133,6 +133,6 @@ def _publisher(publishing: Publishing, figures: Figures) -> Publisher:
         attempts_per_second=publishing.attempts_per_second,
         hold_seconds=publishing.hold_seconds,
         backoff=publishing.backoff,
-        cpu_seconds=publishing.cpu_seconds * figures.cpu_factor,
+        cpu_seconds=publishing.cpu_seconds * figures.host_factor,
         confirm_seconds=figures.confirm_seconds,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -26,16 +28,16 @@ from tests.unit.spike_report.scenes import setup_of
 from tests.unit.spike_report.synthetic import Class
 
 EPOCH = 1_790_000_000.0
-IDLE_CORES, BACKGROUND_CORES, START_CPU_SECONDS, OVERHEAD_SECONDS, OWN_CPU_SECONDS = 0.03, 0.24, 1.8, 0.025, 0.0012
-CREATED_AT, ADDED_AT = -20.0, 74.5
+IDLE_CORES, BACKGROUND_CORES, START_CPU_SECONDS, OVERHEAD_SECONDS, OWN_CPU_SECONDS = 0.03, 0.24, 1.8, 0.025, 0.0026
+HOST_FACTOR = 2.2
+CREATED_AT, ADDED_AT = -20.0, 119.5
+ALONE_SHOWN_AT, GROWTH_SHOWN_AT = 52, 127
 IO = Class(name="io", request_cores=0.2)
+STATED_OWN_CPU_SECONDS = 0.0021 - ASSUMED_POOLS["gevent"].host_cpu_seconds
 
 
-def calibration(*, own_cpu_seconds: float = OWN_CPU_SECONDS, start_seen: bool = True) -> Result:
-    """A run in which everything that is to be measured is known, with only the io class in it.
-
-    Where the added pod's start is not seen, metrics are taken 8 s after its creation: it is too young for them.
-    """
+def calibration() -> Result:
+    """A run in which everything that is to be measured is known, with only the io class in it."""
     scenario = load_scenario("calibration")
     load = plan(scenario, topology(), run_id="cal")
     mails = [one for one in load.arrivals if one.worker_class == "io"]
@@ -49,7 +51,9 @@ def calibration(*, own_cpu_seconds: float = OWN_CPU_SECONDS, start_seen: bool = 
         )
         for one in mails
     )  # fmt: skip
-    used = own_cpu_seconds * len(mails)
+    offered = Counter(math.floor(one.due_seconds) for one in mails)
+    done = Counter(math.floor(one.due_seconds + one.service_seconds + OVERHEAD_SECONDS) for one in mails)
+    alone = sum(one.phase == "io-alone" for one in mails)
     facts = RunFacts(
         run_id="cal", scenario="calibration", runtime="local", started_at=EPOCH, duration_seconds=149.0,
         command="harness calibrate", setup=setup_of([IO]),
@@ -60,7 +64,7 @@ def calibration(*, own_cpu_seconds: float = OWN_CPU_SECONDS, start_seen: bool = 
         ledger=Ledger(records=records, counts=Counts.of(records)),
         objectives=scenario.objectives,
         due_at={one.id: EPOCH + one.due_seconds for one in mails},
-        samples=[_sample(second, used, start_seen=start_seen) for second in range(-20, 150)],
+        samples=[_sample(second, offered[second], done[second], alone, len(mails)) for second in range(-20, 150)],
         scale_events=[ScaleEvent(EPOCH + ADDED_AT, deployment, 1, 2, "the queue is long")],
         events=[
             RuntimeEvent(EPOCH + CREATED_AT, "created", f"{deployment}-a-1"),
@@ -73,24 +77,29 @@ def calibration(*, own_cpu_seconds: float = OWN_CPU_SECONDS, start_seen: bool = 
     )
 
 
-def _sample(second: int, used: float, *, start_seen: bool) -> dict[str, Any]:
-    """CPU shown a window late: the start's in the first window, the tasks' from 75 s to 90 s, idling all the time."""
+def _sample(second: int, offered: int, done: int, alone: int, mails: int) -> dict[str, Any]:
+    """CPU shown a window late: a start's, then that of the tasks of each phase, idling all the time.
+
+    The machine's is shown at once; what a second's tasks cost outside the workers is known.
+    """
     pods = 1 if second < ADDED_AT else 2
     cores = None if second < CREATED_AT + 15 else IDLE_CORES
     if cores is not None and second < CREATED_AT + 30:
         cores += START_CPU_SECONDS / 15
-    looked = 75 + 15 if start_seen else 75 + 8
-    if cores is not None and second >= looked:
-        cores += IDLE_CORES
-        seen = used + (START_CPU_SECONDS if start_seen else 0.0)
-        cores += seen / 15 if second < looked + 15 else 0.0
+    for shown_at, used in (
+        (ALONE_SHOWN_AT, OWN_CPU_SECONDS * alone),
+        (GROWTH_SHOWN_AT, OWN_CPU_SECONDS * (mails - alone) + START_CPU_SECONDS),
+    ):
+        if cores is not None and shown_at <= second < shown_at + 15:
+            cores += used / 15
+    outside = HOST_FACTOR * (0.0005 * offered + ASSUMED_POOLS["gevent"].host_cpu_seconds * done)
     return {
         "t": second,
         "queues": {"io": {"ready": 0, "unacked": 0}},
         "replicas": {IO.deployment: {"desired": pods, "running": pods, "ready": pods}},
         "cpu_cores": {"io": cores},
         "memory_bytes": {"io": 60e6 * pods + (12e6 if 60 <= second < 70 else 0)},
-        "machine_cores": BACKGROUND_CORES + (IDLE_CORES if 10 <= second < 30 else 1.0),
+        "machine_cores": BACKGROUND_CORES + IDLE_CORES + OWN_CPU_SECONDS * (offered + done) / 2 + outside,
     }
 
 
@@ -110,7 +119,9 @@ def test_every_figure_is_what_it_was() -> None:
     assert io.overhead_seconds == pytest.approx(OVERHEAD_SECONDS, abs=0.001)
     assert io.idle_cores == pytest.approx(IDLE_CORES)
     assert io.start_cpu_seconds == pytest.approx(START_CPU_SECONDS, rel=0.05)
-    assert io.host_cpu_seconds == pytest.approx(0.0021 - OWN_CPU_SECONDS, rel=0.1)
+    assert io.cpu_factor == pytest.approx(OWN_CPU_SECONDS / STATED_OWN_CPU_SECONDS, rel=0.01)
+    assert io.host_cpu_seconds == pytest.approx(HOST_FACTOR * ASSUMED_POOLS["gevent"].host_cpu_seconds, rel=0.01)
+    assert found.host_factor == pytest.approx(HOST_FACTOR, rel=0.01)
     assert io.memory_bytes == 60_000_000
     assert io.memory_bytes_per_task == 60_000
     assert found.confirm_seconds == 0.0031
@@ -120,10 +131,10 @@ def test_every_figure_is_what_it_was() -> None:
 
 
 def test_what_runs_took_in_their_workers_says_more_than_what_the_first_ones_waited_for() -> None:
-    took = 4.0 + OWN_CPU_SECONDS + 0.003
+    took = 2.0 + OWN_CPU_SECONDS + 0.003
     found = measured(run_seconds={"send_customer_invite_email": took, "run_summary_metrics_task": 1.0})
     assert found.pools["gevent"].overhead_seconds == pytest.approx(0.003, abs=0.0002)
-    nothing = measured(run_seconds={"send_customer_invite_email": 3.9})
+    nothing = measured(run_seconds={"send_customer_invite_email": 1.9})
     assert nothing.pools["gevent"].overhead_seconds == 0.0
 
 
@@ -141,32 +152,20 @@ def test_how_long_runs_took_is_read_from_the_workers_logs(tmp_path: Path) -> Non
     assert run_seconds(tmp_path) == {"send_mail": 4.004}
 
 
-def test_tasks_that_cost_more_than_is_stated_tell_how_much_slower_everything_is() -> None:
-    slow = derive(
-        calibration(own_cpu_seconds=0.0026),
-        load_scenario("calibration"),
-        topology(),
-        working_at={},
-        confirm_seconds=None,
-    )
-    nominal = ASSUMED_POOLS["gevent"].host_cpu_seconds
-    assert slow.cpu_factor == pytest.approx(0.0026 / (0.0021 - nominal), rel=0.05)
-    for pool, one in slow.pools.items():  # the rest of the machine too, whoever's tasks it works for
-        expected = ASSUMED_POOLS[pool].host_cpu_seconds * slow.cpu_factor
-        assert one.host_cpu_seconds == pytest.approx(expected, abs=1e-5)
-    assert measured().cpu_factor == 1.0
+def test_a_class_that_shows_too_little_costs_as_much_more_than_is_stated_as_the_others() -> None:
+    found = measured()
+    assert found.pools["threads"].cpu_factor == found.pools["gevent"].cpu_factor
+    for pool, one in found.pools.items():
+        assert one.host_cpu_seconds == pytest.approx(ASSUMED_POOLS[pool].host_cpu_seconds * HOST_FACTOR, rel=0.01)
 
 
-def test_a_start_that_metrics_did_not_see_is_not_taken_off_what_tasks_cost() -> None:
-    began = {f"{IO.deployment}-b-2": ADDED_AT + 5.5, f"{IO.deployment}-a-1": CREATED_AT + 7.5}
-    found = derive(
-        calibration(start_seen=False),
-        load_scenario("calibration"),
-        topology(),
-        working_at=began,
-        confirm_seconds=None,
-    )
-    assert found.pools["gevent"].host_cpu_seconds == pytest.approx(0.0021 - OWN_CPU_SECONDS, rel=0.15)
+def test_what_a_worker_uses_with_too_few_tasks_says_nothing() -> None:
+    run = calibration()
+    idle = [cores if cores is None else min(cores, IDLE_CORES) for cores in run.timeline.cpu_cores["io"]]
+    bored = replace(run, timeline=replace(run.timeline, cpu_cores={"io": idle}))
+    found = derive(bored, load_scenario("calibration"), topology(), working_at={}, confirm_seconds=0.003)
+    assert {"gevent.cpu_factor", "host_factor"} <= set(found.assumed)
+    assert (found.pools["gevent"].cpu_factor, found.host_factor) == (1.0, 1.0)
 
 
 NEVER_MEASURED = ("gevent.warm_up_cpu_seconds", "gevent.probe_cpu_seconds")
@@ -175,7 +174,11 @@ NEVER_MEASURED = ("gevent.warm_up_cpu_seconds", "gevent.probe_cpu_seconds")
 def test_what_the_run_does_not_show_stays_assumed_and_is_named() -> None:
     found = measured(confirm_seconds=None)
     assert found.assumed == ("confirm_seconds", *NEVER_MEASURED, "prefork", "threads")
-    assert found.pools["prefork"] == ASSUMED_POOLS["prefork"]
+    costs = ("cpu_factor", "host_cpu_seconds")  # as much more than is stated as those of the class that shows it
+    assert (
+        replace(ASSUMED_POOLS["prefork"], **{key: getattr(found.pools["prefork"], key) for key in costs})
+        == (found.pools["prefork"])
+    )
 
 
 def test_a_machine_that_is_not_known_has_what_is_assumed_of_it() -> None:
@@ -183,7 +186,8 @@ def test_a_machine_that_is_not_known_has_what_is_assumed_of_it() -> None:
     elsewhere = replace(run, timeline=replace(run.timeline, machine_cores=()))
     found = derive(elsewhere, load_scenario("calibration"), topology(), working_at={}, confirm_seconds=0.003)
     assert found.background_cores is None
-    assert "background_cores" in found.assumed
+    assert {"background_cores", "host_factor"} <= set(found.assumed)
+    assert found.host_factor == found.pools["gevent"].cpu_factor
 
 
 def test_the_shortest_start_counts_as_others_only_lengthen_one() -> None:

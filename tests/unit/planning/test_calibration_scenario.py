@@ -15,12 +15,17 @@ from harness.planning.place import STATISTICS_SECONDS
 from harness.simulation.model import Trace, WorkerClass
 from tests.unit.planning.cases import case
 
-GROWS_AT = {"io": 74.5, "cpu": 89.5, "mixed": 104.5}
+GROWS_AT = {"cpu": 89.5, "mixed": 104.5, "io": 119.5}
 
 
 def asked_on(cpu_factor: float) -> Case:
     """The calibration, foretold where tasks cost so many times what is stated."""
-    return case("calibration", figures=replace(assumed("local"), cpu_factor=cpu_factor))
+    figures = assumed("local")
+    pools = {
+        name: replace(pool, cpu_factor=cpu_factor, host_cpu_seconds=pool.host_cpu_seconds * cpu_factor)
+        for name, pool in figures.pools.items()
+    }
+    return case("calibration", figures=replace(figures, pools=pools, host_factor=cpu_factor))
 
 
 @pytest.mark.parametrize("cpu_factor", [1.0, 1.7, 2.3, 3.1])

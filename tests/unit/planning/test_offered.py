@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.planning.figures import assumed
-from harness.planning.offered import offered, priority_of
+from harness.planning.offered import LEAST_CPU_SECONDS, offered, priority_of, shares_of_cpu
 from harness.planning.waiting import waits
 from harness.simulation.model import Fixed, Lognormal, Task
 from harness.spike import arrivals
@@ -60,12 +60,20 @@ def test_the_waits_of_a_scenario_are_its_services() -> None:
 
 
 def test_tasks_and_publishers_cost_what_the_calibration_says_they_do_here() -> None:
-    slow = replace(assumed("local"), cpu_factor=2.0)
+    usual = assumed("local")
+    gevent = replace(usual.pools["gevent"], cpu_factor=2.0, host_cpu_seconds=0.003)
+    slow = replace(usual, pools={**usual.pools, "gevent": gevent}, host_factor=2.5)
     task, given = campaign(figures=slow), case()
-    assert task.cpu_seconds + task.host_cpu_seconds == pytest.approx(0.0042)
+    assert (task.cpu_seconds, task.host_cpu_seconds) == pytest.approx((2 * campaign().cpu_seconds, 0.003))
     assert isinstance(task.service, Fixed)
     assert task.service.seconds + task.cpu_seconds == pytest.approx(2.0)
-    assert case(figures=slow).plant.publisher.cpu_seconds == 2 * given.plant.publisher.cpu_seconds
+    assert case(figures=slow).plant.publisher.cpu_seconds == 2.5 * given.plant.publisher.cpu_seconds
+
+
+def test_of_a_task_that_computes_next_to_nothing_the_rest_of_the_machine_has_its_part() -> None:
+    gevent = assumed("local").pools["gevent"]
+    own, host = shares_of_cpu(gevent.host_cpu_seconds / 4, "gevent", replace(gevent, host_cpu_seconds=0.008))
+    assert (own, host) == (LEAST_CPU_SECONDS, 0.002)
 
 
 def test_a_known_distribution_stands_for_the_one_figure() -> None:

@@ -118,13 +118,12 @@ def _tasks_of(scenario: Scenario, settings: Mapping[str, Any], topology: Topolog
 
 
 def _cpu_factor(classes: Sequence[MeasuredClass]) -> float | None:
-    """Return what the workers used in times of what is stated for them, None where no class shows it.
+    """Return what workers used in times of what is stated, None where no class shows it.
 
-    Each class counts by its CPU time: it stands for the classes that have too little of it to be measured.
+    It is the mean of those that do, and stands for the others, which have too little CPU time to be measured.
     """
-    shown = [(one.own_cpu_seconds(), one) for one in classes]
-    known = [(own, one.stated_own_cpu_seconds()) for own, one in shown if own is not None]
-    return None if not known else fmean(own / stated for own, stated in known)
+    known = [factor for factor in (one.cpu_factor() for one in classes) if factor is not None]
+    return fmean(known) if known else None
 
 
 def _rest(classes: Sequence[MeasuredClass]) -> tuple[float, float]:
@@ -175,8 +174,8 @@ def _host_factor(result: Result, scenario: Scenario, classes: Sequence[MeasuredC
     offered, done = _per_second(result, line.arrivals, span), _per_second(result, line.completions, span)
     stated = offered * scenario.publisher.cpu_seconds + done * busiest.default.host_cpu_seconds
     # Half of a task's own CPU time is before its waiting, half after it.
-    found = (cores - rest - own * (offered + done) / 2) / stated
-    return found if found > 0.0 else None
+    outside = cores - rest - own * (offered + done) / 2
+    return outside / stated if outside > 0.0 < stated else None
 
 
 def _offered_per_second(one: MeasuredClass, result: Result) -> float:

@@ -107,14 +107,11 @@ class MeasuredClass:
         used = sum(cores) - self._idling() * sum(pods)
         return used / done if done and used >= LEAST_CPU_SECONDS else None
 
-    def stated_own_cpu_seconds(self) -> float:
-        """Return what a task's stated CPU time leaves to the worker. Only where the class has one kind of task."""
-        return self.tasks[0].cpu_seconds - self.default.host_cpu_seconds
-
     def cpu_factor(self) -> float | None:
         """Return what the workers used for a task in times of what is stated, None where the run does not show it."""
         own = self.own_cpu_seconds()
-        return None if own is None else own / self.stated_own_cpu_seconds()
+        stated = sum(task.cpu_seconds for task in self.tasks) - self.default.host_cpu_seconds  # own: it has one task
+        return own / stated if own is not None and stated > 0.0 else None
 
     def phase(self, suffix: str) -> tuple[float, float] | None:
         """Return from when to when the class's phase of that name lasts, None where there is none."""

@@ -168,6 +168,14 @@ def test_what_a_worker_uses_with_too_few_tasks_says_nothing() -> None:
     assert (found.pools["gevent"].cpu_factor, found.host_factor) == (1.0, 1.0)
 
 
+def test_tasks_of_which_nothing_is_stated_for_the_worker_tell_no_factor() -> None:
+    scenario = load_scenario("calibration")
+    free = replace(scenario, tasks=tuple(replace(task, cpu_seconds=0.0005) for task in scenario.tasks))
+    found = derive(calibration(), free, topology(), working_at={}, confirm_seconds=0.003)
+    assert "gevent.cpu_factor" in found.assumed
+    assert found.host_factor == pytest.approx(HOST_FACTOR, rel=0.01)
+
+
 NEVER_MEASURED = ("gevent.warm_up_cpu_seconds", "gevent.probe_cpu_seconds")
 
 

@@ -149,8 +149,9 @@ class MeasuredClass:
     def memory_bytes_per_task(self) -> float | None:
         """Return what each task in work adds, at the peak before a pod is added."""
         at_rest, pods = self.memory_bytes(), self._at(self.idle_end(), self._running())
-        events = self.result.scale_events
-        until = min((event["t"] for event in events if event["t"] >= 0), default=self.result.duration_seconds)
+        deployment, events = self.settings["deployment"], self.result.scale_events
+        own = (event["t"] for event in events if event["t"] >= 0 and event["deployment"] == deployment)
+        until = min(own, default=self.result.duration_seconds)
         most = self._between(self._memory(), self.idle_end(), until)
         if at_rest is None or not pods or not most:
             return None

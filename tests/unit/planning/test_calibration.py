@@ -65,7 +65,10 @@ def calibration() -> Result:
         objectives=scenario.objectives,
         due_at={one.id: EPOCH + one.due_seconds for one in mails},
         samples=[_sample(second, offered[second], done[second], alone, len(mails)) for second in range(-20, 150)],
-        scale_events=[ScaleEvent(EPOCH + ADDED_AT, deployment, 1, 2, "the queue is long")],
+        scale_events=[
+            ScaleEvent(EPOCH + 45.0, "celery-iota-worker", 1, 2, "another class's, before the most is in work"),
+            ScaleEvent(EPOCH + ADDED_AT, deployment, 1, 2, "the queue is long"),
+        ],
         events=[
             RuntimeEvent(EPOCH + CREATED_AT, "created", f"{deployment}-a-1"),
             RuntimeEvent(EPOCH + CREATED_AT + 9, "ready", f"{deployment}-a-1"),

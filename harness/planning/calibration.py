@@ -17,7 +17,6 @@ from typing import Any
 from harness.errors import InputError
 from harness.planning.figures import (
     ASSUMED_CONFIRM_SECONDS,
-    ASSUMED_HOST_FACTOR,
     ASSUMED_POOLS,
     BACKGROUND,
     NEVER_MEASURED,
@@ -25,7 +24,7 @@ from harness.planning.figures import (
     Figures,
     PoolFigures,
 )
-from harness.planning.measured_class import ALONE, GROWTH, METRICS_WINDOW_SECONDS, MeasuredClass
+from harness.planning.measured_class import ALONE, GROWTH, METRICS_WINDOW_SECONDS, MeasuredClass, Span
 from harness.planning.offered import shares_of_cpu
 from harness.spike.arrivals import Topology, queue_of
 from harness.spike.result import Result
@@ -80,11 +79,11 @@ def derive(
         for name, settings in result.setup["classes"].items()
     ]
     _check_starts(result.run_id, classes)
-    factor = _cpu_factor(classes)
-    host = _host_factor(result, scenario, classes)
-    pools = {pool: _scaled(one, factor, host or factor) for pool, one in ASSUMED_POOLS.items()}
+    factor, shown_host = _cpu_factor(classes) or 1.0, _host_factor(result, scenario, classes)
+    host = shown_host or factor  # where nothing tells, the rest of the machine is as much slower as the workers are
+    pools = {pool: _scaled(one, factor, host) for pool, one in ASSUMED_POOLS.items()}
     background = _background_cores(result, classes)
-    once = {"confirm_seconds": confirm_seconds, "host_factor": host, BACKGROUND: background}
+    once = {"confirm_seconds": confirm_seconds, "host_factor": shown_host, BACKGROUND: background}
     assumed = [key for key, value in once.items() if value is None]
     for one in classes:
         pools[one.pool], missing = _figures(one, pools.get(one.pool, pools["threads"]))
@@ -92,7 +91,7 @@ def derive(
     return Figures(
         pools=pools,
         confirm_seconds=ASSUMED_CONFIRM_SECONDS if confirm_seconds is None else round(confirm_seconds, DIGITS),
-        host_factor=round(host or factor or ASSUMED_HOST_FACTOR, DIGITS),
+        host_factor=round(host, DIGITS),
         source=result.run_id,
         runtime=result.runtime,
         machine=result.setup.get("machine", {}),
@@ -126,7 +125,7 @@ def _cpu_factor(classes: Sequence[MeasuredClass]) -> float | None:
     return fmean(known) if known else None
 
 
-def _rest(classes: Sequence[MeasuredClass]) -> tuple[float, float]:
+def _rest(classes: Sequence[MeasuredClass]) -> Span:
     """Return the last seconds of the idle phase, in which no worker starts any more."""
     end = max((one.idle_end() for one in classes), default=0.0)
     return end - METRICS_WINDOW_SECONDS, end
@@ -140,18 +139,13 @@ def _background_cores(result: Result, classes: Sequence[MeasuredClass]) -> float
     return None if rest is None or len(known) < len(workers) else max(rest - sum(known), 0.0)
 
 
-def _machine_cores(result: Result, span: tuple[float, float]) -> float | None:
+def _machine_cores(result: Result, span: Span) -> float | None:
     """Return how busy the machine was, None where the run does not show it."""
     return _mean(result, result.timeline.machine_cores, span)
 
 
-def _per_second(result: Result, counts: Sequence[float | None], span: tuple[float, float]) -> float:
-    return _mean(result, counts, span) or 0.0
-
-
-def _mean(result: Result, values: Sequence[float | None], span: tuple[float, float]) -> float | None:
-    shown = zip(result.timeline.seconds, values, strict=False)
-    known = [value for second, value in shown if value is not None and span[0] <= second < span[1]]
+def _mean(result: Result, values: Sequence[float | None], span: Span) -> float | None:
+    known = result.timeline.known(values, *span)
     return fmean(known) if known else None
 
 
@@ -162,32 +156,27 @@ def _host_factor(result: Result, scenario: Scenario, classes: Sequence[MeasuredC
     it is busy with at rest. Events that come one by one wake each process, which costs more than the work itself; of
     many a second fewer do, and there the costs matter.
     """
-    rest = _machine_cores(result, _rest(classes))
-    busiest = max(classes, key=lambda one: _offered_per_second(one, result), default=None)
-    if rest is None or busiest is None or _offered_per_second(busiest, result) < LEAST_RATE:
-        return None
-    span, own = busiest.phase(GROWTH), busiest.own_cpu_seconds()
-    cores = None if span is None else _machine_cores(result, span)
-    if span is None or own is None or cores is None:
-        return None
     line = result.timeline
-    offered, done = _per_second(result, line.arrivals, span), _per_second(result, line.completions, span)
-    stated = offered * scenario.publisher.cpu_seconds + done * busiest.default.host_cpu_seconds
+    growths = [(_mean(result, line.arrivals, span) or 0.0, span, one) for one in classes if (span := one.phase(GROWTH))]
+    busiest = max(growths, key=lambda growth: growth[0], default=None)
+    if busiest is None or busiest[0] < LEAST_RATE:
+        return None
+    offered, span, one = busiest
+    rest, cores, own = _machine_cores(result, _rest(classes)), _machine_cores(result, span), one.own_cpu_seconds()
+    if rest is None or cores is None or own is None:
+        return None
+    done = _mean(result, line.completions, span) or 0.0
+    stated = offered * scenario.publisher.cpu_seconds + done * one.default.host_cpu_seconds
     # Half of a task's own CPU time is before its waiting, half after it.
     outside = cores - rest - own * (offered + done) / 2
     return outside / stated if outside > 0.0 < stated else None
 
 
-def _offered_per_second(one: MeasuredClass, result: Result) -> float:
-    span = one.phase(GROWTH)
-    return 0.0 if span is None else _per_second(result, result.timeline.arrivals, span)
-
-
-def _scaled(pool: PoolFigures, factor: float | None, host: float | None) -> PoolFigures:
+def _scaled(pool: PoolFigures, factor: float, host: float) -> PoolFigures:
     return replace(
         pool,
-        cpu_factor=round(pool.cpu_factor * (factor or 1.0), DIGITS),
-        host_cpu_seconds=round(pool.host_cpu_seconds * (host or 1.0), DIGITS),
+        cpu_factor=round(pool.cpu_factor * factor, DIGITS),
+        host_cpu_seconds=round(pool.host_cpu_seconds * host, DIGITS),
     )
 
 

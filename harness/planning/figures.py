@@ -47,8 +47,9 @@ class PoolFigures:
 class Figures:
     """Everything measured, and where it was. `source` is the calibration run's id, or "assumed".
 
-    `host_factor` is what publishing costs in CPU time here, in times of what scenarios state. `background_cores` is
-    what the machine that everything shares is busy with besides the workers while there is next to nothing to do.
+    `host_factor` is what publisher, broker and stand-ins cost in CPU time here, in times of what scenarios state.
+    `background_cores` is what the machine that everything shares is busy with besides the workers while there is next
+    to nothing to do.
     """
 
     pools: Mapping[str, PoolFigures]
@@ -100,6 +101,15 @@ class Figures:
 def assumed_pool(pool: str) -> PoolFigures:
     """Return what is assumed of a kind of worker; solo and threads workers are alike."""
     return ASSUMED_POOLS.get(pool, ASSUMED_POOLS["threads"])
+
+
+def stated_shares(cpu_seconds: float, pool: str) -> tuple[float, float]:
+    """Return what of a task's stated CPU time is its worker's, and what is the rest of the machine's.
+
+    The rest has what is assumed of it, or all where less is stated.
+    """
+    outside = min(assumed_pool(pool).host_cpu_seconds, cpu_seconds)
+    return cpu_seconds - outside, outside
 
 
 def _unmeasured(pool: str) -> dict[str, float]:

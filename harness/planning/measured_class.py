@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any
 
-from harness.planning.figures import PoolFigures, assumed_pool
+from harness.planning.figures import PoolFigures, assumed_pool, stated_shares
 from harness.planning.waiting import waits
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
 
+Span = tuple[float, float]
+"""From a second of a run until before another."""
 IDLE_PHASE = "idle"
 ALONE = "-alone"
 GROWTH = "-growth"
 METRICS_WINDOW_SECONDS = 15.0
 """CPU figures are means over such a window, shown until the next: their sum over time lags by one."""
 FRESH_SECONDS = 3.0
-LEAST_CPU_SECONDS = 0.5
+LEAST_SHOWN_CPU_SECONDS = 0.5
 """Below this the CPU time of tasks drowns in that of probes and heartbeats."""
 LEAST_BUSY_SHARE = 0.3
 """A worker's start is mostly importing, so mostly CPU time."""
@@ -105,20 +107,21 @@ class MeasuredClass:
         cores = self._between(self._cores(), begin, end)
         pods = self._between(self._running(), begin, end)
         used = sum(cores) - self._idling() * sum(pods)
-        return used / done if done and used >= LEAST_CPU_SECONDS else None
+        return used / done if done and used >= LEAST_SHOWN_CPU_SECONDS else None
 
     def cpu_factor(self) -> float | None:
         """Return what the workers used for a task in times of what is stated, None where the run does not show it."""
         own = self.own_cpu_seconds()
-        stated = sum(task.cpu_seconds for task in self.tasks) - self.default.host_cpu_seconds  # own: it has one task
-        return own / stated if own is not None and stated > 0.0 else None
+        if own is None:
+            return None
+        stated, _ = stated_shares(self.tasks[0].cpu_seconds, self.pool)
+        return own / stated if stated > 0.0 else None
 
-    def phase(self, suffix: str) -> tuple[float, float] | None:
+    def phase(self, suffix: str) -> Span | None:
         """Return from when to when the class's phase of that name lasts, None where there is none."""
-        ends = list(accumulate(phase.seconds for phase in self.scenario.phases))
-        for phase, end in zip(self.scenario.phases, ends, strict=True):
+        for phase, start in zip(self.scenario.phases, self.scenario.phase_starts, strict=True):
             if phase.name == self.name + suffix:
-                return end - phase.seconds, end
+                return start, start + phase.seconds
         return None
 
     def _idling(self) -> float:
@@ -187,5 +190,4 @@ class MeasuredClass:
         return known[-1] if known else None
 
     def _between(self, values: Sequence[float | None], start: float, end: float) -> list[float]:
-        pairs = zip(self.result.timeline.seconds, values, strict=False)
-        return [value for second, value in pairs if start <= second < end and value is not None]
+        return self.result.timeline.known(values, start, end)

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from harness.planning.figures import Figures, PoolFigures, assumed_pool
+from harness.planning.figures import Figures, PoolFigures, assumed_pool, stated_shares
 from harness.simulation.model import Empirical, Fixed, Load, Service, Task
 from harness.spike.arrivals import Arrival, LoadPlan, Topology
 
@@ -55,14 +55,10 @@ def offered(
 
 
 def shares_of_cpu(stated_seconds: float, pool: str, figures: PoolFigures) -> tuple[float, float]:
-    """Return what a task of so much stated CPU time costs here: in the worker, and in the rest of the machine.
-
-    Of what is stated the rest of the machine has what is assumed of it, or all where that is more.
-    """
-    assumed = assumed_pool(pool).host_cpu_seconds
-    outside = min(assumed, stated_seconds)
-    own = (stated_seconds - outside) * figures.cpu_factor
-    return max(own, LEAST_CPU_SECONDS), figures.host_cpu_seconds * (outside / assumed)
+    """Return what a task of so much stated CPU time costs here: in the worker, and in the rest of the machine."""
+    own, outside = stated_shares(stated_seconds, pool)
+    host = figures.host_cpu_seconds * (outside / assumed_pool(pool).host_cpu_seconds)
+    return max(own * figures.cpu_factor, LEAST_CPU_SECONDS), host
 
 
 def _task(

@@ -86,8 +86,7 @@ def plan(scenario: Scenario, topology: Topology, *, run_id: str) -> LoadPlan:
     spans: list[PhaseSpan] = []
     queues = {task.task: queue_of(task.task, topology) for task in scenario.tasks}
     classes = {queue: class_of(queue, topology) for queue in queues.values()}
-    start = 0.0
-    for phase in scenario.phases:
+    for phase, start in zip(scenario.phases, scenario.phase_starts, strict=True):
         before = len(arrivals)
         for due, task in _phase_tasks(scenario, phase, topology):
             queue = queues[task.task]
@@ -105,7 +104,6 @@ def plan(scenario: Scenario, topology: Topology, *, run_id: str) -> LoadPlan:
                 )
             )
         spans.append(PhaseSpan(phase.name, start, start + phase.seconds, len(arrivals) - before))
-        start += phase.seconds
     if not arrivals:
         raise InputError(f"{scenario.label}: phases: the scenario offers no task at all; raise a rate or its seconds")
     return LoadPlan(run_id, tuple(sorted(arrivals, key=lambda arrival: arrival.due_seconds)), tuple(spans))

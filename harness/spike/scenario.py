@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,11 @@ class Scenario:
     def groups(self) -> dict[str, str]:
         """The group of each task that has one."""
         return {task.task: task.group for task in self.tasks if task.group is not None}
+
+    @property
+    def phase_starts(self) -> tuple[float, ...]:
+        """When each phase begins, in seconds from the start of the load."""
+        return tuple(accumulate((phase.seconds for phase in self.phases[:-1]), initial=0.0))
 
 
 def available() -> list[str]:

@@ -47,6 +47,11 @@ class Timeline:
         """Build from the JSON form."""
         return cls(**{name: _frozen(value) for name, value in document.items()})
 
+    def known(self, values: Sequence[float | None], start: float, end: float) -> Floats:
+        """Return what was measured of one of the series from one time until before another, in seconds."""
+        shown = zip(self.seconds, values, strict=False)
+        return [value for second, value in shown if start <= second < end and value is not None]
+
 
 def percentile(values: Iterable[float], percent: float) -> float:
     """The smallest value that at least `percent` % of the values do not exceed (inverted distribution function).

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Manifest = Mapping[str, Any]
+LOOK_SECONDS = 1.0
+"""How often a cluster's release is looked at: its events are seen up to so much later than they happened."""
+CUT_OFF_SECONDS = 1.0
+"""Up to so much later than an API server says it something happened: its timestamps are whole seconds."""
 
 
 @dataclass(frozen=True)

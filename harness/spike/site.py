@@ -14,6 +14,7 @@ from harness.runtime.base import Release, Runtime
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.services import Services
+from harness.spike.start import LOCUST_START_SECONDS
 
 
 class Generator(Protocol):
@@ -31,7 +32,7 @@ class Ground:
     to `journals`. Where journals and effects come into being elsewhere, `refresh` brings the newest now and then, and
     `settle` brings all. `machine_cores` says how many cores of the machine that all of it shares were busy since it was
     last asked, None where there is no such machine. A busy broker may leave a question unanswered; one that answers
-    none for `silence_seconds` ends the run.
+    none for `silence_seconds` ends the run. `start_seconds` is what the load generator may take to come up.
     """
 
     broker: Broker
@@ -44,6 +45,7 @@ class Ground:
     settle: Callable[[], None] = lambda: None
     machine_cores: Callable[[], float | None] = lambda: None
     silence_seconds: float = 30.0
+    start_seconds: float = LOCUST_START_SECONDS
     targets: Sequence[Target] = ()  # what Prometheus reads of it, where that is on this machine
 
 

@@ -17,5 +17,10 @@ def test_load_begins_just_after_the_first_sync_that_leaves_time_to_start(ahead_s
     assert LOCUST_START_SECONDS <= at - now < LOCUST_START_SECONDS + SYNC_SECONDS
 
 
+def test_a_load_generator_that_takes_longer_to_come_up_waits_for_a_later_sync() -> None:
+    assert start_after_sync(1_006.0, now=1_000.0) == 1_006.0 + AFTER_SYNC_SECONDS
+    assert start_after_sync(1_006.0, now=1_000.0, start_seconds=10.0) == 1_006.0 + SYNC_SECONDS + AFTER_SYNC_SECONDS
+
+
 def test_load_begins_at_once_where_syncs_are_not_known() -> None:
     assert start_after_sync(None, now=5.0) is None

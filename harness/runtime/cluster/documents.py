@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from harness.autoscaling import ControllerConfig
 from harness.autoscaling.quantity import parse_milli
 from harness.chart import manifests as look
-from harness.runtime.base import PodState, RuntimeEvent, ScaleEvent, ScaleState
+from harness.runtime.base import CUT_OFF_SECONDS, PodState, RuntimeEvent, ScaleEvent, ScaleState
 
 Document = Mapping[str, Any]
 
@@ -104,6 +105,17 @@ def reason_of(hpa: Document) -> str:
         None,
     )
     return f"{', '.join(parts)} -> {wanted}" + (f", {limited['message']}" if limited else "")
+
+
+def first_sync_at(hpas: Iterable[Document]) -> float | None:
+    """Return when all autoscalers have decided for the first time, None where there are none.
+
+    The controller takes a new one up a period after it was made, and again a period after each decision. Its period is
+    taken to be the usual one; the fraction of the second in which an autoscaler was made is not told.
+    """
+    made = (_seconds(look.text(one, "metadata", "creationTimestamp")) for one in hpas)
+    latest = max((at for at in made if at is not None), default=None)
+    return None if latest is None else latest + ControllerConfig().sync_seconds + CUT_OFF_SECONDS
 
 
 def _metric_name(metric: Document) -> str:

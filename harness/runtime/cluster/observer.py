@@ -14,10 +14,9 @@ from typing import Any
 from harness.chart.manifests import CLASS_LABEL, get, name_of
 from harness.cluster.api import Api
 from harness.errors import HarnessError
-from harness.runtime.base import PodState, RuntimeEvent, ScaleEvent, ScaleState
+from harness.runtime.base import LOOK_SECONDS, PodState, RuntimeEvent, ScaleEvent, ScaleState
 from harness.runtime.cluster import documents
 
-PERIOD_SECONDS = 1.0
 SILENCE_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -30,6 +29,7 @@ class Sight:
     pods: Mapping[str, PodState] = field(default_factory=dict)
     scales: Mapping[str, ScaleState] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    first_sync_at: float | None = None
 
 
 class Observer:
@@ -85,7 +85,7 @@ class Observer:
             return list(self._events)
 
     def _watch(self) -> None:
-        while not self._done.wait(PERIOD_SECONDS - time.time() % PERIOD_SECONDS):
+        while not self._done.wait(LOOK_SECONDS - time.time() % LOOK_SECONDS):
             try:
                 self._take(self._look())
             except (HarnessError, LookupError, ValueError, TypeError) as error:
@@ -106,7 +106,7 @@ class Observer:
         }
         scales = {name_of(one): documents.scale_state(one, hpas.get(name_of(one))) for one in deployments}
         reasons = {name: documents.reason_of(one) for name, one in hpas.items()}
-        return Sight(self._clock(), states, scales, reasons)
+        return Sight(self._clock(), states, scales, reasons, documents.first_sync_at(hpas.values()))
 
     def _hpas(self) -> list[dict[str, Any]]:
         # KEDA gives its autoscalers labels of its own, so they are told by what they scale.

@@ -84,8 +84,8 @@ class ClusterRuntime:
         self._run("scale", f"deployment/{deployment}", f"--replicas={replicas}", doing=f"scaling {deployment}")
 
     def next_sync_at(self) -> float | None:
-        """Return None: each autoscaler has a phase of its own, which the API does not show."""
-        return None
+        """Return a moment at which every autoscaler has decided, None where there is none; others are periods apart."""
+        return self._watching().sight().first_sync_at
 
     def scale_events(self) -> list[ScaleEvent]:
         """Return the changes of desired replicas seen so far, each at the second in which it was seen."""

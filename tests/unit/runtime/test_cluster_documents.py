@@ -138,3 +138,12 @@ def test_a_reason_names_metrics_targets_and_limits() -> None:
     }
     assert documents.reason_of(hpa) == "s0-rabbitmq-io 5,200.5/200, cpu 91 %/50 % -> 4, the desired rate is limited"
     assert documents.reason_of({}) == ""
+
+
+def test_autoscalers_have_all_decided_a_period_after_the_last_was_made() -> None:
+    made = [{"metadata": {"creationTimestamp": stamp}} for stamp in (STAMP, "2026-01-02T03:04:07Z", STAMP)]
+    assert documents.first_sync_at(made) == SECONDS + 2.0 + 15.0 + 1.0
+
+
+def test_without_autoscalers_there_is_no_sync() -> None:
+    assert documents.first_sync_at([]) is None

@@ -122,7 +122,8 @@ def _admit(queue: Records, state: State, curves: Curves, q: int, step: int, firs
         wanted += state.lanes[lane]["held"]
         if first:
             fresh += _offered_now(curves, step, lane)
-    share = 1.0 if wanted + fresh <= room else max(room, 0.0) / (wanted + fresh)
+    room = max(room, 0.0)  # what was delivered again may wait above the limit, and so may what rounding has left
+    share = 1.0 if wanted + fresh <= room else room / (wanted + fresh)
     if first:
         curves.queues[step, q]["refused"] = fresh * (1.0 - share)
     left = 0.0

@@ -9,7 +9,7 @@ busiest of them shows what the rest of the machine has to do. Another scenario o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any
@@ -19,12 +19,23 @@ from harness.planning.figures import (
     ASSUMED_CONFIRM_SECONDS,
     ASSUMED_POOLS,
     BACKGROUND,
+    HOST_COST,
     NEVER_MEASURED,
     START_ALONE,
+    CostAtRates,
     Figures,
     PoolFigures,
+    stated_shares,
 )
-from harness.planning.measured_class import ALONE, GROWTH, METRICS_WINDOW_SECONDS, MeasuredClass, Span
+from harness.planning.measured_class import (
+    ALONE,
+    GROWTH,
+    METRICS_WINDOW_SECONDS,
+    MeasuredClass,
+    Span,
+    cost_at_rates,
+    typical_rate,
+)
 from harness.planning.offered import shares_of_cpu
 from harness.spike.arrivals import Topology, queue_of
 from harness.spike.result import Result
@@ -79,12 +90,12 @@ def derive(
         for name, settings in result.setup["classes"].items()
     ]
     _check_starts(result.run_id, classes)
-    factor, shown_host = _cpu_factor(classes) or 1.0, _host_factor(result, scenario, classes)
+    factor, (shown_host, cost) = _cpu_factor(classes) or 1.0, _host_factor(result, scenario, classes)
     host = shown_host or factor  # where nothing tells, the rest of the machine is as much slower as the workers are
     pools = {pool: _scaled(one, factor, host) for pool, one in ASSUMED_POOLS.items()}
     background = _background_cores(result, classes)
-    once = {"confirm_seconds": confirm_seconds, "host_factor": shown_host, BACKGROUND: background}
-    assumed = [key for key, value in once.items() if value is None]
+    once = {"confirm_seconds": confirm_seconds, "host_factor": shown_host, HOST_COST: cost, BACKGROUND: background}
+    assumed: list[str] = [key for key, value in once.items() if value is None]
     for one in classes:
         pools[one.pool], missing = _figures(one, pools.get(one.pool, pools["threads"]))
         assumed += [f"{one.pool}.{key}" for key in missing]
@@ -92,6 +103,7 @@ def derive(
         pools=pools,
         confirm_seconds=ASSUMED_CONFIRM_SECONDS if confirm_seconds is None else round(confirm_seconds, DIGITS),
         host_factor=round(host, DIGITS),
+        host_cost=cost,
         source=result.run_id,
         runtime=result.runtime,
         machine=result.setup.get("machine", {}),
@@ -125,23 +137,18 @@ def _cpu_factor(classes: Sequence[MeasuredClass]) -> float | None:
     return fmean(known) if known else None
 
 
-def _rest(classes: Sequence[MeasuredClass]) -> Span:
-    """Return the last seconds of the idle phase, in which no worker starts any more."""
+def _rest(classes: Sequence[MeasuredClass]) -> Span | None:
+    """Return the last seconds of the idle phase, in which no worker starts any more; None where there is none."""
     end = max((one.idle_end() for one in classes), default=0.0)
-    return end - METRICS_WINDOW_SECONDS, end
+    return (end - METRICS_WINDOW_SECONDS, end) if end >= METRICS_WINDOW_SECONDS else None
 
 
 def _background_cores(result: Result, classes: Sequence[MeasuredClass]) -> float | None:
     """Return what the machine is busy with at rest besides the workers, None where the run does not show it."""
-    workers = [one.cores_at_rest() for one in classes]
+    span, workers = _rest(classes), [one.cores_at_rest() for one in classes]
     known = [cores for cores in workers if cores is not None]
-    rest = _machine_cores(result, _rest(classes))
+    rest = None if span is None else _mean(result, result.timeline.machine_cores, span)
     return None if rest is None or len(known) < len(workers) else max(rest - sum(known), 0.0)
-
-
-def _machine_cores(result: Result, span: Span) -> float | None:
-    """Return how busy the machine was, None where the run does not show it."""
-    return _mean(result, result.timeline.machine_cores, span)
 
 
 def _mean(result: Result, values: Sequence[float | None], span: Span) -> float | None:
@@ -149,27 +156,69 @@ def _mean(result: Result, values: Sequence[float | None], span: Span) -> float |
     return fmean(known) if known else None
 
 
-def _host_factor(result: Result, scenario: Scenario, classes: Sequence[MeasuredClass]) -> float | None:
-    """Return what publisher, broker and stand-ins used in times of what is stated, None where that is not shown.
+def _host_factor(
+    result: Result, scenario: Scenario, classes: Sequence[MeasuredClass]
+) -> tuple[float | None, CostAtRates | None]:
+    """Return what publisher, broker and stand-ins used in times of what is stated, and how that falls with the rate.
 
-    That is what the machine was busy with in the growth with the most tasks a second, less what workers used and what
-    it is busy with at rest. Events that come one by one wake each process, which costs more than the work itself; of
-    many a second fewer do, and there the costs matter.
+    That is what the machine was busy with in the growth with the most tasks a second, once the pod before had started,
+    less what workers used and what it is busy with at rest; None where the run does not show it. Events that come one
+    by one wake each process, which costs more than the work itself; of many a second fewer do. The crowd shows of how
+    many it is how much less.
     """
-    line = result.timeline
-    growths = [(_mean(result, line.arrivals, span) or 0.0, span, one) for one in classes if (span := one.phase(GROWTH))]
+    growths = [(_rate(result, span), span, one) for one in classes if (span := one.phase(GROWTH))]
     busiest = max(growths, key=lambda growth: growth[0], default=None)
     if busiest is None or busiest[0] < LEAST_RATE:
+        return None, None
+    _, (begin, end), one = busiest
+    span = max((at for each in classes if (at := each.last_ready((begin, end))) is not None), default=begin), end
+    steady = _outside(result, scenario, classes, one, span, one.own_cpu_seconds())
+    crowd = one.crowd()
+    if steady is None or crowd is None:
+        return steady, None
+    crowded = _outside(result, scenario, classes, one, crowd, one.crowd_cpu_seconds())
+    if crowded is None:
+        return steady, None
+    return steady, cost_at_rates(_rate(result, span), _rate(result, crowd), crowded / steady)
+
+
+def _rate(result: Result, span: Span) -> float:
+    """Return at what rate tasks came and ended, each second counting by what was in it: what an event meets."""
+    line = result.timeline
+    coming, ending = (line.known(values, *span) for values in (line.arrivals, line.completions))
+    return typical_rate([(came + ended) / 2 for came, ended in zip(coming, ending, strict=True)])
+
+
+def _outside(
+    result: Result,
+    scenario: Scenario,
+    classes: Sequence[MeasuredClass],
+    one: MeasuredClass,
+    span: Span,
+    own: float | None,
+) -> float | None:
+    """Return what the machine used besides workers for one class's tasks, in times of what is stated of them."""
+    used = _beside_idling(result, classes, span)
+    if own is None or used is None:
         return None
-    offered, span, one = busiest
-    rest, cores, own = _machine_cores(result, _rest(classes)), _machine_cores(result, span), one.own_cpu_seconds()
-    if rest is None or cores is None or own is None:
-        return None
-    done = _mean(result, line.completions, span) or 0.0
-    stated = offered * scenario.publisher.cpu_seconds + done * one.default.host_cpu_seconds
+    offered, done = (
+        _mean(result, values, span) or 0.0 for values in (result.timeline.arrivals, result.timeline.completions)
+    )
+    _, of_task = stated_shares(one.tasks[0].cpu_seconds, one.pool)
+    stated = offered * scenario.publisher.cpu_seconds + done * of_task
     # Half of a task's own CPU time is before its waiting, half after it.
-    outside = cores - rest - own * (offered + done) / 2
-    return outside / stated if outside > 0.0 < stated else None
+    used -= own * (offered + done) / 2
+    return used / stated if used > 0.0 < stated else None
+
+
+def _beside_idling(result: Result, classes: Sequence[MeasuredClass], span: Span) -> float | None:
+    """Return what the machine did meanwhile that it does not do at rest with as many pods, in cores."""
+    at_rest = _rest(classes)
+    if at_rest is None:
+        return None
+    busy, rest = (_mean(result, result.timeline.machine_cores, each) for each in (span, at_rest))
+    added = sum(one.idling_cores(span) - one.idling_cores(at_rest) for one in classes)
+    return None if busy is None or rest is None else busy - rest - added
 
 
 def _scaled(pool: PoolFigures, factor: float, host: float) -> PoolFigures:
@@ -182,13 +231,12 @@ def _scaled(pool: PoolFigures, factor: float, host: float) -> PoolFigures:
 
 def _figures(measured: MeasuredClass, default: PoolFigures) -> tuple[PoolFigures, list[str]]:
     """Return a class's figures, and the names of those that stayed as assumed."""
-    idle, starts = measured.idle_cores(), measured.boots()
+    idle, start = measured.idle_cores(), measured.start()
     start_cpu, factor = measured.start_cpu_seconds(), measured.cpu_factor()
     costs = default if factor is None else replace(default, cpu_factor=round(factor, DIGITS))
-    found: dict[str, float | None] = {
-        # Others who want the machine only ever lengthen a start: the shortest is nearest to one alone.
-        "start_seconds": min((start for start, _ in starts), default=None),
-        "ready_seconds": min((ready for _, ready in starts), default=None),
+    found: dict[str, Any] = {
+        "start_seconds": None if start is None else start[0],
+        "ready_seconds": None if start is None else start[1],
         "start_cpu_seconds": start_cpu,
         **dict.fromkeys(NEVER_MEASURED),
         "overhead_seconds": measured.overhead_seconds(_own_cpu_seconds(measured, costs)),
@@ -199,15 +247,17 @@ def _figures(measured: MeasuredClass, default: PoolFigures) -> tuple[PoolFigures
         "memory_bytes": measured.memory_bytes(),
         "memory_bytes_per_task": measured.memory_bytes_per_task(),
     }
-    times = {key: round(value, DIGITS) for key, value in found.items() if value is not None}
+    times: dict[str, Any] = {key: round(value, DIGITS) for key, value in found.items() if value is not None}
     if "start_seconds" in times:  # probes are in the CPU time too: a start has no more of it than it lasted
         of_start = times.get("start_cpu_seconds", default.start_cpu_seconds)
-        times["start_cpu_seconds"] = min(of_start, times["start_seconds"])
-    sizes = {key: round(value) for key, value in memory.items() if value is not None}
+        times["start_cpu_seconds"] = min(of_start, round(times["start_seconds"] * measured.start_cores, DIGITS))
+    sizes: dict[str, Any] = {key: round(value) for key, value in memory.items() if value is not None}
     missing = [key for key, value in {**found, **memory}.items() if value is None]
-    if starts and not measured.boots(since=0.0):  # those of before the load start together
+    if start is not None and not measured.boots(since=0.0):  # those of before the load start together
         missing.append(START_ALONE)
-    return PoolFigures(**{**asdict(default), **times, **sizes}), missing
+    own, cost = measured.own_cpu_seconds(), measured.message_cost()
+    costs = default if own is None else replace(default, message_cpu_seconds=round(own, DIGITS), message_cost=cost)
+    return replace(costs, **times, **sizes), missing
 
 
 def _own_cpu_seconds(measured: MeasuredClass, figures: PoolFigures) -> float:

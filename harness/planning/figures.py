@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from harness.errors import InputError
+from harness.simulation.model import CostByRate
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 ASSUMED = "assumed"
 MIB = 1024**2
 NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
-"""Figures of a pool that no metrics tell from a start and from tasks; files of before do not have them."""
+"""Figures of a pool that no metrics tell from a start and from tasks."""
 BACKGROUND = "background_cores"
-_OF_OTHER_FORM = ("pools", "assumed", BACKGROUND)
+HOST_COST = "host_cost"
+MESSAGE_COST = "message_cost"
+_OF_OTHER_FORM = ("pools", "assumed", BACKGROUND, HOST_COST)
+BEYOND = 2.0
+"""Up to how many times the highest rate it was measured at a cost is taken to go on falling."""
 START_ALONE = "start_alone"
 """Named among what is assumed of a pool whose workers were only seen to start beside others, which takes longer."""
+
+
+@dataclass(frozen=True)
+class CostAtRates:
+    """How what a task costs falls with how many there are a second: a power law through two rates it was measured at.
+
+    At `per_second` it is what the other figures say; at `crowd_per_second` the `crowd_share` of that.
+    """
+
+    per_second: float
+    crowd_per_second: float
+    crowd_share: float
+
+    @property
+    def exponent(self) -> float:
+        """By which power of the rate a task's cost falls."""
+        return -math.log(self.crowd_share) / math.log(self.crowd_per_second / self.per_second)
+
+    def by_rate(self) -> CostByRate:
+        """Return the law. Of fewer than were measured a cost is the same, of more it falls on for a while."""
+        return CostByRate(
+            per_second=self.per_second,
+            exponent=self.exponent,
+            least_per_second=self.per_second,
+            most_per_second=self.crowd_per_second * BEYOND,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +59,8 @@ class PoolFigures:
     another day and perhaps another machine. `host_cpu_seconds` is what a task costs outside the worker (broker,
     stand-ins), `overhead_seconds` how long it holds its slot beyond its waiting and its CPU time.
     `warm_up_cpu_seconds` is what a worker does once, with its first tasks, `probe_cpu_seconds` one attempt of the
-    startup probe.
+    startup probe. `message_cpu_seconds` is what a worker uses for a task that computes next to nothing, `message_cost`
+    how that falls with the rate of one worker.
     """
 
     start_seconds: float
@@ -41,6 +74,8 @@ class PoolFigures:
     host_cpu_seconds: float
     memory_bytes: int
     memory_bytes_per_task: int
+    message_cpu_seconds: float = 0.0
+    message_cost: CostAtRates | None = None  # None: the same at every rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +83,8 @@ class Figures:
     """Everything measured, and where it was. `source` is the calibration run's id, or "assumed".
 
     `host_factor` is what publisher, broker and stand-ins cost in CPU time here, in times of what scenarios state.
-    `background_cores` is what the machine that everything shares is busy with besides the workers while there is next
-    to nothing to do.
+    `host_cost` is how that falls with the rate of all tasks. `background_cores` is what the machine that everything
+    shares is busy with besides the workers while there is next to nothing to do.
     """
 
     pools: Mapping[str, PoolFigures]
@@ -58,6 +93,7 @@ class Figures:
     source: str
     runtime: str
     machine: Mapping[str, Any]
+    host_cost: CostAtRates | None = None  # None: the same at every rate
     background_cores: float | None = None  # None: as assumed of the place
     measured_at: float | None = None  # seconds since the epoch
     assumed: tuple[str, ...] = ()  # what the calibration could not measure, and was taken from the defaults
@@ -86,14 +122,12 @@ class Figures:
         if not isinstance(document, Mapping) or document.get("version") != FORMAT_VERSION:
             raise InputError(f"{source}: no calibration of this version; make one with `harness calibrate`")
         try:
-            pools = {
-                name: _pool({**_unmeasured(name), **values}, f"{source}: pools.{name}")
-                for name, values in document["pools"].items()
-            }
+            pools = {name: _pool(values, f"{source}: pools.{name}") for name, values in document["pools"].items()}
             values = {item.name: document[item.name] for item in fields(cls) if item.name not in _OF_OTHER_FORM}
-            named = (*document["assumed"], *_lacking(document))
             background = _background(document, source)
-            return cls(pools=pools, assumed=tuple(dict.fromkeys(named)), background_cores=background, **values)
+            cost = _cost(document[HOST_COST], f"{source}: {HOST_COST}")
+            assumed = tuple(document["assumed"])
+            return cls(pools=pools, assumed=assumed, background_cores=background, host_cost=cost, **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{source}: {error} is missing or malformed; make it anew: harness calibrate") from error
 
@@ -112,29 +146,31 @@ def stated_shares(cpu_seconds: float, pool: str) -> tuple[float, float]:
     return cpu_seconds - outside, outside
 
 
-def _unmeasured(pool: str) -> dict[str, float]:
-    return {name: getattr(assumed_pool(pool), name) for name in NEVER_MEASURED}
-
-
-def _lacking(document: Mapping[str, Any]) -> list[str]:
-    """Return the names of what such a file does not have, but for pools that were taken from the defaults anyhow."""
-    measured = {name: values for name, values in document["pools"].items() if name not in document["assumed"]}
-    pools = [f"{name}.{key}" for name, values in measured.items() for key in NEVER_MEASURED if key not in values]
-    return pools if document.get(BACKGROUND) is not None else [*pools, BACKGROUND]
-
-
 def _background(document: Mapping[str, Any], source: str) -> float | None:
-    value = document.get(BACKGROUND)
-    if value is None:  # a file of before, or of a place that has no machine of its own
+    value = document[BACKGROUND]
+    if value is None:  # a place that has no machine of its own
         return None
     return _not_negative(value, f"{source}: {BACKGROUND}")
 
 
 def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
-    known = {item.name for item in fields(PoolFigures)}
+    known = {item.name for item in fields(PoolFigures)} - {MESSAGE_COST}
     for name in known:
         _not_negative(values.get(name), f"{where}.{name}")
-    return PoolFigures(**{name: values[name] for name in known})
+    cost = _cost(values.get(MESSAGE_COST), f"{where}.{MESSAGE_COST}")
+    return PoolFigures(**{name: values[name] for name in known}, message_cost=cost)
+
+
+def _cost(document: Any, where: str) -> CostAtRates | None:
+    if document is None:
+        return None
+    if not isinstance(document, Mapping):
+        raise InputError(f"{where} is {document!r}, expected null or the rates and the share of a cost")
+    names = [item.name for item in fields(CostAtRates)]
+    found = CostAtRates(**{name: _not_negative(document.get(name), f"{where}.{name}") for name in names})
+    if not 0 < found.per_second < found.crowd_per_second or found.crowd_share <= 0:
+        raise InputError(f"{where}: rates must be above 0, the crowd's the greater, and its share above 0")
+    return found
 
 
 def _not_negative(value: Any, where: str) -> float:

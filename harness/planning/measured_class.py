@@ -6,18 +6,26 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean, median
 from typing import Any
 
-from harness.planning.figures import PoolFigures, assumed_pool, stated_shares
+from harness.planning.figures import CostAtRates, PoolFigures, assumed_pool, stated_shares
 from harness.planning.waiting import waits
+from harness.runtime.base import LOOK_SECONDS
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
 
 Span = tuple[float, float]
 """From a second of a run until before another."""
+LOCAL = "local"
+SEEN_LATE_SECONDS = LOOK_SECONDS / 2
+"""What happened in a cluster is seen so much later on average."""
 IDLE_PHASE = "idle"
 ALONE = "-alone"
 GROWTH = "-growth"
+CROWD = "-crowd"
+FEW = 5
+"""Tasks a second that may end beside a crowd, or behind it."""
 METRICS_WINDOW_SECONDS = 15.0
 """CPU figures are means over such a window, shown until the next: their sum over time lags by one."""
 FRESH_SECONDS = 3.0
@@ -25,6 +33,19 @@ LEAST_SHOWN_CPU_SECONDS = 0.5
 """Below this the CPU time of tasks drowns in that of probes and heartbeats."""
 LEAST_BUSY_SHARE = 0.3
 """A worker's start is mostly importing, so mostly CPU time."""
+
+
+def typical_rate(a_second: Sequence[float]) -> float:
+    """Return how many others a second the events of a time meet on average; each second counts by what is in it."""
+    total = sum(a_second)
+    return sum(count * count for count in a_second) / total if total else 0.0
+
+
+def cost_at_rates(steady: float, crowd: float, share: float) -> CostAtRates | None:
+    """Return how a cost falls; None where the crowd was none, or did not come cheaper."""
+    if not 0.0 < steady < crowd or not 0.0 < share < 1.0:
+        return None
+    return CostAtRates(*(round(value, 5) for value in (steady, crowd, share)))
 
 
 @dataclass(frozen=True)
@@ -51,12 +72,39 @@ class MeasuredClass:
 
     def boots(self, since: float = -math.inf) -> list[tuple[float, float]]:
         """Return, of each pod made since then, the time from creation until it took tasks and until it was ready."""
-        created, ready = self._first("created"), self._first("ready")
+        created, ready, late = (
+            self._first("created"),
+            self._first("ready"),
+            0.0 if self._own_clock else SEEN_LATE_SECONDS,
+        )
         return [
-            (min(self.working_at.get(pod, ready[pod]), ready[pod]) - at, ready[pod] - at)
+            (min(self.working_at.get(pod, ready[pod] - late), ready[pod] - late) - (at - late), ready[pod] - at)
             for pod, at in created.items()
             if pod in ready and at >= since
         ]
+
+    def start(self) -> tuple[float, float] | None:
+        """Return the time from a pod's creation until it takes tasks and until it is ready.
+
+        Others who want the machine only ever lengthen a start, so of processes the shortest is nearest to one alone. A
+        node has more to do for a pod, and an API server tells of it once a second: there the middle one counts.
+        """
+        starts = self.boots()
+        if not starts:
+            return None
+        typical = min if self._own_clock else median
+        return typical(start for start, _ in starts), typical(ready for _, ready in starts)
+
+    @property
+    def start_cores(self) -> float:
+        """What a start can use: a core, or the pod's limit where that is enforced."""
+        limit = None if self._own_clock else self.settings.get("cpu_limit_cores")
+        return 1.0 if limit is None else min(float(limit), 1.0)
+
+    @property
+    def _own_clock(self) -> bool:
+        """Whether the workers are processes of the run: it knows at once what becomes of them."""
+        return self.result.runtime == LOCAL
 
     def overhead_seconds(self, own_cpu_seconds: float) -> float | None:
         """Return how long a run of a task takes beyond its waiting and its CPU time.
@@ -82,6 +130,16 @@ class MeasuredClass:
         end = self.idle_end()
         return None if end < 2 * METRICS_WINDOW_SECONDS else self._at(end, self._cores())
 
+    def idling_cores(self, span: Span) -> float:
+        """Return what its pods used meanwhile for being there, whatever they had to do."""
+        pods = self._between(self._running(), *span)
+        return self._idling() * fmean(pods) if pods else 0.0
+
+    def last_ready(self, span: Span) -> float | None:
+        """Return when the last of its pods became ready in it, None where none did."""
+        within = (at for at in self._first("ready").values() if span[0] <= at < span[1])
+        return max(within, default=None)
+
     def start_cpu_seconds(self) -> float | None:
         """Return the CPU time of one pod's start: all used up to the idle phase, less idling.
 
@@ -98,16 +156,69 @@ class MeasuredClass:
         return found if found >= LEAST_BUSY_SHARE * start else None
 
     def own_cpu_seconds(self) -> float | None:
-        """Return the CPU time that the workers used for a task of the phase of the class alone, beside idling."""
+        """Return the CPU time that the workers used for a task of the phase of the class alone.
+
+        That is beside idling, and beside what each worker does once, with its first tasks, where these are in it.
+        """
         span = self.phase(ALONE)
         if span is None or len(self.tasks) != 1:
             return None
-        done = self.result.by_phase.get(f"{self.name}{ALONE}", {}).get("completed") or 0
-        begin, end = span[0], self._seen_until(span[1] + self.tasks[0].service_seconds)
-        cores = self._between(self._cores(), begin, end)
-        pods = self._between(self._running(), begin, end)
-        used = sum(cores) - self._idling() * sum(pods)
+        used = self._used(span[0], span[1] + self.tasks[0].service_seconds) - self._warm_up_cpu_seconds(span)
+        return self._of_each(used, self._done(f"{self.name}{ALONE}"))
+
+    def crowd_cpu_seconds(self) -> float | None:
+        """Return the CPU time that the workers used for a task of their crowd; None where a pod was added meanwhile."""
+        span = self.crowd()
+        if span is None or any(span[0] <= at < span[1] for at in self._first("created").values()):
+            return None
+        return self._of_each(self._used(*span), self._done(f"{self.name}{CROWD}"))
+
+    def crowd(self) -> Span | None:
+        """Return from when until when there was a crowd: until its tasks were done. None where there was none."""
+        phase, line = self.phase(CROWD), self.result.timeline
+        if phase is None or len(self.tasks) != 1:
+            return None
+        begin, ended = phase[0], zip(line.seconds, line.completions, strict=True)
+        many = (at for at, done in ended if at >= begin and done is not None and done >= FEW)
+        last = max(many, default=None)
+        return None if last is None else (begin, last + 1.0)
+
+    def message_cost(self) -> CostAtRates | None:
+        """Return what a task cost its worker in a crowd in times of what it cost alone, and how many there were."""
+        alone, crowd, phase, span = self.own_cpu_seconds(), self.crowd_cpu_seconds(), self.phase(ALONE), self.crowd()
+        if alone is None or crowd is None or phase is None or span is None:
+            return None
+        steady = self._done(f"{self.name}{ALONE}") / (phase[1] - phase[0]) / self._pods(phase)
+        many = typical_rate(self._between(self.result.timeline.completions, *span)) / self._pods(span)
+        return cost_at_rates(steady, many, crowd / alone)
+
+    def _pods(self, span: Span) -> float:
+        pods = self._between(self._running(), *span)
+        return max(fmean(pods), 1.0) if pods else 1.0
+
+    def _done(self, phase: str) -> int:
+        return int(self.result.by_phase.get(phase, {}).get("completed") or 0)
+
+    def _used(self, start: float, end: float) -> float:
+        """Return the CPU time its workers used in a time before and after which they idled, beside idling."""
+        shown = self._shown_from(start), self._seen_until(end)
+        return sum(self._between(self._cores(), *shown)) - self._idling() * sum(self._between(self._running(), *shown))
+
+    @staticmethod
+    def _of_each(used: float, done: int) -> float | None:
         return used / done if done and used >= LEAST_SHOWN_CPU_SECONDS else None
+
+    def _shown_from(self, second: float) -> float:
+        """Return when figures first show what was used from a moment on."""
+        looked = self._next_look(second)
+        return second if looked is None else looked
+
+    def _warm_up_cpu_seconds(self, alone: Span) -> float:
+        """Return what its workers used once in the phase of the class alone: nothing where they had tasks before."""
+        before = zip(self.scenario.phases, self.scenario.phase_starts, strict=True)
+        if any((phase.load or {}).get(self.name, 0.0) > 0.0 for phase, start in before if start < alone[0]):
+            return 0.0
+        return self.default.warm_up_cpu_seconds * (self._at(alone[1], self._running()) or 0.0)
 
     def cpu_factor(self) -> float | None:
         """Return what the workers used for a task in times of what is stated, None where the run does not show it."""

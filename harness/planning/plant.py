@@ -71,6 +71,8 @@ def _class(
         memory_request_milli=_requested(pod, "memory"),
         memory_bytes=measured.memory_bytes,
         memory_bytes_per_task=measured.memory_bytes_per_task,
+        message_cpu_seconds=measured.message_cpu_seconds,
+        message_cost=None if measured.message_cost is None else measured.message_cost.by_rate(),
     )
 
 
@@ -122,9 +124,11 @@ def _queue(name: str, queue: Mapping[str, Any]) -> Queue:
 
 
 def _nodes(nodes: Nodes, figures: Figures) -> Nodes:
-    if figures.background_cores is None or not nodes.shared_with_load:
+    if not nodes.shared_with_load:
         return nodes
-    return replace(nodes, background_cores=figures.background_cores)
+    background = nodes.background_cores if figures.background_cores is None else figures.background_cores
+    cost = None if figures.host_cost is None else figures.host_cost.by_rate()
+    return replace(nodes, background_cores=background, load_cost=cost)
 
 
 def _publisher(publishing: Publishing, figures: Figures) -> Publisher:

@@ -7,7 +7,7 @@ import numpy as np
 from celery_workers.backoff import Backoff
 from harness.simulation.kernel import state
 from harness.simulation.kernel.state import NONE, Flow
-from harness.simulation.model import Load, Plant, WorkerClass
+from harness.simulation.model import CostByRate, Load, Plant, WorkerClass
 from harness.simulation.service import draw_all
 
 MAX_HOLDS = 8  # harness.spike.gate: the hold doubles up to this many times its first length
@@ -72,16 +72,19 @@ def _set_clocks(run: state.Records, plant: Plant, load: Load) -> None:
         "shared": int(nodes.shared_with_load),
         "background": nodes.background_cores,
         "share_seconds": SHARE_SECONDS,
+        **_cost_by_rate(nodes.load_cost),
         "statistics_seconds": clockwork.statistics_seconds,
         "metrics_seconds": metrics,
         "fresh_seconds": FRESH_SHARE * metrics,
         "max_slots": max((each.slots for each in plant.classes), default=0),
         "open": len(load.due_seconds),
         "slowness": 1.0,
+        "cost": 1.0,
         "level": 1.0,
         # What a sync sees is half a period old, as it is on average between clocks that know nothing of each other.
         "statistics_at": _first(first - clockwork.statistics_seconds / 2, clockwork.statistics_seconds),
-        "metrics_at": _first(first - metrics / 2, metrics),
+        "metrics_at": _first(first - metrics / 2 - clockwork.metrics_age_seconds, metrics),
+        "shown_at": _first(first - metrics / 2, metrics),
         "share_at": SHARE_SECONDS if nodes.cores is not None else state.INFINITY,
     }
     for name, value in figures.items():
@@ -174,6 +177,8 @@ def _class_figures(each: WorkerClass) -> dict[str, float]:
         "idle_cores": each.idle_cores,
         "memory": each.memory_bytes,
         "memory_per_task": each.memory_bytes_per_task,
+        "message_cpu": each.message_cpu_seconds if each.message_cost else 0.0,
+        **_cost_by_rate(each.message_cost),
         "start_cpu": each.start_cpu_seconds,
         "warm_up_cpu": each.warm_up_cpu_seconds,
         "probe_cpu": each.probe_cpu_seconds,
@@ -182,6 +187,17 @@ def _class_figures(each: WorkerClass) -> dict[str, float]:
         "desired": each.replicas,
         "free_head": NONE,
         "free_tail": NONE,
+    }
+
+
+def _cost_by_rate(law: CostByRate | None) -> dict[str, float]:
+    if law is None:
+        return {"cost_rate": 1.0, "cost_exponent": 0.0, "cost_least": 1.0, "cost_most": 1.0}
+    return {
+        "cost_rate": law.per_second,
+        "cost_exponent": law.exponent,
+        "cost_least": law.least_per_second,
+        "cost_most": law.most_per_second,
     }
 
 

@@ -53,6 +53,8 @@ def _clocks(plant: Plant) -> Iterator[str]:
     periods = (clockwork.controller.sync_seconds, clockwork.metrics_resolution_seconds, clockwork.statistics_seconds)
     if min(periods) <= 0 or clockwork.first_sync_seconds < 0:
         yield "the clockwork's periods must be above 0, its first sync not before the start of the load"
+    if not 0 <= clockwork.metrics_age_seconds < clockwork.metrics_resolution_seconds:
+        yield "the clockwork's metrics must be younger than their resolution, and no younger than 0"
     if plant.nodes.cores is not None and plant.nodes.cores <= 0:
         yield f"nodes.cores is {plant.nodes.cores}, must be above 0"
 

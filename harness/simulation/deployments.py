@@ -60,7 +60,8 @@ class Deployment:
         for row in self.pending:
             image = self._rooms.place(row, each, now=self._engine.now, image_seconds=each.image_seconds)
             if image is not None:
-                self._engine.begin(row, wait=image + max(each.start_seconds - each.start_cpu_seconds, 0.0))
+                computing = each.start_cpu_seconds / min(each.cpu_cores, 1.0)
+                self._engine.begin(row, wait=image + max(each.start_seconds - computing, 0.0))
 
     @property
     def ready(self) -> int:

@@ -106,6 +106,7 @@ class Engine:
         pod["phase"], pod["ready"], pod["settled"] = state.RUNNING, 1, 0.0
         each = self.flow.classes[pod["worker_class"]]
         pod["scraped_at"] = pod["metric_at"] = run["metrics_at"] - run["metrics_seconds"]
+        pod["taken_at"] = np.nan  # what is shown is the newest
         pod["metric_window"] = run["metrics_seconds"]
         pod["metric_cores"], pod["metric_memory"] = each["idle_cores"], each["memory"]
         self._plain["broker"].line_up(self.flow, row)

@@ -87,6 +87,20 @@ class Queue:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CostByRate:
+    """What an event costs in CPU time at other rates than that at which it was measured: a power law.
+
+    An event that finds its process asleep must wake it; of many a second fewer do. At `per_second` an event costs what
+    it was measured to, at others the `(rate / per_second) ** -exponent` fold, between `least` and `most_per_second`.
+    """
+
+    per_second: float
+    exponent: float
+    least_per_second: float
+    most_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scaler:
     """What decides on replicas: an HPA, or a ScaledObject with the HPA that KEDA makes of it."""
 
@@ -106,6 +120,8 @@ class WorkerClass:
     (`warm_up_cpu_seconds`: imports, first connections). Its startup probe is a process that needs `probe_cpu_seconds`
     for the attempt that makes the pod ready; those that come before the worker are free. A pod that goes
     takes no more tasks, finishes what it has within `grace_seconds`, and what is left then is delivered again.
+    `message_cpu_seconds` of a task's CPU time are for receiving it, waiting and answering: `message_cost` says what
+    they are at a pod's rate.
     """
 
     name: str
@@ -129,6 +145,8 @@ class WorkerClass:
     memory_request_milli: int | None = None  # thousandths of a byte, as the autoscaler counts
     memory_bytes: int = 0  # one pod's, with nothing to do
     memory_bytes_per_task: int = 0
+    message_cpu_seconds: float = 0.0
+    message_cost: CostByRate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,13 +167,15 @@ class Nodes:
     """Where pods run. `cores` is what they share really (None: enough); requests beyond the rooms stay Pending.
 
     `shared_with_load` says that publisher, broker and stand-ins use the same cores. `milli_cores` and `bytes` are what
-    each node has for pods; empty: no limit. `background_cores` are used by others at all times.
+    each node has for pods; empty: no limit. `background_cores` are used by others at all times. `load_cost` says what
+    publisher, broker and stand-ins use for a task at the rate of all of them.
     """
 
     cores: float | None = None
     shared_with_load: bool = True
     background_cores: float = 0.0
     rooms: tuple[tuple[int, int], ...] = ()  # (thousandths of a core, bytes) a node
+    load_cost: CostByRate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +185,8 @@ class Clockwork:
     controller: ControllerConfig = field(default_factory=ControllerConfig)
     first_sync_seconds: float = 14.5
     metrics_resolution_seconds: float = 15.0
+    metrics_age_seconds: float = 0.0
+    """How old what metrics-server reads of a container is when it reads it; less than its resolution."""
     statistics_seconds: float = 5.0
     """RabbitMQ's collection interval: when KEDA reads a queue's statistics they are half of it old."""
     epoch_seconds: float = 0.0

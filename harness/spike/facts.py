@@ -36,8 +36,9 @@ def classes_of(manifests: Iterable[Mapping[str, Any]], topology: Mapping[str, An
             "scaler": worker.get("scaler"),
             "minimum": worker.get("replicas", {}).get("min"),
             "maximum": worker.get("replicas", {}).get("max"),
-            "cpu_request_cores": _requested(containers, "cpu"),
-            "memory_request_bytes": _requested(containers, "memory"),
+            "cpu_request_cores": _together(containers, "requests", "cpu"),
+            "cpu_limit_cores": _together(containers, "limits", "cpu"),
+            "memory_request_bytes": _together(containers, "requests", "memory"),
         }
     return found
 
@@ -97,11 +98,11 @@ def setup(
     }
 
 
-def _requested(containers: Sequence[Mapping[str, Any]], resource: str) -> float | None:
-    requests = [(container.get("resources") or {}).get("requests", {}).get(resource) for container in containers]
-    if any(request is None for request in requests):
+def _together(containers: Sequence[Mapping[str, Any]], kind: str, resource: str) -> float | None:
+    stated = [(container.get("resources") or {}).get(kind, {}).get(resource) for container in containers]
+    if any(amount is None for amount in stated):
         return None
-    return sum(parse_milli(request) for request in requests) / 1000
+    return sum(parse_milli(amount) for amount in stated) / 1000
 
 
 def _git(directory: Path, *arguments: str) -> str:

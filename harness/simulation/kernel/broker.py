@@ -185,7 +185,7 @@ def go_on(s: Flow, i: int, now: float) -> None:
     work = cpu_before(s, i)
     if work > 0.0 and task["turns"] < turns:
         task["turns"] += 1
-        cpu.enter(s, p, i, work / turns, now)
+        cpu.enter(s, p, i, cpu.priced(s, p, i, work / turns), now)
     else:
         wait(s, i, now)
 
@@ -194,6 +194,7 @@ def wait(s: Flow, i: int, now: float) -> None:
     """Have a task wait for others; it holds its slot meanwhile."""
     task = s.tasks[i]
     task["asked"] = 1
+    s.pods[task["pod"]]["turned"] += 1
     overhead = s.classes[s.pods[task["pod"]]["worker_class"]]["overhead"]
     task["event"] = events.plan(s, now + (overhead + task["service"]), SERVICE_END, i)
 

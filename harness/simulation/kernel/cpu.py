@@ -10,6 +10,9 @@ who wants less than an equal part gets it all, the others share what is left. Wh
 last division and what it has not got done. A startup probe is a process of its own, which wants one core. Nobody is
 given what the machine does not have: stand-ins and broker are two processes that get their share as others do, and do
 later what they cannot do now; a new pod begins at the level of the last division.
+
+What a message costs falls with their rate (`CostByRate` in the model), which is looked at with each division, as a mean
+that forgets within a second.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from harness.simulation.kernel.state import (
 LEAST_LEVEL = 0.01
 """Left to every thread whatever else happens, so that nothing stands still."""
 
+RATE_SECONDS = 0.25
+"""How long a rate remembers."""
+
 HOST_THREADS = 2.0
 """Stand-ins and broker, each a process of its own."""
 
@@ -41,6 +47,15 @@ def rate(s: Flow, p: int) -> float:
     if working["in_turn"] == 0 and pod["working"] > 1:
         cores = cores / pod["working"]
     return pod["speed"] * min(1.0, cores)
+
+
+def priced(s: Flow, p: int, i: int, work: float) -> float:
+    """Return what a part of a task's CPU time is at the pod's rate: receiving and answering cost less of many."""
+    message = s.classes[s.pods[p]["worker_class"]]["message_cpu"]
+    if message <= 0.0:
+        return work
+    share = min(1.0, message / s.kinds[s.tasks[i]["kind"]]["cpu"])
+    return work * (1.0 + share * (s.pods[p]["cost"] - 1.0))
 
 
 def settle(s: Flow, p: int, now: float) -> None:
@@ -104,6 +119,13 @@ def used(s: Flow, p: int) -> float:
     return s.pods[p]["cpu_seconds"] + s.pods[p]["probed_cpu"]
 
 
+def load_used(s: Flow) -> float:
+    """Return the CPU time that attempts and tasks have cost outside the workers up to now."""
+    run = s.run[0]
+    made, host_cpu = run["attempts"] - run["shared_attempts"], run["host_cpu"] - run["shared_host_cpu"]
+    return run["load_cpu"] + (made * run["attempt_cpu"] + host_cpu) * run["cost"]
+
+
 def _push(s: Flow, first: int, hole: int, tag: float, item: int) -> None:
     items = s.cpu_items
     while hole > 0:
@@ -141,14 +163,22 @@ def share(s: Flow, now: float) -> None:
     """Divide the machine's cores anew."""
     run = s.run[0]
     seconds = run["share_seconds"]
-    attempts = (run["attempts"] - run["shared_attempts"]) * run["attempt_cpu"] * run["slowness"] / seconds
-    hosted = (run["host_cpu"] - run["shared_host_cpu"] + run["host_left"]) / seconds
+    made, ended = run["attempts"] - run["shared_attempts"], run["ended"] - run["shared_ended"]
+    run["rate"] = _rate(run["rate"], made + ended, seconds)
+    run["cost"] = _cost(run["cost_rate"], run["cost_exponent"], run["cost_least"], run["cost_most"], run["rate"])
+    attempt_cpu = made * run["attempt_cpu"] * run["cost"]
+    task_cpu = (run["host_cpu"] - run["shared_host_cpu"]) * run["cost"]
+    run["load_cpu"] += attempt_cpu + task_cpu
+    attempts = attempt_cpu * run["slowness"] / seconds
+    hosted = (task_cpu + run["host_left"]) / seconds
     run["shared_attempts"] = run["attempts"]
     run["shared_host_cpu"] = run["host_cpu"]
+    run["shared_ended"] = run["ended"]
     if run["shared"] == 0:
         attempts, hosted = 0.0, 0.0
     for p in range(run["pods"]):
         settle(s, p, now)
+        _look_at_rate(s, p, seconds)
     level = _level(s, run["cores"] - run["background"], attempts, hosted, seconds)
     run["host_left"] = max(hosted - level * HOST_THREADS, 0.0) * seconds
     run["level"] = level
@@ -156,6 +186,28 @@ def share(s: Flow, now: float) -> None:
     for p in range(run["pods"]):
         _give(s, p, level, now)
         _probe(s, p, level, now)
+
+
+def _look_at_rate(s: Flow, p: int, seconds: float) -> None:
+    pod = s.pods[p]
+    working = s.classes[pod["worker_class"]]
+    pod["rate"] = _rate(pod["rate"], pod["turned"], seconds)
+    pod["turned"] = 0
+    pod["cost"] = _cost(
+        working["cost_rate"], working["cost_exponent"], working["cost_least"], working["cost_most"], pod["rate"]
+    )
+
+
+def _rate(before: float, halves: int, seconds: float) -> float:
+    """Return tasks a second, of which beginning and end count half each, as a mean that forgets."""
+    return before + (halves / 2.0 / seconds - before) * seconds / RATE_SECONDS
+
+
+def _cost(at: float, exponent: float, least: float, most: float, rate: float) -> float:
+    """Return what an event costs at a rate, in times of what it costs at the one it was measured at."""
+    if exponent == 0.0:
+        return 1.0
+    return (at / min(max(rate, least), most)) ** exponent
 
 
 def _wanted(s: Flow, p: int, seconds: float) -> float:

@@ -99,6 +99,11 @@ CLASS = np.dtype(
         ("idle_cores", "f8"),
         ("memory", "f8"),
         ("memory_per_task", "f8"),
+        ("message_cpu", "f8"),
+        ("cost_rate", "f8"),
+        ("cost_exponent", "f8"),  # 0: an event costs the same at every rate
+        ("cost_least", "f8"),
+        ("cost_most", "f8"),
         ("start_cpu", "f8"),
         ("warm_up_cpu", "f8"),
         ("probe_cpu", "f8"),  # of one attempt of the startup probe
@@ -139,6 +144,10 @@ POD = np.dtype(
         ("speed", "f8"),  # of the cores it has, 1 where there are enough
         ("cpu_seconds", "f8"),
         ("shared_cpu", "f8"),  # cpu_seconds when speeds were set last
+        # Tasks begun and done since then, how many a second, and what one costs by that.
+        ("turned", "i8"),
+        ("rate", "f8"),
+        ("cost", "f8"),
         # The startup probe, a process of its own in the container.
         ("probe_left", "f8"),
         ("probed_cpu", "f8"),
@@ -146,11 +155,15 @@ POD = np.dtype(
         ("cpu_event", "i8"),
         ("life_event", "i8"),
         ("grace_event", "i8"),
-        # The newest metrics sample, and what the next one is compared with.
+        # The metrics sample that is shown, the one that is taken and not shown yet, and what the next is compared with.
         ("metric_at", "f8"),
         ("metric_window", "f8"),
         ("metric_cores", "f8"),
         ("metric_memory", "f8"),
+        ("taken_at", "f8"),
+        ("taken_window", "f8"),
+        ("taken_cores", "f8"),
+        ("taken_memory", "f8"),
         ("scraped_at", "f8"),
         ("scraped_cpu", "f8"),
     ]
@@ -198,16 +211,21 @@ RUN = np.dtype(
         ("shared", "i8"),  # 1: publisher and stand-ins are on the same cores
         ("background", "f8"),
         ("share_seconds", "f8"),
+        ("cost_rate", "f8"),
+        ("cost_exponent", "f8"),
+        ("cost_least", "f8"),
+        ("cost_most", "f8"),
         ("statistics_seconds", "f8"),
         ("metrics_seconds", "f8"),
         ("fresh_seconds", "f8"),
         ("max_slots", "i8"),
         # clocks
         ("now", "f8"),
-        ("clock_at", "f8"),  # the earliest of the next four
+        ("clock_at", "f8"),  # the earliest of the next five
         ("sample_at", "f8"),
         ("statistics_at", "f8"),
         ("metrics_at", "f8"),
+        ("shown_at", "f8"),  # of what was taken before
         ("share_at", "f8"),
         ("publish_at", "f8"),  # the earliest of the publishers, and whose it is
         ("publisher", "i8"),
@@ -230,10 +248,14 @@ RUN = np.dtype(
         ("level", "f8"),  # what each thread may use since the last division
         ("host_cpu", "f8"),
         ("host_left", "f8"),  # of that, what no core has been free for
+        ("ended", "i8"),  # runs of tasks
         ("shared_attempts", "i8"),
         ("shared_host_cpu", "f8"),
-        ("sampled_attempts", "i8"),
-        ("sampled_host_cpu", "f8"),
+        ("shared_ended", "i8"),
+        ("rate", "f8"),  # half of attempts and ends a second
+        ("cost", "f8"),  # of one by that
+        ("load_cpu", "f8"),  # what attempts and tasks had cost outside the workers at the last division
+        ("sampled_load_cpu", "f8"),
     ]
 )
 

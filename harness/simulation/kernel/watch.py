@@ -18,6 +18,9 @@ def look(s: Flow, now: float) -> None:
     if run["metrics_at"] <= now:
         _scrape(s, now)
         run["metrics_at"] += run["metrics_seconds"]
+    if run["shown_at"] <= now:
+        _show(s)
+        run["shown_at"] += run["metrics_seconds"]
     if run["sample_at"] <= now:
         _sample(s, now)
         run["sample_at"] += 1.0
@@ -27,7 +30,8 @@ def look(s: Flow, now: float) -> None:
 def plan(s: Flow) -> None:
     """Find out when something is due next."""
     run = s.run[0]
-    run["clock_at"] = min(min(run["share_at"], run["statistics_at"]), min(run["metrics_at"], run["sample_at"]))
+    metrics_at = min(run["metrics_at"], run["shown_at"])
+    run["clock_at"] = min(min(run["share_at"], run["statistics_at"]), min(metrics_at, run["sample_at"]))
 
 
 def _statistics(s: Flow, now: float) -> None:
@@ -45,7 +49,7 @@ def _statistics(s: Flow, now: float) -> None:
 
 
 def _scrape(s: Flow, now: float) -> None:
-    """Measure every pod, as metrics-server does: use since the last time; a young container waits for the next."""
+    """Measure every pod, as the kubelet does: use since the last time; a young container waits for the next."""
     for p in range(s.run[0]["pods"]):
         pod = s.pods[p]
         if pod["phase"] == GONE or pod["phase"] == PENDING:
@@ -56,12 +60,23 @@ def _scrape(s: Flow, now: float) -> None:
         since = pod["created"] if first else pod["scraped_at"]
         window = now - since
         if window > 0.0 and not (first and window < s.run[0]["fresh_seconds"]):
-            pod["metric_at"] = now
-            pod["metric_window"] = window
-            pod["metric_cores"] = (cpu.used(s, p) - pod["scraped_cpu"]) / window + working["idle_cores"]
-            pod["metric_memory"] = working["memory"] + working["memory_per_task"] * pod["used"]
+            pod["taken_at"] = now
+            pod["taken_window"] = window
+            pod["taken_cores"] = (cpu.used(s, p) - pod["scraped_cpu"]) / window + working["idle_cores"]
+            pod["taken_memory"] = working["memory"] + working["memory_per_task"] * pod["used"]
         pod["scraped_at"] = now
         pod["scraped_cpu"] = cpu.used(s, p)
+
+
+def _show(s: Flow) -> None:
+    """Let autoscalers see what was measured last, as metrics-server does when it has asked the kubelets."""
+    for p in range(s.run[0]["pods"]):
+        pod = s.pods[p]
+        if pod["taken_at"] == pod["taken_at"]:  # not a number before the first
+            pod["metric_at"] = pod["taken_at"]
+            pod["metric_window"] = pod["taken_window"]
+            pod["metric_cores"] = pod["taken_cores"]
+            pod["metric_memory"] = pod["taken_memory"]
 
 
 def _sample(s: Flow, now: float) -> None:
@@ -72,11 +87,10 @@ def _sample(s: Flow, now: float) -> None:
         s.queue_samples[row, q]["ready"] = s.queues[q]["ready"]
         s.queue_samples[row, q]["unacked"] = s.queues[q]["unacked"]
     host = run["background"]
+    used = cpu.load_used(s)
     if run["shared"] == 1:
-        host += (run["attempts"] - run["sampled_attempts"]) * run["attempt_cpu"]
-        host += run["host_cpu"] - run["sampled_host_cpu"]
-    run["sampled_attempts"] = run["attempts"]
-    run["sampled_host_cpu"] = run["host_cpu"]
+        host += used - run["sampled_load_cpu"]
+    run["sampled_load_cpu"] = used
     for c in range(len(s.classes)):
         _sample_class(s, row, c, now)
         host += s.class_samples[row, c]["cpu"]

@@ -32,7 +32,8 @@ def service_over(s: Flow, i: int, now: float) -> None:
     """Go on from waiting for others to the CPU, or to the end."""
     work = s.kinds[s.tasks[i]["kind"]]["cpu"] - broker.cpu_before(s, i)
     if work > 0.0:
-        cpu.enter(s, s.tasks[i]["pod"], i, work, now)
+        p = s.tasks[i]["pod"]
+        cpu.enter(s, p, i, cpu.priced(s, p, i, work), now)
     else:
         finish(s, i, now)
 
@@ -54,6 +55,8 @@ def finish(s: Flow, i: int, now: float) -> None:
     kind = s.kinds[task["kind"]]
     p = task["pod"]
     s.run[0]["host_cpu"] += kind["host_cpu"]
+    s.run[0]["ended"] += 1
+    s.pods[p]["turned"] += 1
     task["pod"] = NONE
     if kind["failure_share"] > 0.0 and _fails(s, kind["failure_share"]):
         _after_failure(s, i, now)
@@ -115,12 +118,16 @@ def open_pod(s: Flow, p: int, c: int, created: float, first_item: int) -> None:
     pod["speed"] = 1.0
     pod["cpu_seconds"] = 0.0
     pod["shared_cpu"] = 0.0
+    pod["turned"] = 0
+    pod["rate"] = 0.0
+    pod["cost"] = 1.0
     pod["probe_left"] = 0.0
     pod["probed_cpu"] = 0.0
     pod["cpu_event"] = NONE
     pod["life_event"] = NONE
     pod["grace_event"] = NONE
     pod["metric_at"] = math.nan
+    pod["taken_at"] = math.nan
     pod["scraped_at"] = math.nan
     pod["scraped_cpu"] = 0.0
 

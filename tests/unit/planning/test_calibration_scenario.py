@@ -15,6 +15,7 @@ from harness.planning.place import STATISTICS_SECONDS
 from harness.simulation.model import Trace, WorkerClass
 from tests.unit.planning.cases import case
 
+CROWD, SYNC_SECONDS, READY_SECONDS = "io-crowd", 15.0, 8.0
 GROWS_AT = {"cpu": 89.5, "mixed": 104.5, "io": 119.5}
 
 
@@ -30,11 +31,22 @@ def asked_on(cpu_factor: float) -> Case:
 
 @pytest.mark.parametrize("cpu_factor", [1.0, 1.7, 2.3, 3.1])
 def test_each_class_adds_one_pod_while_no_other_starts(cpu_factor: float) -> None:
-    found = asked_on(cpu_factor).simulated(simulate)
-    assert [(one.deployment.split("-")[1], one.before, one.after) for one in found.steps] == [
+    steps = asked_on(cpu_factor).simulated(simulate).steps
+    assert [(one.deployment.split("-")[1], one.before, one.after) for one in steps[:3]] == [
         (name, 1, 2) for name in GROWS_AT
     ]
-    assert [one.t for one in found.steps] == pytest.approx(list(GROWS_AT.values()))
+    assert [one.t for one in steps[:3]] == pytest.approx(list(GROWS_AT.values()))
+    assert not [one for one in steps[3:] if one.t < max(GROWS_AT.values()) + SYNC_SECONDS]
+
+
+@pytest.mark.parametrize("cpu_factor", [1.0, 1.7, 2.3, 3.1])
+def test_no_pod_is_added_while_there_is_a_crowd(cpu_factor: float) -> None:
+    asked = asked_on(cpu_factor)
+    found = asked.simulated(simulate)
+    crowd = [one.phase == CROWD for one in asked.offered.plan.arrivals]
+    first, last = asked.offered.load.due_seconds[crowd].min(), found.done[crowd].max()
+    assert sum(crowd) > 1_000
+    assert not [one for one in found.steps if first - SYNC_SECONDS + READY_SECONDS < one.t < last]
 
 
 @pytest.mark.parametrize("cpu_factor", [1.7, 3.1])

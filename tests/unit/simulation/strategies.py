@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from celery_workers.backoff import Backoff
 from harness.simulation import (
     Clockwork,
+    CostByRate,
     Empirical,
     Fixed,
     Load,
@@ -33,6 +34,7 @@ SERVICES = st.one_of(
     st.builds(Lognormal, st.sampled_from([0.5, 3.0]), st.sampled_from([0.3, 1.5])),
     st.builds(Empirical, st.just((0.25, 1.0, 20.0))),
 )
+COSTS = st.sampled_from([None, CostByRate(per_second=1.0, exponent=0.5, least_per_second=0.5, most_per_second=20.0)])
 DUES = st.lists(st.floats(0, 60).map(lambda at: round(at, 2)), min_size=1, max_size=80).map(sorted)
 
 
@@ -93,6 +95,8 @@ def classes(draw: Any, name: str, *queue_names: str) -> WorkerClass:
         probe_cpu_seconds=draw(st.sampled_from([0.0, 0.4])),
         grace_seconds=draw(st.sampled_from([0.0, 2.0, 100.0])),
         idle_cores=draw(st.sampled_from([0.0, 0.02])),
+        message_cpu_seconds=draw(st.sampled_from([0.01, 0.1])),
+        message_cost=draw(COSTS),
         cpu_request_milli=200,
         memory_request_milli=10**11,
         memory_bytes=5 * 10**7,
@@ -124,9 +128,13 @@ def plants_and_loads(draw: Any) -> tuple[Plant, Load]:
         nodes=Nodes(
             cores=draw(st.sampled_from([None, 1.0, 3.0])),
             background_cores=0.1,
+            load_cost=draw(COSTS),
             rooms=draw(st.sampled_from([(), ((900, 10**9), (500, 10**9))])),
         ),
-        clockwork=Clockwork(first_sync_seconds=draw(st.sampled_from([3.0, 14.5]))),
+        clockwork=Clockwork(
+            first_sync_seconds=draw(st.sampled_from([3.0, 14.5])),
+            metrics_age_seconds=draw(st.sampled_from([0.0, 7.8])),
+        ),
     )
     dues = draw(DUES)
     kinds = draw(st.lists(st.integers(0, 3), min_size=len(dues), max_size=len(dues)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.simulation import DONE, Clockwork, Nodes, Queue, Trace
+from harness.simulation import DONE, Clockwork, CostByRate, Nodes, Queue, Trace
 from tests.unit.simulation.plants import hpa_scaler, keda_scaler, load, plant, run, task, worker_class
 
 UP = {"scaleUp": {"policies": [{"type": "Pods", "value": 3, "periodSeconds": 60}]}}
@@ -165,6 +165,16 @@ def test_cpu_against_the_request_as_metrics_server_shows_it() -> None:
     assert trace.cpu_cores["w"][30] == pytest.approx(0.15, abs=0.02)
 
 
+@pytest.mark.parametrize(("age_seconds", "grows_at"), [(0.0, 29.5), (7.8, 44.5)])
+def test_a_kubelets_figures_may_be_old_when_metrics_server_asks(age_seconds: float, grows_at: float) -> None:
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
+    pod = worker_class(slots=10, cpu_request_milli=200, memory_request_milli=10**12, scaler=hpa_scaler(cpu))
+    what = plant(pod, clockwork=Clockwork(metrics_age_seconds=age_seconds))
+    trace = run(what, load(np.arange(10, 60, 0.1), task(0.5, cpu_seconds=0.015)))
+    # What is read at 22 s was measured then, 12 s after the tasks began, or at 14.2 s: 60 % or 21 % of the request.
+    assert steps(trace)[0] == (grows_at, 1, 2)
+
+
 def test_keda_wakes_a_class_from_zero_at_its_own_polling() -> None:
     pod = worker_class(replicas=0, scaler=keda_scaler(depth=1, minimum=0))
     trace = run(plant(pod, clockwork=Clockwork(first_sync_seconds=3.0)), load([5.0], task(1)))
@@ -206,3 +216,41 @@ def test_many_pods_find_room_for_what_they_plan_when_they_come_at_once() -> None
     scaler = keda_scaler(depth=1, maximum=100, behavior=AT_ONCE)
     trace = run(plant(worker_class(scaler=scaler)), offered, limit_seconds=20)
     assert trace.running["w"][[14, 15]].tolist() == [1, 100]
+
+
+def test_of_many_a_second_a_message_costs_less() -> None:
+    """Measured at 10 a second, halved at 40: each task has 4 ms in its worker and 2 ms beside it there, not 8 and 4."""
+    law = CostByRate(per_second=10, exponent=0.5, least_per_second=5, most_per_second=80)
+    pod = worker_class(slots=100, message_cpu_seconds=0.008, message_cost=law)
+    nodes = Nodes(cores=2.0, load_cost=law)
+    steady = run(
+        plant(pod, nodes=nodes), load(np.arange(0, 30, 0.025), task(1, cpu_seconds=0.008, host_cpu_seconds=0.004))
+    )
+    assert steady.cpu_cores["w"][10:30].mean() == pytest.approx(40 * 0.004, rel=0.03)
+    assert (steady.host_cores - steady.cpu_cores["w"])[10:30].mean() == pytest.approx(40 * 0.002, rel=0.03)
+
+
+def test_what_a_task_computes_beside_its_message_costs_the_same_at_every_rate() -> None:
+    law = CostByRate(per_second=10, exponent=0.5, least_per_second=5, most_per_second=80)
+    pod = worker_class(slots=100, message_cpu_seconds=0.008, message_cost=law)
+    offered = load(np.arange(0, 30, 0.025), task(1, cpu_seconds=0.018))
+    trace = run(plant(pod, nodes=Nodes(cores=2.0)), offered)
+    assert trace.cpu_cores["w"][10:30].mean() == pytest.approx(40 * 0.014, rel=0.03)
+
+
+def test_a_rate_beyond_what_was_measured_changes_a_cost_no_further() -> None:
+    law = CostByRate(per_second=10, exponent=1, least_per_second=5, most_per_second=20)
+    pod = worker_class(slots=100, message_cpu_seconds=0.008, message_cost=law)
+    trace = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 0.025), task(1, cpu_seconds=0.008)))
+    assert trace.cpu_cores["w"][10:30].mean() == pytest.approx(40 * 0.004, rel=0.03)
+    slow = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 1.0), task(1, cpu_seconds=0.008)))
+    assert slow.cpu_cores["w"][10:30].mean() == pytest.approx(0.016, rel=0.03)
+
+
+def test_a_start_within_a_pods_limit_lasts_as_long_as_was_measured() -> None:
+    pod = worker_class(
+        scaler=keda_scaler(depth=1, maximum=5), start_seconds=4, start_cpu_seconds=0.5, ready_seconds=4, cpu_cores=0.25
+    )
+    trace = run(plant(pod, nodes=Nodes(cores=2)), load([0.0, 0.0], task(30)))
+    assert steps(trace)[0] == (14.5, 1, 2)
+    assert trace.started.tolist() == pytest.approx([0.0, 18.5], abs=0.05)

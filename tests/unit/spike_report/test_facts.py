@@ -42,6 +42,7 @@ def test_a_class_is_its_deployment_and_topology() -> None:
             "minimum": 1,
             "maximum": 5,
             "cpu_request_cores": 0.2,
+            "cpu_limit_cores": None,
             "memory_request_bytes": 2 * 1024**3,
         }
     }

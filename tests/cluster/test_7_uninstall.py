@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from examx.catalogue import TASKS
+from harness.errors import HarnessError
 from tests.cluster import topology
 from tests.cluster.conftest import Standing
 from tests.cluster.space import CLASSES, RELEASE, Space, eventually
@@ -25,7 +26,16 @@ def require_routed(space: Space, rendered: dict[str, Any]) -> None:
 
 
 def nothing_left(space: Space) -> bool:
-    return not space.names(KINDS, f"app.kubernetes.io/instance={RELEASE}")
+    """Return whether nothing of the release is left. Raises HarnessError with what is and what its pods said last."""
+    mine = f"app.kubernetes.io/instance={RELEASE}"
+    names = space.names(KINDS, mine)
+    if not names:
+        return True
+    said = [
+        space.kubectl.run("logs", pod, "-n", space.name, "--tail=8", doing=f"reading the log of {pod}")
+        for pod in space.names("pods", mine)
+    ]
+    raise HarnessError("\n".join([f"left: {', '.join(names)}", *said]))
 
 
 @pytest.mark.timeout(400)

@@ -20,6 +20,7 @@ from harness.planning.figures import (
     ASSUMED_POOLS,
     BACKGROUND,
     HOST_COST,
+    MESSAGE_COST,
     NEVER_MEASURED,
     START_ALONE,
     CostAtRates,
@@ -29,6 +30,7 @@ from harness.planning.figures import (
 )
 from harness.planning.measured_class import (
     ALONE,
+    CROWD,
     GROWTH,
     METRICS_WINDOW_SECONDS,
     MeasuredClass,
@@ -46,6 +48,8 @@ LATEST_SECONDS = 1.0
 UNLIKE_STARTS = 3.0
 """A worker that starts alone and takes so many times what another of its class took had to wait for something else.
 The first ones start together, which takes longer anyway."""
+LEAST_SECONDS = 3.0
+"""Of a phase that are needed to say what a machine is busy with."""
 LEAST_RATE = 20.0
 """Tasks a second below which what they cost drowns in what a machine does at rest."""
 DIGITS = 5
@@ -171,10 +175,12 @@ def _host_factor(
     if busiest is None or busiest[0] < LEAST_RATE:
         return None, None
     _, (begin, end), one = busiest
-    span = max((at for each in classes if (at := each.last_ready((begin, end))) is not None), default=begin), end
-    steady = _outside(result, scenario, classes, one, span, one.own_cpu_seconds())
+    span = max(each.starting_until((begin, end)) for each in classes), end
+    if end - span[0] < LEAST_SECONDS:
+        return None, None
+    steady = _outside(result, scenario, classes, one, span, one.own_cpu_seconds_in(span))
     crowd = one.crowd()
-    if steady is None or crowd is None:
+    if steady is None or crowd is None or max(each.starting_until(crowd) for each in classes) > crowd[0]:
         return steady, None
     crowded = _outside(result, scenario, classes, one, crowd, one.crowd_cpu_seconds())
     if crowded is None:
@@ -256,8 +262,11 @@ def _figures(measured: MeasuredClass, default: PoolFigures) -> tuple[PoolFigures
     if start is not None and not measured.boots(since=0.0):  # those of before the load start together
         missing.append(START_ALONE)
     own, cost = measured.own_cpu_seconds(), measured.message_cost()
-    costs = default if own is None else replace(default, message_cpu_seconds=round(own, DIGITS), message_cost=cost)
-    return replace(costs, **times, **sizes), missing
+    if own is not None and cost is not None:
+        return replace(default, **times, **sizes, message_cpu_seconds=round(own, DIGITS), message_cost=cost), missing
+    if measured.phase(CROWD) is not None:
+        missing.append(MESSAGE_COST)
+    return replace(default, **times, **sizes), missing
 
 
 def _own_cpu_seconds(measured: MeasuredClass, figures: PoolFigures) -> float:

@@ -41,6 +41,11 @@ class CostAtRates:
         """By which power of the rate a task's cost falls."""
         return -math.log(self.crowd_share) / math.log(self.crowd_per_second / self.per_second)
 
+    def share(self, per_second: float) -> float:
+        """Return what a task costs at a rate, in times of what it costs at `per_second`."""
+        rate = min(max(per_second, self.per_second), self.crowd_per_second * BEYOND)
+        return float((self.per_second / rate) ** self.exponent)
+
     def by_rate(self) -> CostByRate:
         """Return the law. Of fewer than were measured a cost is the same, of more it falls on for a while."""
         return CostByRate(
@@ -157,7 +162,7 @@ def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
     known = {item.name for item in fields(PoolFigures)} - {MESSAGE_COST}
     for name in known:
         _not_negative(values.get(name), f"{where}.{name}")
-    cost = _cost(values.get(MESSAGE_COST), f"{where}.{MESSAGE_COST}")
+    cost = _cost(values[MESSAGE_COST], f"{where}.{MESSAGE_COST}")
     return PoolFigures(**{name: values[name] for name in known}, message_cost=cost)
 
 
@@ -168,8 +173,8 @@ def _cost(document: Any, where: str) -> CostAtRates | None:
         raise InputError(f"{where} is {document!r}, expected null or the rates and the share of a cost")
     names = [item.name for item in fields(CostAtRates)]
     found = CostAtRates(**{name: _not_negative(document.get(name), f"{where}.{name}") for name in names})
-    if not 0 < found.per_second < found.crowd_per_second or found.crowd_share <= 0:
-        raise InputError(f"{where}: rates must be above 0, the crowd's the greater, and its share above 0")
+    if not 0 < found.per_second < found.crowd_per_second or not 0 < found.crowd_share <= 1:
+        raise InputError(f"{where}: rates must be above 0, the crowd's the greater, its share above 0 and at most 1")
     return found
 
 

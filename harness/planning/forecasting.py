@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.planning import calibrations, foretell, planner
 from harness.planning.case import Simulate, judge
 from harness.planning.figures import Figures
-from harness.planning.place import Place
+from harness.planning.place import CLUSTER_FIRST_SYNC_SECONDS, Place
 from harness.planning.planner import Rendered
 from harness.spike.forecast import Forecast
 from harness.spike.prepared import Prepared
@@ -26,6 +26,8 @@ def forecast(prepared: Prepared, simulate: Simulate, *, place: Place, figures: F
     """Foretell a prepared run: its own list of tasks on its own manifests. `now` is seconds since the epoch."""
     offer = planner.of_scenario(prepared.scenario, prepared.topology, run_id=prepared.run_id)
     case = planner.case_of(offer, prepared.manifests, prepared.topology, place=place, figures=figures)
+    if not place.waits_for_sync:  # a real load does not, a run does
+        case = case.looked_at(CLUSTER_FIRST_SYNC_SECONDS)
     judged = judge(case, simulate)
     values = Rendered(
         environment=prepared.request.environment,

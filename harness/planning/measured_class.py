@@ -26,6 +26,10 @@ GROWTH = "-growth"
 CROWD = "-crowd"
 FEW = 5
 """Tasks a second that may end beside a crowd, or behind it."""
+LEAST_CROWD = 1.5
+"""How many times as many a second a crowd must be for a cost to be read from the difference."""
+OLDEST_SECONDS = 20.0
+"""How old a kubelet's figures of a container may be: it looks at one every 10 to 20 s."""
 METRICS_WINDOW_SECONDS = 15.0
 """CPU figures are means over such a window, shown until the next: their sum over time lags by one."""
 FRESH_SECONDS = 3.0
@@ -42,10 +46,13 @@ def typical_rate(a_second: Sequence[float]) -> float:
 
 
 def cost_at_rates(steady: float, crowd: float, share: float) -> CostAtRates | None:
-    """Return how a cost falls; None where the crowd was none, or did not come cheaper."""
-    if not 0.0 < steady < crowd or not 0.0 < share < 1.0:
+    """Return how a cost falls; None where the crowd was none, or did not come cheaper.
+
+    More tasks do not cost less in all: what a measurement says beyond that is noise.
+    """
+    if not 0.0 < steady * LEAST_CROWD <= crowd or not 0.0 < share < 1.0:
         return None
-    return CostAtRates(*(round(value, 5) for value in (steady, crowd, share)))
+    return CostAtRates(*(round(value, 5) for value in (steady, crowd, max(share, steady / crowd))))
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class MeasuredClass:
         Others who want the machine only ever lengthen a start, so of processes the shortest is nearest to one alone. A
         node has more to do for a pod, and an API server tells of it once a second: there the middle one counts.
         """
-        starts = self.boots()
+        starts = self.boots() if self._own_clock else self.boots(since=0.0) or self.boots()
         if not starts:
             return None
         typical = min if self._own_clock else median
@@ -135,10 +142,11 @@ class MeasuredClass:
         pods = self._between(self._running(), *span)
         return self._idling() * fmean(pods) if pods else 0.0
 
-    def last_ready(self, span: Span) -> float | None:
-        """Return when the last of its pods became ready in it, None where none did."""
-        within = (at for at in self._first("ready").values() if span[0] <= at < span[1])
-        return max(within, default=None)
+    def starting_until(self, span: Span) -> float:
+        """Return until when its pods were starting in it: its begin where none was, its end where one still was."""
+        ready = self._first("ready")
+        ends = (ready.get(pod, span[1]) for pod, at in self._first("created").items() if at < span[1])
+        return min(max([span[0], *ends]), span[1])
 
     def start_cpu_seconds(self) -> float | None:
         """Return the CPU time of one pod's start: all used up to the idle phase, less idling.
@@ -166,6 +174,13 @@ class MeasuredClass:
         used = self._used(span[0], span[1] + self.tasks[0].service_seconds) - self._warm_up_cpu_seconds(span)
         return self._of_each(used, self._done(f"{self.name}{ALONE}"))
 
+    def own_cpu_seconds_in(self, span: Span) -> float | None:
+        """Return what a task cost the workers at the rate of a time, by what it cost alone and in the crowd."""
+        own, cost = self.own_cpu_seconds(), self.message_cost()
+        if own is None or cost is None:
+            return own
+        return own * cost.share(typical_rate(self._turns(span)) / self._pods(span))
+
     def crowd_cpu_seconds(self) -> float | None:
         """Return the CPU time that the workers used for a task of their crowd; None where a pod was added meanwhile."""
         span = self.crowd()
@@ -179,7 +194,9 @@ class MeasuredClass:
         if phase is None or len(self.tasks) != 1:
             return None
         begin, ended = phase[0], zip(line.seconds, line.completions, strict=True)
-        many = (at for at, done in ended if at >= begin and done is not None and done >= FEW)
+        following = [start for start in self.scenario.phase_starts if start >= phase[1]]
+        until = following[1] if len(following) > 1 else math.inf  # the phase behind it leaves it time to end
+        many = (at for at, done in ended if begin <= at < until and done is not None and done >= FEW)
         last = max(many, default=None)
         return None if last is None else (begin, last + 1.0)
 
@@ -189,8 +206,20 @@ class MeasuredClass:
         if alone is None or crowd is None or phase is None or span is None:
             return None
         steady = self._done(f"{self.name}{ALONE}") / (phase[1] - phase[0]) / self._pods(phase)
-        many = typical_rate(self._between(self.result.timeline.completions, *span)) / self._pods(span)
-        return cost_at_rates(steady, many, crowd / alone)
+        return cost_at_rates(steady, typical_rate(self._turns(span)) / self._pods(span), crowd / alone)
+
+    def _turns(self, span: Span) -> list[float]:
+        """Return how many tasks its workers began or ended in each second; a beginning and an end count half."""
+        line = self.result.timeline
+        in_work = [line.queues[name]["unacked"] for name in self.settings["queues"]]
+        turns = []
+        for at, second in enumerate(line.seconds):
+            if not span[0] <= second < span[1]:
+                continue
+            pairs = [(each[at - 1], each[at]) for each in in_work] if at else []
+            more = sum(now - before for before, now in pairs if before is not None and now is not None)
+            turns.append(max((line.completions[at] or 0) + more / 2, 0.0))
+        return turns
 
     def _pods(self, span: Span) -> float:
         pods = self._between(self._running(), *span)
@@ -240,9 +269,15 @@ class MeasuredClass:
         return self.default.idle_cores if idle is None else idle
 
     def _seen_until(self, second: float) -> float:
-        """Return until when figures show what was used up to a moment: means are shown until the next is taken."""
-        looked = self._next_look(second)
-        return second + 2 * METRICS_WINDOW_SECONDS if looked is None else looked + METRICS_WINDOW_SECONDS
+        """Return until when figures show what was used up to a moment: means are shown until the next is taken.
+
+        In a cluster they may be old when they are taken. They show no pod that starts after that moment in the first
+        window: a container is measured from its second sample on.
+        """
+        looked = self._next_look(second if self._own_clock else second + OLDEST_SECONDS)
+        until = second + 2 * METRICS_WINDOW_SECONDS if looked is None else looked + METRICS_WINDOW_SECONDS
+        starts = (at + METRICS_WINDOW_SECONDS for at in self._first("created").values() if at >= second)
+        return until if self._own_clock else min([until, *starts])
 
     def _next_look(self, second: float) -> float | None:
         """Return when metrics were next taken: their figures change then."""

@@ -13,6 +13,8 @@ NAMES = ("local", "kind", "cluster")
 KIND_BACKGROUND_CORES = 0.4
 """What control plane, kubelets and add-ons of a kind cluster use, at rest, on the machine they share with the load."""
 STATISTICS_SECONDS = 5.0  # RabbitMQ's collection interval
+CLUSTER_FIRST_SYNC_SECONDS = SYNC_SECONDS - AFTER_SYNC_SECONDS - CUT_OFF_SECONDS / 2
+"""From the start of a run's load to the autoscalers' first decision, whose moment is known to the second."""
 METRICS_AGE_SECONDS = 7.8
 """How old a kubelet's figures of a container are on average when metrics-server asks for them.
 
@@ -52,7 +54,7 @@ def kind(cores: int, rooms: tuple[tuple[int, int], ...]) -> Place:
     return Place(
         name="kind",
         nodes=Nodes(cores=float(cores), shared_with_load=True, background_cores=KIND_BACKGROUND_CORES, rooms=rooms),
-        clockwork=_clockwork(SYNC_SECONDS - AFTER_SYNC_SECONDS - CUT_OFF_SECONDS / 2, METRICS_AGE_SECONDS),
+        clockwork=_clockwork(CLUSTER_FIRST_SYNC_SECONDS, METRICS_AGE_SECONDS),
         limits_hold=True,
         waits_for_sync=True,
     )

@@ -119,7 +119,10 @@ class Runtime(Protocol):
         """Set a Deployment's replicas, as `kubectl scale` does; a scaler may change them again."""
 
     def next_sync_at(self) -> float | None:
-        """Return when the autoscaler decides next, on the runtime's clock; None where that is not known."""
+        """Return a moment at which the autoscalers decide, as they do every period before and after.
+
+        On the runtime's clock; None where that is not known.
+        """
 
     def scale_events(self) -> list[ScaleEvent]:
         """Return the changes of desired replicas so far, oldest first."""

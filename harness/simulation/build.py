@@ -85,10 +85,14 @@ def _set_clocks(run: state.Records, plant: Plant, load: Load) -> None:
         "statistics_at": _first(first - clockwork.statistics_seconds / 2, clockwork.statistics_seconds),
         "metrics_at": _first(first - metrics / 2 - clockwork.metrics_age_seconds, metrics),
         "shown_at": _first(first - metrics / 2, metrics),
-        "share_at": SHARE_SECONDS if nodes.cores is not None else state.INFINITY,
+        "share_at": SHARE_SECONDS if nodes.cores is not None or _costs_by_rate(plant) else state.INFINITY,
     }
     for name, value in figures.items():
         run[0][name] = value
+
+
+def _costs_by_rate(plant: Plant) -> bool:
+    return any(each.message_cost is not None for each in plant.classes)
 
 
 def _first(planned: float, period: float) -> float:

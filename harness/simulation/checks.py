@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from harness.simulation.model import Load, Plant
+from harness.simulation.model import CostByRate, Load, Plant
 
 
 def check(plant: Plant, load: Load, limit_seconds: float) -> None:
@@ -41,6 +41,14 @@ def _classes(plant: Plant) -> Iterator[str]:
             yield f"class {each.name!r} needs a slot or more, and no fewer than 0 replicas"
         if each.cpu_cores <= 0:
             yield f"class {each.name!r}: cpu_cores is {each.cpu_cores}, must be above 0"
+        yield from _cost(each.message_cost, f"class {each.name!r}: message_cost")
+
+
+def _cost(law: CostByRate | None, where: str) -> Iterator[str]:
+    if law is None:
+        return
+    if not 0 < law.least_per_second <= law.most_per_second or law.per_second <= 0 or law.exponent < 0:
+        yield f"{where}: rates must be above 0, the least not above the most, and the exponent not below 0"
 
 
 def _publisher(plant: Plant) -> Iterator[str]:
@@ -57,6 +65,7 @@ def _clocks(plant: Plant) -> Iterator[str]:
         yield "the clockwork's metrics must be younger than their resolution, and no younger than 0"
     if plant.nodes.cores is not None and plant.nodes.cores <= 0:
         yield f"nodes.cores is {plant.nodes.cores}, must be above 0"
+    yield from _cost(plant.nodes.load_cost, "nodes.load_cost")
 
 
 def _load(plant: Plant, load: Load) -> Iterator[str]:

@@ -184,6 +184,8 @@ def go_on(s: Flow, i: int, now: float) -> None:
     turns = TURNS_BEFORE if s.classes[s.pods[p]["worker_class"]]["in_turn"] == 1 else 1
     work = cpu_before(s, i)
     if work > 0.0 and task["turns"] < turns:
+        if task["turns"] == 0:
+            s.pods[p]["turned"] += 1
         task["turns"] += 1
         cpu.enter(s, p, i, cpu.priced(s, p, i, work / turns), now)
     else:
@@ -194,7 +196,6 @@ def wait(s: Flow, i: int, now: float) -> None:
     """Have a task wait for others; it holds its slot meanwhile."""
     task = s.tasks[i]
     task["asked"] = 1
-    s.pods[task["pod"]]["turned"] += 1
     overhead = s.classes[s.pods[task["pod"]]["worker_class"]]["overhead"]
     task["event"] = events.plan(s, now + (overhead + task["service"]), SERVICE_END, i)
 

@@ -12,7 +12,7 @@ given what the machine does not have: stand-ins and broker are two processes tha
 later what they cannot do now; a new pod begins at the level of the last division.
 
 What a message costs falls with their rate (`CostByRate` in the model), which is looked at with each division, as a mean
-that forgets within a second.
+that forgets within a quarter of a second.
 """
 
 from __future__ import annotations
@@ -160,9 +160,14 @@ def _pop(s: Flow, first: int, count: int) -> None:
 
 
 def share(s: Flow, now: float) -> None:
-    """Divide the machine's cores anew."""
+    """Divide the machine's cores anew, where there is one that all share, and look at rates."""
     run = s.run[0]
     seconds = run["share_seconds"]
+    for p in range(run["pods"]):
+        settle(s, p, now)
+        _look_at_rate(s, p, seconds)
+    if run["cores"] == INFINITY:
+        return
     made, ended = run["attempts"] - run["shared_attempts"], run["ended"] - run["shared_ended"]
     run["rate"] = _rate(run["rate"], made + ended, seconds)
     run["cost"] = _cost(run["cost_rate"], run["cost_exponent"], run["cost_least"], run["cost_most"], run["rate"])
@@ -176,9 +181,6 @@ def share(s: Flow, now: float) -> None:
     run["shared_ended"] = run["ended"]
     if run["shared"] == 0:
         attempts, hosted = 0.0, 0.0
-    for p in range(run["pods"]):
-        settle(s, p, now)
-        _look_at_rate(s, p, seconds)
     level = _level(s, run["cores"] - run["background"], attempts, hosted, seconds)
     run["host_left"] = max(hosted - level * HOST_THREADS, 0.0) * seconds
     run["level"] = level

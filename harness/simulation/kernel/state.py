@@ -144,7 +144,7 @@ POD = np.dtype(
         ("speed", "f8"),  # of the cores it has, 1 where there are enough
         ("cpu_seconds", "f8"),
         ("shared_cpu", "f8"),  # cpu_seconds when speeds were set last
-        # Tasks begun and done since then, how many a second, and what one costs by that.
+        # Times a task came to the CPU since then, half of that a second, and what a message costs by that.
         ("turned", "i8"),
         ("rate", "f8"),
         ("cost", "f8"),

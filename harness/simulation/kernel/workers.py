@@ -33,6 +33,7 @@ def service_over(s: Flow, i: int, now: float) -> None:
     work = s.kinds[s.tasks[i]["kind"]]["cpu"] - broker.cpu_before(s, i)
     if work > 0.0:
         p = s.tasks[i]["pod"]
+        s.pods[p]["turned"] += 1
         cpu.enter(s, p, i, cpu.priced(s, p, i, work), now)
     else:
         finish(s, i, now)
@@ -56,7 +57,6 @@ def finish(s: Flow, i: int, now: float) -> None:
     p = task["pod"]
     s.run[0]["host_cpu"] += kind["host_cpu"]
     s.run[0]["ended"] += 1
-    s.pods[p]["turned"] += 1
     task["pod"] = NONE
     if kind["failure_share"] > 0.0 and _fails(s, kind["failure_share"]):
         _after_failure(s, i, now)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.autoscaling.metrics import ExternalMetric
 from harness.planning.case import Case
 from harness.planning.engine import simulate
-from harness.planning.figures import assumed
+from harness.planning.figures import CostAtRates, assumed
+from harness.planning.measured_class import typical_rate
 from harness.planning.place import STATISTICS_SECONDS
 from harness.simulation.model import Trace, WorkerClass
 from tests.unit.planning.cases import case
 
+IO_DEPLOYMENT = "celery-io-worker"
 CROWD, SYNC_SECONDS, READY_SECONDS = "io-crowd", 15.0, 8.0
 GROWS_AT = {"cpu": 89.5, "mixed": 104.5, "io": 119.5}
 
@@ -73,3 +76,30 @@ def _wanted(one: WorkerClass, found: Trace, second: int) -> int:
     if abs(messages / target - 1) <= 0.1:
         return 1
     return math.ceil(messages / target)
+
+
+def test_a_crowd_costs_in_a_forecast_what_it_cost_in_the_calibration() -> None:
+    figures = assumed("local")
+    law = CostAtRates(
+        per_second=60.0, crowd_per_second=_crowd_per_second(asked_on(2.0).simulated(simulate)), crowd_share=0.6
+    )
+    gevent = replace(figures.pools["gevent"], cpu_factor=2.0, message_cpu_seconds=0.0026, message_cost=law)
+    asked = case("calibration", figures=replace(figures, pools={**figures.pools, "gevent": gevent}))
+    found = asked.simulated(simulate)
+    phases = np.array([one.phase for one in asked.offered.plan.arrivals])
+    idling = gevent.idle_cores * np.array(found.running[IO_DEPLOYMENT])
+    used = np.array(found.cpu_cores["io"]) - idling
+
+    def of_each(phase: str, begin: int, end: int) -> float:
+        return float(used[begin:end].sum()) / int((phases == phase).sum())
+
+    alone, crowd = of_each("io-alone", 32, 44), of_each("io-crowd", 150, 160)
+    assert alone == pytest.approx(0.0026, rel=0.05)
+    assert crowd / alone == pytest.approx(0.6, rel=0.1)
+
+
+def _crowd_per_second(found: Trace) -> float:
+    """A crowd's rate for one of its two workers, as a calibration reckons it."""
+    ended = np.bincount(found.done.astype(int), minlength=len(found.seconds) + 1)
+    in_work = np.array(found.unacked["io"])
+    return typical_rate([ended[at - 1] + (in_work[at] - in_work[at - 1]) / 2 for at in range(151, 161)]) / 2

@@ -43,8 +43,9 @@ class CostAtRates:
 
     def share(self, per_second: float) -> float:
         """Return what a task costs at a rate, in times of what it costs at `per_second`."""
-        rate = min(max(per_second, self.per_second), self.crowd_per_second * BEYOND)
-        return float((self.per_second / rate) ** self.exponent)
+        law = self.by_rate()
+        rate = min(max(per_second, law.least_per_second), law.most_per_second)
+        return float((law.per_second / rate) ** law.exponent)
 
     def by_rate(self) -> CostByRate:
         """Return the law. Of fewer than were measured a cost is the same, of more it falls on for a while."""

@@ -79,11 +79,8 @@ class MeasuredClass:
 
     def boots(self, since: float = -math.inf) -> list[tuple[float, float]]:
         """Return, of each pod made since then, the time from creation until it took tasks and until it was ready."""
-        created, ready, late = (
-            self._first("created"),
-            self._first("ready"),
-            0.0 if self._own_clock else SEEN_LATE_SECONDS,
-        )
+        created, ready = self._first("created"), self._first("ready")
+        late = 0.0 if self._own_clock else SEEN_LATE_SECONDS
         return [
             (min(self.working_at.get(pod, ready[pod] - late), ready[pod] - late) - (at - late), ready[pod] - at)
             for pod, at in created.items()

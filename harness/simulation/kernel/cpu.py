@@ -193,6 +193,8 @@ def share(s: Flow, now: float) -> None:
 def _look_at_rate(s: Flow, p: int, seconds: float) -> None:
     pod = s.pods[p]
     working = s.classes[pod["worker_class"]]
+    if working["cost_exponent"] == 0.0:
+        return
     pod["rate"] = _rate(pod["rate"], pod["turned"], seconds)
     pod["turned"] = 0
     pod["cost"] = _cost(

@@ -125,6 +125,18 @@ def test_kind_divides_every_request_and_limit_by_one_factor():
                 assert look.quantity(small[name][part][key]) == wanted, (name, part, key)
 
 
+def test_kind_lets_workers_that_wait_use_as_many_cores_before_it_adds_one():
+    chart = chart_values.load_values([])["workers"]
+    small = chart_values.load_values(chart_values.environment_files("kind"))["workers"]
+    raised = chart["io"]["targets"] | {"cpuUtilization": FACTOR * chart["io"]["targets"]["cpuUtilization"]}
+    assert {name: one["targets"] for name, one in small.items()} == {
+        name: raised if name == "io" else one["targets"] for name, one in chart.items()
+    }
+    io = small["io"]["resources"]
+    allowed = look.quantity(io["limits"]["cpu"]) / look.quantity(io["requests"]["cpu"])
+    assert raised["cpuUtilization"] < 100 * allowed
+
+
 def test_kind_shortens_the_waits_of_scaling_down_and_nothing_else_of_it():
     chart = chart_values.load_values([])["workers"]
     small = chart_values.load_values(chart_values.environment_files("kind"))["workers"]
@@ -135,5 +147,5 @@ def test_kind_shortens_the_waits_of_scaling_down_and_nothing_else_of_it():
             "policies"
         ]
         assert small[name]["behavior"]["scaleUp"] == worker["behavior"]["scaleUp"]
-        untouched = worker.keys() - {"resources", "behavior"}
+        untouched = worker.keys() - {"resources", "behavior", "targets"}
         assert {key: small[name][key] for key in untouched} == {key: worker[key] for key in untouched}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from harness.autoscaling.duration import duration_seconds
 from harness.autoscaling.quantity import format_milli, parse_milli
 from harness.cluster.api import Api
 from harness.errors import HarnessError, InputError
@@ -93,16 +93,6 @@ def pod_document(pod: Seen, sample: Seen | None) -> Document:
             "window": duration_seconds(sample["window"]),
         }
     return document
-
-
-def duration_seconds(text: str) -> float:
-    """Return what Go's way of writing a duration means.
-
-    >>> duration_seconds("1m2.5s"), duration_seconds("15s"), duration_seconds("900ms")
-    (62.5, 15.0, 0.9)
-    """
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)(ms|us|[hms])", text))
 
 
 def _target(manifest: Seen) -> tuple[str, str, str]:

@@ -32,7 +32,6 @@ from harness.planning.measured_class import (
     ALONE,
     CROWD,
     GROWTH,
-    METRICS_WINDOW_SECONDS,
     MeasuredClass,
     Span,
     cost_at_rates,
@@ -49,6 +48,8 @@ Its crowd may be late by as long as it lasts."""
 UNLIKE_STARTS = 3.0
 """A worker that starts alone and takes so many times what another of its class took had to wait for something else.
 The first ones start together, which takes longer anyway."""
+REST_SECONDS = 15.0
+"""How much of the idle phase says what a machine does at rest."""
 LEAST_SECONDS = 3.0
 """Of a phase that are needed to say what a machine is busy with."""
 LEAST_RATE = 20.0
@@ -146,7 +147,7 @@ def _cpu_factor(classes: Sequence[MeasuredClass]) -> float | None:
 def _rest(classes: Sequence[MeasuredClass]) -> Span | None:
     """Return the last seconds of the idle phase, in which no worker starts any more; None where there is none."""
     end = max((one.idle_end() for one in classes), default=0.0)
-    return (end - METRICS_WINDOW_SECONDS, end) if end >= METRICS_WINDOW_SECONDS else None
+    return (end - REST_SECONDS, end) if end >= REST_SECONDS else None
 
 
 def _background_cores(result: Result, classes: Sequence[MeasuredClass]) -> float | None:

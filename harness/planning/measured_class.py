@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
@@ -14,6 +13,7 @@ from harness.planning.waiting import waits
 from harness.runtime.base import LOOK_SECONDS
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
+from harness.spike.timeline import Window
 
 Span = tuple[float, float]
 """From a second of a run until before another."""
@@ -28,10 +28,8 @@ FEW = 5
 """Tasks a second that may end beside a crowd, or behind it."""
 LEAST_CROWD = 1.5
 """How many times as many a second a crowd must be for a cost to be read from the difference."""
-OLDEST_SECONDS = 20.0
-"""How old a kubelet's figures of a container may be: it looks at one every 10 to 20 s."""
-METRICS_WINDOW_SECONDS = 15.0
-"""CPU figures are means over such a window, shown until the next: their sum over time lags by one."""
+LONGEST_WINDOW_SECONDS = 20.0
+"""Over how long CPU use is measured at most: a kubelet looks at a container every 10 to 20 s."""
 FRESH_SECONDS = 3.0
 LEAST_SHOWN_CPU_SECONDS = 0.5
 """Below this the CPU time of tasks drowns in that of probes and heartbeats."""
@@ -126,13 +124,14 @@ class MeasuredClass:
 
     def idle_cores(self) -> float | None:
         """Return what one pod uses while there is next to nothing to do."""
-        pods, cores = self._at(self.idle_end(), self._running()), self.cores_at_rest()
-        return None if not pods or cores is None else cores / pods
+        end = self.idle_end()
+        last = [cores for _, until, cores in self._windows() if end - LONGEST_WINDOW_SECONDS < until <= end]
+        return fmean(last) if last else None
 
     def cores_at_rest(self) -> float | None:
         """Return what all its pods use together while there is next to nothing to do."""
-        end = self.idle_end()
-        return None if end < 2 * METRICS_WINDOW_SECONDS else self._at(end, self._cores())
+        pods, cores = self._at(self.idle_end(), self._running()), self.idle_cores()
+        return None if pods is None or cores is None else pods * cores
 
     def idling_cores(self, span: Span) -> float:
         """Return what its pods used meanwhile for being there, whatever they had to do."""
@@ -155,8 +154,7 @@ class MeasuredClass:
         end = self.idle_end()
         if not first or not end:
             return None
-        used = sum(self._between(self._cores(), min(first), end)) / len(first)
-        found = used - self._idling() * (end - METRICS_WINDOW_SECONDS - min(first))
+        found = self._used_in(window for window in self._windows() if window[1] <= end) / len(first)
         start = min((start for start, _ in self.boots()), default=0.0)
         return found if found >= LEAST_BUSY_SHARE * start else None
 
@@ -227,17 +225,14 @@ class MeasuredClass:
 
     def _used(self, start: float, end: float) -> float:
         """Return the CPU time its workers used in a time before and after which they idled, beside idling."""
-        shown = self._shown_from(start), self._seen_until(end)
-        return sum(self._between(self._cores(), *shown)) - self._idling() * sum(self._between(self._running(), *shown))
+        return self._used_in(window for window in self._windows() if window[0] < end and window[1] > start)
+
+    def _used_in(self, windows: Iterable[Window]) -> float:
+        return sum((cores - self._idling()) * (until - since) for since, until, cores in windows)
 
     @staticmethod
     def _of_each(used: float, done: int) -> float | None:
         return used / done if done and used >= LEAST_SHOWN_CPU_SECONDS else None
-
-    def _shown_from(self, second: float) -> float:
-        """Return when figures first show what was used from a moment on."""
-        looked = self._next_look(second)
-        return second if looked is None else looked
 
     def _warm_up_cpu_seconds(self, alone: Span) -> float:
         """Return what its workers used once in the phase of the class alone: nothing where they had tasks before."""
@@ -264,27 +259,6 @@ class MeasuredClass:
     def _idling(self) -> float:
         idle = self.idle_cores()
         return self.default.idle_cores if idle is None else idle
-
-    def _seen_until(self, second: float) -> float:
-        """Return until when figures show what was used up to a moment: means are shown until the next is taken.
-
-        In a cluster they may be old when they are taken. They show no pod that starts after that moment in the first
-        window: a container is measured from its second sample on.
-        """
-        looked = self._next_look(second if self._own_clock else second + OLDEST_SECONDS)
-        until = second + 2 * METRICS_WINDOW_SECONDS if looked is None else looked + METRICS_WINDOW_SECONDS
-        starts = (at + METRICS_WINDOW_SECONDS for at in self._first("created").values() if at >= second)
-        return until if self._own_clock else min([until, *starts])
-
-    def _next_look(self, second: float) -> float | None:
-        """Return when metrics were next taken: their figures change then."""
-        pairs = [
-            (at, value)
-            for at, value in zip(self.result.timeline.seconds, self._cores(), strict=False)
-            if value is not None
-        ]
-        changes = (at for (_, before), (at, value) in pairwise(pairs) if value != before and at > second)
-        return next(changes, None)
 
     def memory_bytes(self) -> float | None:
         """Return one pod's memory at rest."""
@@ -318,8 +292,8 @@ class MeasuredClass:
     def _own(self, events: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
         return (event for event in events if str(event["subject"]).startswith(f"{self.settings['deployment']}-"))
 
-    def _cores(self) -> Sequence[float | None]:
-        return self.result.timeline.cpu_cores.get(self.name, ())
+    def _windows(self) -> Sequence[Window]:
+        return self.result.timeline.cpu_windows.get(self.name, ())
 
     def _memory(self) -> Sequence[float | None]:
         return self.result.timeline.memory_bytes.get(self.name, ())

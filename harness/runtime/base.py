@@ -28,6 +28,15 @@ class Release:
 
 
 @dataclass(frozen=True)
+class CpuWindow:
+    """A time, in seconds of the runtime's clock, over which the CPU use of a pod was measured, and its mean."""
+
+    began_at: float
+    ended_at: float
+    cores: float
+
+
+@dataclass(frozen=True)
 class PodState:
     """One replica as the runtime sees it; times are seconds of the runtime's clock (`time.time()`)."""
 
@@ -37,9 +46,14 @@ class PodState:
     ready: bool
     started_at: float
     ready_at: float | None
-    cpu_cores: float | None  # mean over the last metrics window, None before the first
+    cpu: CpuWindow | None  # the last one measured, None before the first
     memory_bytes: int | None
     restarts: int = 0
+
+    @property
+    def cpu_cores(self) -> float | None:
+        """The mean over the last metrics window, None before the first."""
+        return None if self.cpu is None else self.cpu.cores
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.spike.ledger import TaskRecord
 
 Numbers = tuple[float | None, ...]
 Floats = list[float]
+Window = tuple[float, float, float]
+"""From when until when, in seconds from the start of the load, a pod's CPU use was measured, and the mean in cores."""
 
 LATENCY_WINDOW_SECONDS = 10
 PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0}
@@ -41,6 +43,7 @@ class Timeline:
     latency_seconds: Mapping[str, Numbers]  # p50, p95, p99 of the tasks done in the last window; p95 of each group
     latency_window_seconds: int = LATENCY_WINDOW_SECONDS
     machine_cores: Numbers = ()  # busy cores of the machine that everything shares; empty where there is none
+    cpu_windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)  # by worker class, of each of its pods
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Timeline:
@@ -75,7 +78,8 @@ def build(
     """Put the ledger's records and the run's samples on one axis.
 
     `samples` are the run loop's, one a second: `t` (seconds since the start), `queues`, `replicas`, `cpu_cores`,
-    `memory_bytes`, and `machine_cores` where that is known. `started_at` is the start of the load in seconds since the
+    `memory_bytes`, and where they are known `machine_cores` and `cpu_windows`: (pod, from, until, cores) by class, with
+    times in seconds since the epoch. `started_at` is the start of the load in seconds since the
     epoch. `groups` has the group of each task that has one.
     """
     arrived = _relative((row.first_attempt_at for row in records), started_at)
@@ -108,6 +112,7 @@ def build(
         },
         latency_window_seconds=latency_window_seconds,
         machine_cores=_machine(samples, seconds),
+        cpu_windows=_windows(samples, started_at),
     )
 
 
@@ -217,6 +222,17 @@ def _sampled(
 def _machine(samples: Sequence[Mapping[str, Any]], seconds: Sequence[int]) -> Numbers:
     found = {math.floor(sample["t"]): sample.get("machine_cores") for sample in samples}
     return () if all(value is None for value in found.values()) else _held(seconds, found)
+
+
+def _windows(samples: Sequence[Mapping[str, Any]], started_at: float) -> dict[str, tuple[Window, ...]]:
+    """Each window of each pod once, though every sample shows it until the next."""
+    found: dict[str, dict[tuple[str, float], Window]] = {}
+    for sample in samples:
+        for name, windows in (sample.get("cpu_windows") or {}).items():
+            for pod, began_at, ended_at, cores in windows:
+                window = round(began_at - started_at, 3), round(ended_at - started_at, 3), cores
+                found.setdefault(name, {})[pod, ended_at] = window
+    return {name: tuple(windows.values()) for name, windows in found.items()}
 
 
 def _held(seconds: Sequence[int], values: Mapping[int, float | None]) -> Numbers:

@@ -167,7 +167,17 @@ def sample(
         },
         "cpu_cores": _by_class(pods, class_of, lambda pod: pod.cpu_cores),
         "memory_bytes": _by_class(pods, class_of, lambda pod: pod.memory_bytes),
+        "cpu_windows": _windows(pods, class_of),
     }
+
+
+def _windows(pods: Iterable[PodState], class_of: Mapping[str, str]) -> dict[str, list[tuple[str, float, float, float]]]:
+    found: dict[str, list[tuple[str, float, float, float]]] = {}
+    for pod in pods:
+        if pod.cpu is not None:
+            window = pod.name, pod.cpu.began_at, pod.cpu.ended_at, pod.cpu.cores
+            found.setdefault(class_of[pod.deployment], []).append(window)
+    return found
 
 
 def _by_class(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.autoscaling import PodSample
 from harness.autoscaling.quantity import parse_milli
-from harness.runtime.base import ContainerState, PodState
+from harness.runtime.base import ContainerState, CpuWindow, PodState
 from harness.runtime.local.backoff import BackOff
 from harness.runtime.local.container import Container, Report
 from harness.runtime.local.metrics import Consumption, Meter, Usage
@@ -191,7 +191,7 @@ class Pod:
             ready=self.ready,
             started_at=self.created_at,
             ready_at=self.ready_at,
-            cpu_cores=None if usage is None else usage.cpu_cores,
+            cpu=None if usage is None else CpuWindow(usage.at - usage.window_seconds, usage.at, usage.cpu_cores),
             memory_bytes=None if usage is None else usage.memory_bytes,
             restarts=self.restarts,
         )

@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from harness import processes
+from harness.autoscaling.duration import duration_seconds
 from harness.chart import yaml_strict
 from harness.cli import main
 from harness.errors import HarnessError
-from harness.hpa.recorder import duration_seconds, pod_document
+from harness.hpa.recorder import pod_document
 from harness.hpa.recording import record
 
 SELECTOR = "app=io"

@@ -35,7 +35,7 @@ GROWTH_OWN_SHARE, CROWD_OWN_SHARE, CROWD_HOST_SHARE = 0.766, 0.61, 0.7
 CROWD_AT, CROWD_OVER_AT, END = 150, 156, 209
 WARM_UP_CPU_SECONDS = ASSUMED_POOLS["gevent"].warm_up_cpu_seconds
 CREATED_AT, ADDED_AT = -20.0, 119.5
-ALONE_SHOWN_AT, GROWTH_SHOWN_AT, CROWD_SHOWN_AT = 52, 127, 157
+WINDOW_SECONDS = 15.0
 IO = Class(name="io", request_cores=0.2)
 STATED_OWN_CPU_SECONDS = 0.0021 - ASSUMED_POOLS["gevent"].host_cpu_seconds
 
@@ -86,33 +86,39 @@ def calibration() -> Result:
 
 
 def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[str]) -> dict[str, Any]:
-    """CPU shown a window late: a start's, then that of the tasks of each phase, idling all the time.
-
-    The machine's is shown at once; what a second's tasks cost outside the workers is known.
-    """
+    """What was seen in a second, with all windows of CPU use; what its tasks cost outside the workers is known."""
     pods = 1 if second < ADDED_AT else 2
     crowded = CROWD_AT <= second < CROWD_OVER_AT
     own = OWN_CPU_SECONDS * (CROWD_OWN_SHARE if crowded else GROWTH_OWN_SHARE if second >= 108 else 1.0)
-    cores = None if second < CREATED_AT + 15 else IDLE_CORES
-    if cores is not None and second < CREATED_AT + 30:
-        cores += START_CPU_SECONDS / 15
-    for shown_at, used in (
-        (ALONE_SHOWN_AT, WARM_UP_CPU_SECONDS + OWN_CPU_SECONDS * phases["io-alone"]),
-        (GROWTH_SHOWN_AT, OWN_CPU_SECONDS * GROWTH_OWN_SHARE * phases["io-growth"] + START_CPU_SECONDS),
-        (CROWD_SHOWN_AT, OWN_CPU_SECONDS * CROWD_OWN_SHARE * phases["io-crowd"] + IDLE_CORES * 15),
-    ):
-        if cores is not None and shown_at <= second < shown_at + 15:
-            cores += used / 15
     factor = HOST_FACTOR * (CROWD_HOST_SHARE if crowded else 1.0)
     outside = factor * (0.0005 * offered + ASSUMED_POOLS["gevent"].host_cpu_seconds * done)
     return {
         "t": second,
         "queues": {"io": {"ready": 0, "unacked": in_work}},
         "replicas": {IO.deployment: {"desired": pods, "running": pods, "ready": pods}},
-        "cpu_cores": {"io": cores},
+        "cpu_cores": {"io": None},
+        "cpu_windows": {"io": _windows(phases)},
         "memory_bytes": {"io": 60e6 * pods + (12e6 if 60 <= second < 70 else 0)},
         "machine_cores": BACKGROUND_CORES + IDLE_CORES * pods + own * (offered + done) / 2 + outside,
     }
+
+
+def _windows(phases: Counter[str]) -> list[tuple[str, float, float, float]]:
+    """Two pods: a start each, and what the tasks of each phase cost, which two windows share where they lie in two."""
+    alone = WARM_UP_CPU_SECONDS + OWN_CPU_SECONDS * phases["io-alone"]
+    growth = OWN_CPU_SECONDS * GROWTH_OWN_SHARE * phases["io-growth"]
+    crowd = OWN_CPU_SECONDS * CROWD_OWN_SHARE * phases["io-crowd"]
+    used_from = {-20: START_CPU_SECONDS, 25: alone * 0.6, 40: alone * 0.4, 100: growth * 0.3, 115: growth * 0.7}
+    windows = []
+    for pod, begin, used in (
+        ("a", CREATED_AT, used_from | {145: crowd * 0.5}),
+        ("b", ADDED_AT, {119.5: START_CPU_SECONDS, 149.5: crowd * 0.5}),
+    ):
+        while begin + WINDOW_SECONDS <= END:
+            cores = IDLE_CORES + used.get(begin, 0.0) / WINDOW_SECONDS
+            windows.append((pod, EPOCH + begin, EPOCH + begin + WINDOW_SECONDS, cores))
+            begin += WINDOW_SECONDS
+    return windows
 
 
 def measured(**changes: Any) -> Figures:
@@ -180,8 +186,8 @@ def test_a_class_that_shows_too_little_costs_as_much_more_than_is_stated_as_the_
 
 def test_what_a_worker_uses_with_too_few_tasks_says_nothing() -> None:
     run = calibration()
-    idle = [cores if cores is None else min(cores, IDLE_CORES) for cores in run.timeline.cpu_cores["io"]]
-    bored = replace(run, timeline=replace(run.timeline, cpu_cores={"io": idle}))
+    idle = tuple((since, until, IDLE_CORES) for since, until, _ in run.timeline.cpu_windows["io"])
+    bored = replace(run, timeline=replace(run.timeline, cpu_windows={"io": idle}))
     found = derive(bored, load_scenario("calibration"), topology(), working_at={}, confirm_seconds=0.003)
     assert {"gevent.cpu_factor", "host_factor"} <= set(found.assumed)
     assert (found.pools["gevent"].cpu_factor, found.host_factor) == (1.0, 1.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.runtime.base import PodState, ScaleState
+from harness.runtime.base import CpuWindow, PodState, ScaleState
 from harness.runtime.cluster import documents
 
 STAMP, SECONDS = "2026-01-02T03:04:05Z", 1767323045.0
@@ -28,10 +28,12 @@ def running(*, ready: bool = True, restarts: int = 0) -> dict[str, Any]:
 
 def test_a_running_pod_with_metrics() -> None:
     usage = {
+        "timestamp": STAMP,
+        "window": "12.5s",
         "containers": [
             {"usage": {"cpu": "150m", "memory": "100Mi"}},
             {"usage": {"cpu": "50000000n", "memory": "28Mi"}},
-        ]
+        ],
     }
     state = documents.pod_state(running(restarts=2), usage, deployment="io")
     assert state == PodState(
@@ -41,7 +43,7 @@ def test_a_running_pod_with_metrics() -> None:
         ready=True,
         started_at=SECONDS,
         ready_at=SECONDS,
-        cpu_cores=0.2,
+        cpu=CpuWindow(SECONDS - 12.5, SECONDS, 0.2),
         memory_bytes=128 * 2**20,
         restarts=3,
     )

@@ -54,6 +54,14 @@ def test_a_late_sample_is_held_and_a_silence_is_a_hole() -> None:
     assert line.queues["io"]["ready"] == (5, 5, 9, 9, 9, 9, None, None, 1)
 
 
+def test_each_window_of_cpu_use_is_kept_once_with_the_time_it_was_measured_over() -> None:
+    first, second = ("a", EPOCH - 3.0, EPOCH + 12.0, 0.5), ("b", EPOCH - 1.5, EPOCH + 12.0, 0.1)
+    later = ("a", EPOCH + 12.0, EPOCH + 26.0, 0.2)
+    seen = [[first], [first, second], [first, second], [later, second]]
+    line = build([], [sample(t) | {"cpu_windows": {"io": windows}} for t, windows in enumerate(seen)])
+    assert line.cpu_windows == {"io": ((-3.0, 12.0, 0.5), (-1.5, 12.0, 0.1), (12.0, 26.0, 0.2))}
+
+
 def test_the_latency_of_a_group_is_that_of_its_tasks_alone() -> None:
     sent = records((0.0, 1.5), (0.0, 2.5))
     printed = [replace(row, task="print") for row in records((0.0, 9.5), queue="cpu")]

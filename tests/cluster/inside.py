@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections import Counter
@@ -24,6 +26,7 @@ Document = dict[str, Any]
 STEADY, STOP, LOG = Path("/tmp/steady.jsonl"), Path("/tmp/steady.stop"), Path("/tmp/steady.log")
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.5
+NAME_SECONDS = 30.0  # a node that starts may hold all of CoreDNS
 DELIVERED = (200, 250)  # what the stand-ins record for a delivery they took
 
 
@@ -127,9 +130,7 @@ def routed(asked: Document) -> dict[str, Document]:
 
 def profile(asked: Document) -> Any:
     """Change how the services named in the document behave from now on."""
-    request = urllib.request.Request(_services("/_profile"), data=json.dumps(asked).encode(), method="PUT")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
+    return json.loads(_ask_services("/_profile", method="PUT", data=json.dumps(asked).encode()))
 
 
 def purge(asked: Document) -> int:
@@ -167,16 +168,25 @@ class _publisher:  # noqa: N801 - reads as what it gives
 def _journal() -> Iterator[Document]:
     offset = 0
     while True:
-        with urllib.request.urlopen(_services(f"/_journal?offset={offset}"), timeout=10) as answer:
-            page = answer.read()
+        page = _ask_services(f"/_journal?offset={offset}")
         if not page:
             return
         offset += len(page)
         yield from map(json.loads, page.splitlines())
 
 
-def _services(path: str) -> str:
-    return os.environ["EXAMX_SERVICES_URL"] + path
+def _ask_services(path: str, *, method: str = "GET", data: bytes | None = None) -> bytes:
+    """Return the answer. A name that is not known yet, as while CoreDNS comes back, is looked up again for a while."""
+    request = urllib.request.Request(os.environ["EXAMX_SERVICES_URL"] + path, data=data, method=method)
+    deadline = time.monotonic() + NAME_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return bytes(answer.read())
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, socket.gaierror) or time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _notes() -> list[list[str]]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from harness.chart import render
 from harness.cli.progress import TerminalProgress
+from harness.cluster import madevalues
 from harness.planning import calibrate, calibration_words, calibrations
 from harness.spike import run, sites
 from harness.spike.prepared import Request
@@ -54,7 +56,11 @@ def command(
 
 
 def _run(runtime: str, environment: str, reports: Path, progress: Progress) -> Path:
-    request = Request(scenario=calibrate.SCENARIO, environment=environment, reports=reports, runtime=runtime)
+    usual = render.load_values(render.environment_files(environment))
+    values = madevalues.named_by_content(calibrate.SCENARIO, calibrate.on_queues_alone(usual))
+    request = Request(
+        scenario=calibrate.SCENARIO, environment=environment, reports=reports, runtime=runtime, values=(values,)
+    )
     try:
         return run.run(request, site=sites.find(runtime, broker_port=None), progress=progress)
     finally:

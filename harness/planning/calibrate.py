@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from harness.chart import manifests as look
+from harness.chart.values import lay_over
 from harness.errors import InputError
 from harness.planning.calibration import derive
 from harness.planning.figures import Figures
@@ -20,6 +24,25 @@ SCENARIO = "calibration"
 POD_LOGS = "runtime/pods/*/log"
 _RUN = re.compile(r"^\[[^\]]*\] Task (\S+)\[[^\]]*\] succeeded in ([\d.]+)s", re.MULTILINE)
 _READY = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}): .*\] \S+@\S+ ready\.$", re.MULTILINE)
+
+
+def on_queues_alone(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overlay that lets no CPU target add a pod to a class which its queue's depth scales.
+
+    When its tasks are measured depends on the place, and whether they lie in one metrics window or two on chance.
+    """
+    usual = look.mapping(values, "workerDefaults")
+    scaled = {
+        name: lay_over({key: usual.get(key) for key in ("scaler", "targets")}, worker)
+        for name, worker in look.mapping(values, "workers").items()
+    }
+    return {
+        "workers": {
+            name: {"targets": {"cpuUtilization": None}}
+            for name, worker in scaled.items()
+            if worker["scaler"] == "keda" and look.get(worker, "targets", "queueDepth")
+        }
+    }
 
 
 def measure(directory: Path) -> Figures:

@@ -5,6 +5,7 @@ Seconds are counted from the start of the load; second s covers [s, s + 1). A va
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_left
 from collections import Counter
@@ -225,14 +226,22 @@ def _machine(samples: Sequence[Mapping[str, Any]], seconds: Sequence[int]) -> Nu
 
 
 def _windows(samples: Sequence[Mapping[str, Any]], started_at: float) -> dict[str, tuple[Window, ...]]:
-    """Each window of each pod once, though every sample shows it until the next."""
-    found: dict[str, dict[tuple[str, float], Window]] = {}
+    """Each window of each pod once, though every sample shows it until the next.
+
+    metrics-server measures a young container from its start until now, twice: the second takes the first one's place.
+    """
+    found: dict[str, dict[str, list[Window]]] = {}
     for sample in samples:
         for name, windows in (sample.get("cpu_windows") or {}).items():
             for pod, began_at, ended_at, cores in windows:
-                window = round(began_at - started_at, 3), round(ended_at - started_at, 3), cores
-                found.setdefault(name, {})[pod, ended_at] = window
-    return {name: tuple(windows.values()) for name, windows in found.items()}
+                known = found.setdefault(name, {}).setdefault(pod, [])
+                since, until = began_at - started_at, round(ended_at - started_at, 3)
+                if known and until <= known[-1][1]:
+                    continue
+                if known and since < (known[-1][0] + known[-1][1]) / 2:
+                    known.pop()
+                known.append((round(since, 3), until, cores))
+    return {name: tuple(sorted(itertools.chain(*by_pod.values()))) for name, by_pod in found.items()}
 
 
 def _held(seconds: Sequence[int], values: Mapping[int, float | None]) -> Numbers:

@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.planning import calibrations
-from harness.planning.calibrate import confirm_seconds, run_seconds, working_at
+from harness.planning.calibrate import confirm_seconds, on_queues_alone, run_seconds, working_at
 from harness.planning.calibration import derive
 from harness.planning.figures import ASSUMED_POOLS, FORMAT_VERSION, Figures, assumed
 from harness.runtime.base import RuntimeEvent, ScaleEvent
@@ -361,6 +361,17 @@ def test_the_first_workers_start_together_and_may_take_longer() -> None:
 def test_another_scenario_is_no_calibration() -> None:
     with pytest.raises(InputError, match="no phase is named"):
         derive(calibration(), load_scenario("email-campaign"), topology(), working_at={}, confirm_seconds=None)
+
+
+def test_a_calibration_adds_pods_by_the_length_of_queues_alone() -> None:
+    targets = {"queueDepth": 8, "cpuUtilization": 70}
+    workers = {
+        "io": {"targets": targets},
+        "cpu": {"targets": {"cpuUtilization": 70}},
+        "mixed": {"scaler": "hpa", "targets": targets},
+    }
+    values = {"workerDefaults": {"scaler": "keda", "targets": {"queueDepth": None}}, "workers": workers}
+    assert on_queues_alone(values) == {"workers": {"io": {"targets": {"cpuUtilization": None}}}}
 
 
 def test_workers_say_in_their_logs_when_they_take_tasks(tmp_path: Path) -> None:

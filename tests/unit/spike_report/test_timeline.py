@@ -62,6 +62,16 @@ def test_each_window_of_cpu_use_is_kept_once_with_the_time_it_was_measured_over(
     assert line.cpu_windows == {"io": ((-3.0, 12.0, 0.5), (-1.5, 12.0, 0.1), (12.0, 26.0, 0.2))}
 
 
+def test_a_young_container_that_is_measured_from_its_start_again_counts_once() -> None:
+    seen = [
+        ("a", EPOCH, EPOCH + 11.0, 0.5),
+        ("a", EPOCH - 0.7, EPOCH + 13.0, 0.6),
+        ("a", EPOCH + 12.8, EPOCH + 28.0, 0.1),
+    ]
+    line = build([], [sample(t) | {"cpu_windows": {"io": [window]}} for t, window in enumerate(seen)])
+    assert line.cpu_windows == {"io": ((-0.7, 13.0, 0.6), (12.8, 28.0, 0.1))}
+
+
 def test_the_latency_of_a_group_is_that_of_its_tasks_alone() -> None:
     sent = records((0.0, 1.5), (0.0, 2.5))
     printed = [replace(row, task="print") for row in records((0.0, 9.5), queue="cpu")]

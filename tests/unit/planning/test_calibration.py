@@ -16,7 +16,7 @@ from harness.errors import InputError
 from harness.planning import calibrations
 from harness.planning.calibrate import confirm_seconds, on_queues_alone, run_seconds, working_at
 from harness.planning.calibration import derive
-from harness.planning.figures import ASSUMED_POOLS, FORMAT_VERSION, Figures, assumed
+from harness.planning.figures import ASSUMED_POOLS, FORMAT_VERSION, CostAtRates, Figures, assumed
 from harness.runtime.base import RuntimeEvent, ScaleEvent
 from harness.spike import result
 from harness.spike.arrivals import plan
@@ -30,9 +30,10 @@ from tests.unit.spike_report.synthetic import Class
 EPOCH = 1_790_000_000.0
 IDLE_CORES, BACKGROUND_CORES, START_CPU_SECONDS, OVERHEAD_SECONDS, OWN_CPU_SECONDS = 0.03, 0.24, 1.8, 0.025, 0.0026
 HOST_FACTOR = 2.2
-# Of some 95 tasks a second and of some 150 one costs its worker less than of 60, as one power of the rate.
-GROWTH_OWN_SHARE, CROWD_OWN_SHARE, CROWD_HOST_SHARE = 0.766, 0.61, 0.7
-CROWD_AT, CROWD_OVER_AT, END = 150, 156, 209
+# Of some 150 tasks a second one costs its worker less than of 60, and of those between as one power of the rate.
+CROWD_OWN_SHARE, CROWD_HOST_SHARE = 0.61, 0.7
+OWN_LAW = CostAtRates(per_second=60.0, crowd_per_second=150.0, crowd_share=CROWD_OWN_SHARE)
+GROWTH_AT, CROWD_AT, CROWD_OVER_AT, END = 107, 150, 156, 209
 WARM_UP_CPU_SECONDS = ASSUMED_POOLS["gevent"].warm_up_cpu_seconds
 CREATED_AT, ADDED_AT = -20.0, 119.5
 WINDOW_SECONDS = 15.0
@@ -89,7 +90,8 @@ def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[
     """What was seen in a second, with all windows of CPU use; what its tasks cost outside the workers is known."""
     pods = 1 if second < ADDED_AT else 2
     crowded = CROWD_AT <= second < CROWD_OVER_AT
-    own = OWN_CPU_SECONDS * (CROWD_OWN_SHARE if crowded else GROWTH_OWN_SHARE if second >= 108 else 1.0)
+    share = CROWD_OWN_SHARE if crowded else OWN_LAW.share((offered + done) / 2) if second >= GROWTH_AT else 1.0
+    own = OWN_CPU_SECONDS * share
     factor = HOST_FACTOR * (CROWD_HOST_SHARE if crowded else 1.0)
     outside = factor * (0.0005 * offered + ASSUMED_POOLS["gevent"].host_cpu_seconds * done)
     return {
@@ -106,7 +108,7 @@ def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[
 def _windows(phases: Counter[str]) -> list[tuple[str, float, float, float]]:
     """Two pods: a start each, and what the tasks of each phase cost, which two windows share where they lie in two."""
     alone = WARM_UP_CPU_SECONDS + OWN_CPU_SECONDS * phases["io-alone"]
-    growth = OWN_CPU_SECONDS * GROWTH_OWN_SHARE * phases["io-growth"]
+    growth = OWN_CPU_SECONDS * OWN_LAW.share(100.0) * (phases["io-line"] + phases["io-growth"])
     crowd = OWN_CPU_SECONDS * CROWD_OWN_SHARE * phases["io-crowd"]
     used_from = {-20: START_CPU_SECONDS, 25: alone * 0.6, 40: alone * 0.4, 100: growth * 0.3, 115: growth * 0.7}
     windows = []
@@ -146,7 +148,7 @@ def test_every_figure_is_what_it_was() -> None:
     assert io.message_cost.crowd_share == pytest.approx(CROWD_OWN_SHARE, rel=0.02)
     assert found.host_cost is not None
     assert found.host_cost.crowd_share == pytest.approx(CROWD_HOST_SHARE, rel=0.02)
-    assert found.host_cost.per_second == pytest.approx(98, rel=0.02)  # tasks begin to end two seconds later
+    assert found.host_cost.per_second == pytest.approx(101, rel=0.02)  # tasks begin to end two seconds later
     assert io.memory_bytes == 60_000_000
     assert io.memory_bytes_per_task == 60_000
     assert found.confirm_seconds == 0.0031

@@ -19,6 +19,7 @@ from tests.unit.planning.cases import case
 
 IO_DEPLOYMENT = "celery-io-worker"
 CROWD, SYNC_SECONDS, READY_SECONDS = "io-crowd", 15.0, 8.0
+OLDEST_SECONDS = 2 * STATISTICS_SECONDS
 GROWS_AT = {"cpu": 89.5, "mixed": 104.5, "io": 119.5}
 
 
@@ -58,7 +59,7 @@ def test_it_asks_for_one_more_pod_however_old_the_queue_statistics_are(cpu_facto
     found = asked.simulated(simulate)
     for one in asked.plant.classes:
         at = GROWS_AT[one.name]
-        seen = range(math.floor(at - STATISTICS_SECONDS), math.ceil(at))
+        seen = range(math.floor(at - OLDEST_SECONDS), math.ceil(at))
         assert {_wanted(one, found, second) for second in seen} == {2}, one.name
 
 
@@ -75,7 +76,7 @@ def _wanted(one: WorkerClass, found: Trace, second: int) -> int:
     messages = float(found.ready[queue][second] + found.unacked[queue][second])
     if abs(messages / target - 1) <= 0.1:
         return 1
-    return math.ceil(messages / target)
+    return min(math.ceil(messages / target), hpa.max_replicas)
 
 
 def test_a_crowd_costs_in_a_forecast_what_it_cost_in_the_calibration() -> None:

@@ -50,6 +50,7 @@ def _class(
     measured = figures.of(pool)
     pod = look.pod_spec(worker.deployment)
     scaled = None if scaler is None else _scaler(scaler, place.clockwork.controller)
+    most, limit = _most_cores(pool, slots), _limit_cores(pod, place)
     return WorkerClass(
         name=worker.class_name,
         deployment=look.name_of(worker.deployment),
@@ -58,7 +59,8 @@ def _class(
         queues=tuple(settings["queues"]),
         replicas=_replicas(worker.deployment, scaled),
         scaler=scaled,
-        cpu_cores=_cores(pool, slots, pod, limited=place.limits_hold),
+        cpu_cores=most if limit is None else min(most, limit),
+        cpu_limit_cores=limit,
         overhead_seconds=measured.overhead_seconds,
         start_seconds=measured.start_seconds,
         ready_seconds=measured.ready_seconds,
@@ -93,11 +95,15 @@ def _replicas(deployment: look.Manifest, scaler: Scaler | None) -> int:
     return max(scaler.hpa.min_replicas, 1)
 
 
-def _cores(pool: str, slots: int, pod: Mapping[str, Any], *, limited: bool) -> float:
-    """Return what one pod can use: its limit at most, one core where all tasks share an interpreter."""
-    most = float(slots) if pool == "prefork" else 1.0
-    limit = _together(pod, "limits", "cpu") if limited else None
-    return most if limit is None else min(most, float(limit))
+def _most_cores(pool: str, slots: int) -> float:
+    """Return what one pod's tasks can use: one core where all share an interpreter."""
+    return float(slots) if pool == "prefork" else 1.0
+
+
+def _limit_cores(pod: Mapping[str, Any], place: Place) -> float | None:
+    """Return what one pod may use, None where nothing keeps it from more."""
+    limit = _together(pod, "limits", "cpu") if place.limits_hold else None
+    return None if limit is None else float(limit)
 
 
 def _requested(pod: Mapping[str, Any], resource: str) -> int | None:

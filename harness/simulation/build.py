@@ -186,6 +186,7 @@ def _class_figures(each: WorkerClass) -> dict[str, float]:
         "start_cpu": each.start_cpu_seconds,
         "warm_up_cpu": each.warm_up_cpu_seconds,
         "probe_cpu": each.probe_cpu_seconds,
+        "limit": state.INFINITY if each.cpu_limit_cores is None else each.cpu_limit_cores,
         "ready_after": max(each.ready_seconds - each.start_seconds, 0.0),
         "grace": each.grace_seconds,
         "desired": each.replicas,

@@ -113,7 +113,8 @@ class WorkerClass:
     """One class of workers: its Deployment.
 
     `slots` is how many tasks one pod works on at once. `cpu_cores` is what one pod can use at most (one for gevent and
-    threads, whose Python runs on one core; the limit, or the slots, for prefork). `overhead_seconds` is how long a run
+    threads, whose Python runs on one core; the limit, or the slots, for prefork); `cpu_limit_cores`, where limits are
+    enforced, what its worker and a probe may use together. `overhead_seconds` is how long a run
     holds its slot beyond its service and CPU time (delivery, acknowledgement). A new pod is `image_seconds` late where
     its node has no image, takes `start_seconds` until its worker takes tasks and `ready_seconds` until it counts as
     ready, both from its creation, and needs `start_cpu_seconds` for it. With its first tasks it does what is done once
@@ -132,6 +133,7 @@ class WorkerClass:
     replicas: int
     scaler: Scaler | None = None
     cpu_cores: float = 1.0
+    cpu_limit_cores: float | None = None
     overhead_seconds: float = 0.0
     image_seconds: float = 0.0
     start_seconds: float = 0.0

@@ -262,7 +262,7 @@ def _level(s: Flow, cores: float, attempts: float, hosted: float, seconds: float
                 threads += weight
             else:
                 left -= wanted
-            probe = min(1.0, s.pods[p]["probe_left"] / seconds)
+            probe = min(_probe_most(s, p), s.pods[p]["probe_left"] / seconds)
             if probe > level:
                 threads += 1.0
             else:
@@ -276,6 +276,20 @@ def _level(s: Flow, cores: float, attempts: float, hosted: float, seconds: float
     return max(level, LEAST_LEVEL)
 
 
+def _probe_most(s: Flow, p: int) -> float:
+    """Return how many cores a startup probe can use: one, of a limit that it shares with its worker."""
+    limit = s.classes[s.pods[p]["worker_class"]]["limit"]
+    if s.pods[p]["working"] == 0:
+        return min(1.0, limit)
+    return min(1.0, max(limit - _most(s, p), limit / 2.0))
+
+
+def _beside_probe(s: Flow, p: int) -> float:
+    """Return how many cores a pod's limit leaves its worker."""
+    limit = s.classes[s.pods[p]["worker_class"]]["limit"]
+    return limit if s.pods[p]["probe_left"] <= 0.0 else max(limit - 1.0, limit / 2.0)
+
+
 def _weight(s: Flow, p: int) -> float:
     return max(1.0, _most(s, p)) if s.classes[s.pods[p]["worker_class"]]["threads"] > 1.0 else 1.0
 
@@ -283,7 +297,7 @@ def _weight(s: Flow, p: int) -> float:
 def _give(s: Flow, p: int, level: float, now: float) -> None:
     pod = s.pods[p]
     pod["shared_cpu"] = pod["cpu_seconds"]
-    speed = min(1.0, level * _weight(s, p) / _most(s, p))
+    speed = min(1.0, level * _weight(s, p) / _most(s, p), _beside_probe(s, p) / _most(s, p))
     if speed != pod["speed"]:
         pod["speed"] = speed
         plan_end(s, p, now)
@@ -294,7 +308,7 @@ def _probe(s: Flow, p: int, level: float, now: float) -> None:
     pod = s.pods[p]
     if pod["probe_left"] <= 0.0:
         return
-    speed = min(1.0, level)
+    speed = min(_probe_most(s, p), level)
     given = min(pod["probe_left"], speed * s.run[0]["share_seconds"])
     pod["probe_left"] -= given
     pod["probed_cpu"] += given

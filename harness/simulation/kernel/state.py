@@ -107,6 +107,7 @@ CLASS = np.dtype(
         ("start_cpu", "f8"),
         ("warm_up_cpu", "f8"),
         ("probe_cpu", "f8"),  # of one attempt of the startup probe
+        ("limit", "f8"),  # cores that all processes of a pod may use together
         ("ready_after", "f8"),  # from taking tasks to counting as ready
         ("grace", "f8"),
         ("desired", "i8"),

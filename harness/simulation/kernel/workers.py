@@ -154,7 +154,7 @@ def take_tasks(s: Flow, p: int, now: float) -> None:
     pod = s.pods[p]
     pod["phase"] = RUNNING
     working = s.classes[pod["worker_class"]]
-    after = working["ready_after"] - working["probe_cpu"]
+    after = working["ready_after"] - working["probe_cpu"] / min(1.0, working["limit"])
     pod["life_event"] = events.plan(s, now + max(after, 0.0), PROBE_DUE, p)
     if working["warm_up_cpu"] > 0.0:
         cpu.enter(s, p, WARM_UP, working["warm_up_cpu"], now)

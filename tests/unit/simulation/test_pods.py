@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.simulation import DONE, Clockwork, CostByRate, Nodes, Queue, Trace
+from harness.simulation import DONE, Clockwork, CostByRate, Nodes, Queue, Task, Trace
 from tests.unit.simulation.plants import hpa_scaler, keda_scaler, load, plant, run, task, worker_class
 
 UP = {"scaleUp": {"policies": [{"type": "Pods", "value": 3, "periodSeconds": 60}]}}
@@ -86,6 +86,26 @@ def test_a_startup_probe_that_has_a_core_to_itself_changes_no_time(cores: float 
     assert trace.pods_ready["w"][[19, 20]].tolist() == [1, 2]
     # The pod's start and the attempt of its probe that found it.
     assert np.sum(trace.cpu_cores["w"]) == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_startup_probe_and_its_worker_share_the_pods_limit() -> None:
+    pod = worker_class(
+        scaler=keda_scaler(depth=1, maximum=2),
+        cpu_cores=0.5,
+        cpu_limit_cores=0.5,
+        start_seconds=2,
+        start_cpu_seconds=1,
+        ready_seconds=4,
+        probe_cpu_seconds=0.5,
+    )
+
+    def second(each: Task) -> tuple[float, list[int]]:
+        trace = run(plant(pod, nodes=Nodes(cores=8)), load([0.0] * 2, task(60), each, kinds=[0, 1]))
+        return float(trace.done[1]), trace.pods_ready["w"][[18, 19, 20]].tolist()
+
+    # Its attempt needs a second of the limit; two where a task computes from 16.5 s on, which has half of it meanwhile.
+    assert second(task(60, name="z"))[1] == [1, 2, 2]
+    assert second(task(0, name="z", cpu_seconds=2)) == (pytest.approx(16.5 + 4 + 1, abs=0.05), [1, 1, 2])
 
 
 def test_startup_probes_take_the_cores_that_starts_need() -> None:

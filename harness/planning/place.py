@@ -50,10 +50,20 @@ def local(cores: int) -> Place:
 
 
 def kind(cores: int, rooms: tuple[tuple[int, int], ...]) -> Place:
-    """Return a kind cluster on this machine. `rooms` is what each node has for pods (thousandths of a core, bytes)."""
+    """Return a kind cluster on this machine. `rooms` is what each node has for pods (thousandths of a core, bytes).
+
+    Broker and stand-ins are pods there that request more than a worker's and use less than their part, so a scheduler
+    that divides by requests lets a worker wait for them.
+    """
     return Place(
         name="kind",
-        nodes=Nodes(cores=float(cores), shared_with_load=True, background_cores=KIND_BACKGROUND_CORES, rooms=rooms),
+        nodes=Nodes(
+            cores=float(cores),
+            shared_with_load=True,
+            load_first=True,
+            background_cores=KIND_BACKGROUND_CORES,
+            rooms=rooms,
+        ),
         clockwork=_clockwork(CLUSTER_FIRST_SYNC_SECONDS, METRICS_AGE_SECONDS),
         limits_hold=True,
         waits_for_sync=True,

@@ -70,6 +70,7 @@ def _set_clocks(run: state.Records, plant: Plant, load: Load) -> None:
         "attempt_cpu": publishing.cpu_seconds,
         "cores": state.INFINITY if nodes.cores is None else nodes.cores,
         "shared": int(nodes.shared_with_load),
+        "load_first": int(nodes.load_first),
         "background": nodes.background_cores,
         "share_seconds": SHARE_SECONDS,
         **_cost_by_rate(nodes.load_cost),

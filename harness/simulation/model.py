@@ -168,13 +168,15 @@ class Publisher:
 class Nodes:
     """Where pods run. `cores` is what they share really (None: enough); requests beyond the rooms stay Pending.
 
-    `shared_with_load` says that publisher, broker and stand-ins use the same cores. `milli_cores` and `bytes` are what
-    each node has for pods; empty: no limit. `background_cores` are used by others at all times. `load_cost` says what
-    publisher, broker and stand-ins use for a task at the rate of all of them.
+    `shared_with_load` says that publisher, broker and stand-ins use the same cores, `load_first` that broker and
+    stand-ins get what they want of them before a pod does. `milli_cores` and `bytes` are what each node has for pods;
+    empty: no limit. `background_cores` are used by others at all times. `load_cost` says what publisher, broker and
+    stand-ins use for a task at the rate of all of them.
     """
 
     cores: float | None = None
     shared_with_load: bool = True
+    load_first: bool = False
     background_cores: float = 0.0
     rooms: tuple[tuple[int, int], ...] = ()  # (thousandths of a core, bytes) a node
     load_cost: CostByRate | None = None

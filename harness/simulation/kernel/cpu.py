@@ -8,8 +8,9 @@ task is finished when the clock reaches its tag.
 Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
 who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
 last division and what it has not got done. A startup probe is a process of its own, which wants one core. Nobody is
-given what the machine does not have: stand-ins and broker are two processes that get their share as others do, and do
-later what they cannot do now; a new pod begins at the level of the last division.
+given what the machine does not have: stand-ins and broker are two processes that get their share as others do, or all
+they want before others (`load_first`), and do later what they cannot do now; a new pod begins at the level of the last
+division.
 
 What a message costs falls with their rate (`CostByRate` in the model), which is looked at with each division, as a mean
 that forgets within a quarter of a second.
@@ -181,7 +182,10 @@ def share(s: Flow, now: float) -> None:
     run["shared_ended"] = run["ended"]
     if run["shared"] == 0:
         attempts, hosted = 0.0, 0.0
-    level = _level(s, run["cores"] - run["background"], attempts, hosted, seconds)
+    cores, first = run["cores"] - run["background"], 0.0
+    if run["load_first"] == 1:
+        first, hosted = min(hosted, HOST_THREADS, cores), max(hosted - min(HOST_THREADS, cores), 0.0)
+    level = _level(s, cores - first, attempts, hosted, seconds)
     run["host_left"] = max(hosted - level * HOST_THREADS, 0.0) * seconds
     run["level"] = level
     run["slowness"] = 1.0 if attempts <= level else attempts / level

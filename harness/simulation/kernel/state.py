@@ -210,6 +210,7 @@ RUN = np.dtype(
         ("attempt_cpu", "f8"),
         ("cores", "f8"),  # infinity: enough
         ("shared", "i8"),  # 1: publisher and stand-ins are on the same cores
+        ("load_first", "i8"),  # 1: stand-ins and broker get what they want before pods do
         ("background", "f8"),
         ("share_seconds", "f8"),
         ("cost_rate", "f8"),

@@ -93,6 +93,7 @@ def classes(draw: Any, name: str, *queue_names: str) -> WorkerClass:
         start_cpu_seconds=draw(st.sampled_from([0.0, 1.5])),
         warm_up_cpu_seconds=draw(st.sampled_from([0.0, 0.3])),
         probe_cpu_seconds=draw(st.sampled_from([0.0, 0.4])),
+        cpu_limit_cores=draw(st.sampled_from([None, 0.5])),
         grace_seconds=draw(st.sampled_from([0.0, 2.0, 100.0])),
         idle_cores=draw(st.sampled_from([0.0, 0.02])),
         message_cpu_seconds=draw(st.sampled_from([0.01, 0.1])),
@@ -128,6 +129,7 @@ def plants_and_loads(draw: Any) -> tuple[Plant, Load]:
         nodes=Nodes(
             cores=draw(st.sampled_from([None, 1.0, 3.0])),
             background_cores=0.1,
+            load_first=draw(st.booleans()),
             load_cost=draw(COSTS),
             rooms=draw(st.sampled_from([(), ((900, 10**9), (500, 10**9))])),
         ),

@@ -72,6 +72,14 @@ def test_what_stand_ins_and_broker_cannot_do_now_they_do_later_and_share_the_cor
     assert trace.done[20:].tolist() == pytest.approx([2.75, 4.75, 12.5], abs=0.05)
 
 
+def test_where_the_load_comes_first_workers_wait_for_stand_ins_and_broker() -> None:
+    asking, computing = task(1, host_cpu_seconds=0.5), task(0, name="c", cpu_seconds=0.5)
+    offered = load([0.0] * 20 + [2.0], asking, computing, kinds=[0] * 20 + [1])
+    trace = run(plant(worker_class(slots=21), nodes=Nodes(cores=2, load_first=True)), offered)
+    # From 1 s on 10 s of CPU time on two cores, then there is a core for everybody.
+    assert trace.done[20] == pytest.approx(6.5, abs=0.1)
+
+
 @pytest.mark.parametrize("cores", [None, 4.0])
 def test_a_startup_probe_that_has_a_core_to_itself_changes_no_time(cores: float | None) -> None:
     pod = worker_class(

@@ -14,7 +14,7 @@ Values = Mapping[str, Any]
 
 
 def overlay(kind: Values, *, chart: Values, merged: Values) -> dict[str, Any] | None:
-    """Return the overlay that divides what the classes of a set request and may use as `kind` does for the chart's.
+    """Return the overlay that does to a set's requests, limits and targets what `kind` does to the chart's.
 
     `chart` are the chart's defaults, `merged` the set laid over them. None where `kind` knows all the classes itself:
     laid over a set without them it would bring them back.
@@ -23,14 +23,24 @@ def overlay(kind: Values, *, chart: Values, merged: Values) -> dict[str, Any] | 
     if workers.keys() <= kind["workers"].keys():
         return None
     factor = _factor(kind["workers"], chart["workers"])
-    defaults = look.mapping(merged, "workerDefaults", "resources")
+    usual = look.mapping(merged, "workerDefaults")
     return {
         **kind,
-        "workers": {
-            name: {"resources": _divided(lay_over(defaults, look.mapping(worker, "resources")), factor)}
-            for name, worker in workers.items()
-        },
+        "workers": {name: _class(lay_over(usual, worker), factor) for name, worker in workers.items()},
     }
+
+
+def _class(worker: Values, factor: Fraction) -> dict[str, Any]:
+    """Return a class's overlay. A CPU target stays as many cores where tasks wait, if its limit allows so many."""
+    resources = _divided(look.mapping(worker, "resources"), factor)
+    asked, most = (look.quantity(look.get(resources, part, "cpu")) for part in ("requests", "limits"))
+    target = look.get(worker, "targets", "cpuUtilization")
+    if not target or not asked or worker["pool"] == "prefork":
+        return {"resources": resources}
+    raised = target * factor
+    if most is not None and raised >= 100 * most / asked:
+        return {"resources": resources}
+    return {"resources": resources, "targets": {"cpuUtilization": int(raised)}}
 
 
 def _factor(small: Values, usual: Values) -> Fraction:

@@ -43,6 +43,28 @@ def test_every_class_asks_for_a_quarter_and_no_class_is_added(environment: str) 
                 assert quantity(small[name][part][key]) == quantity(value) / FACTOR, (name, part, key)
 
 
+def cpu_targets(files: Any) -> dict[str, int]:
+    """Return each autoscaler's CPU target, in percent of the request."""
+    return {
+        one["spec"]["scaleTargetRef"]["name"]: metric["resource"]["target"]["averageUtilization"]
+        for one in render.render(list(files))
+        if one["kind"] == "HorizontalPodAutoscaler"
+        for metric in one["spec"]["metrics"]
+        if metric["resource"]["name"] == "cpu"
+    }
+
+
+@pytest.mark.parametrize(("environment", "raised"), [("baseline", ()), ("baseline,phase-1", None), ("prod", ("io",))])
+def test_workers_that_wait_may_use_as_many_cores_before_one_is_added(
+    environment: str, raised: tuple[str, ...] | None
+) -> None:
+    usual, small = cpu_targets(render.environment_files(environment)), cpu_targets(on_site(environment))
+    assert usual
+    for name, target in usual.items():
+        waits = raised is None or name in {f"celery-{one}-worker" for one in raised}
+        assert small[name] == (FACTOR * target if waits else target), name
+
+
 def test_the_classes_of_the_chart_take_the_file_that_is_there() -> None:
     assert on_site("prod,keda")[2] == render.environment_files("kind")[0]
     assert on_site("prod,kind").count(render.environment_files("kind")[0]) == 1

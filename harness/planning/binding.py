@@ -103,7 +103,8 @@ def _of_class(plant: Plant, one: WorkerClass, load: Load, trace: Trace) -> Itera
         changed.maximum(plant, one.name, most * LIFTED_REPLICAS_FACTOR),
     )
     yield Lift("boot", one.name, _boot_text(one, trace), _without_boot(plant, one))
-    yield Lift("cpu-limit", one.name, _cores_text(one), changed.with_class(plant, one.name, cpu_cores=LIFTED_CORES))
+    unlimited = changed.with_class(plant, one.name, cpu_cores=LIFTED_CORES, cpu_limit_cores=None)
+    yield Lift("cpu-limit", one.name, _cores_text(one), unlimited)
     if one.scaler is None:
         return
     yield Lift("policy", one.name, _policy_text(one, trace), changed.scale_up(plant, one.name, changed.FREE_SCALE_UP))

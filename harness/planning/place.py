@@ -52,8 +52,8 @@ def local(cores: int) -> Place:
 def kind(cores: int, rooms: tuple[tuple[int, int], ...]) -> Place:
     """Return a kind cluster on this machine. `rooms` is what each node has for pods (thousandths of a core, bytes).
 
-    Broker and stand-ins are pods there that request more than a worker's and use less than their part, so a scheduler
-    that divides by requests lets a worker wait for them.
+    Broker and stand-ins have the cores they want first: they are pods without a limit there, the broker's requests
+    twice what an io worker's does and the stand-ins' as much, and a worker waits for both anyway. That fits real runs.
     """
     return Place(
         name="kind",

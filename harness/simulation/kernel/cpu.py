@@ -182,11 +182,14 @@ def share(s: Flow, now: float) -> None:
     run["shared_ended"] = run["ended"]
     if run["shared"] == 0:
         attempts, hosted = 0.0, 0.0
-    cores, first = run["cores"] - run["background"], 0.0
+    cores = run["cores"] - run["background"]
     if run["load_first"] == 1:
-        first, hosted = min(hosted, HOST_THREADS, cores), max(hosted - min(HOST_THREADS, cores), 0.0)
-    level = _level(s, cores - first, attempts, hosted, seconds)
-    run["host_left"] = max(hosted - level * HOST_THREADS, 0.0) * seconds
+        given = min(hosted, HOST_THREADS, cores)
+        level = _level(s, cores - given, attempts, 0.0, seconds)
+    else:
+        level = _level(s, cores, attempts, hosted, seconds)
+        given = min(hosted, level * HOST_THREADS)
+    run["host_left"] = (hosted - given) * seconds
     run["level"] = level
     run["slowness"] = 1.0 if attempts <= level else attempts / level
     for p in range(run["pods"]):

@@ -168,12 +168,13 @@ def probe_for_ready(s: Flow, p: int, now: float) -> None:
     Where nothing shares them it takes its own time and no more. Those before it find no file and cost next to nothing.
     """
     pod = s.pods[p]
-    work = s.classes[pod["worker_class"]]["probe_cpu"]
+    working = s.classes[pod["worker_class"]]
+    work = working["probe_cpu"]
     if s.run[0]["cores"] != INFINITY and work > 0.0:
         pod["probe_left"] += work
     else:
         pod["probed_cpu"] += work
-        pod["life_event"] = events.plan(s, now + work, READY, p)
+        pod["life_event"] = events.plan(s, now + work / min(1.0, working["limit"]), READY, p)
 
 
 def make_ready(s: Flow, p: int, now: float) -> None:

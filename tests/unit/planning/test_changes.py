@@ -11,6 +11,7 @@ import pytest
 from harness.planning.binding import binding, full_share, lifts
 from harness.planning.case import Case, badness, critical, strain
 from harness.planning.changes import changes, knobs
+from harness.planning.engine import simulate
 from harness.simulation.model import Load, Plant, Trace
 from harness.spike.objectives import Objective, Outcome
 from tests.unit.planning.cases import case, step, trace
@@ -69,6 +70,16 @@ def test_the_constraint_whose_absence_helps_most_binds() -> None:
     assert (only.key, only.subject, only.without) == ("max-replicas", "io", "20 s")
     assert only.gain == pytest.approx(0.9)
     assert only.text == "max 5 replicas of io"
+
+
+def test_a_cpu_limit_that_is_lifted_holds_no_process_of_a_pod() -> None:
+    question = asked(1, "spike-10x")
+    limited = tuple(replace(one, cpu_cores=0.5, cpu_limit_cores=0.5) for one in question.plant.classes)
+    question = replace(question, plant=replace(question.plant, classes=limited))
+    found = lifts(question, question.simulated(simulate))
+    (lift,) = [one for one in found if (one.key, one.subject) == ("cpu-limit", "cpu")]
+    (cpu,) = [one for one in lift.plant.classes if one.name == "cpu"]
+    assert (cpu.cpu_cores, cpu.cpu_limit_cores) == (64.0, None)
 
 
 def test_nothing_binds_where_nothing_that_is_lifted_helps() -> None:

@@ -57,7 +57,7 @@ def command(
 
 def _run(runtime: str, environment: str, reports: Path, progress: Progress) -> Path:
     usual = render.load_values(render.environment_files(environment))
-    values = madevalues.named_by_content(calibrate.SCENARIO, calibrate.on_queues_alone(usual))
+    values = madevalues.named_by_content(calibrate.SCENARIO, calibrate.undisturbed(usual))
     request = Request(
         scenario=calibrate.SCENARIO, environment=environment, reports=reports, runtime=runtime, values=(values,)
     )

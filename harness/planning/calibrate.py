@@ -21,24 +21,27 @@ from harness.spike.load import JOURNALS
 from harness.spike.scenario import load_scenario
 
 SCENARIO = "calibration"
+STAY_SECONDS = 3600
 POD_LOGS = "runtime/pods/*/log"
 _RUN = re.compile(r"^\[[^\]]*\] Task (\S+)\[[^\]]*\] succeeded in ([\d.]+)s", re.MULTILINE)
 _READY = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}): .*\] \S+@\S+ ready\.$", re.MULTILINE)
 
 
-def on_queues_alone(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the overlay that lets no CPU target add a pod to a class which its queue's depth scales.
+def undisturbed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overlay that lets no CPU target add a pod to a class which its queue's depth scales, and no pod go.
 
-    When its tasks are measured depends on the place, and whether they lie in one metrics window or two on chance.
+    Whether tasks lie in one metrics window or in two depends on the place and on chance. The log of a pod that goes
+    goes with it.
     """
     usual = look.mapping(values, "workerDefaults")
     scaled = {
         name: lay_over({key: usual.get(key) for key in ("scaler", "targets")}, worker)
         for name, worker in look.mapping(values, "workers").items()
     }
+    staying = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": STAY_SECONDS}}}
     return {
         "workers": {
-            name: {"targets": {"cpuUtilization": None}}
+            name: {"targets": {"cpuUtilization": None}, **staying}
             for name, worker in scaled.items()
             if worker["scaler"] == "keda" and look.get(worker, "targets", "queueDepth")
         }

@@ -82,6 +82,10 @@ def derive(
             f"{result.run_id}: the machine was busy with something else (an attempt of this light load was "
             f"{late or 0:.1f} s late, {latest:g} s are the most): calibrate again when it is at rest"
         )
+    if not any(result.timeline.cpu_windows.values()):
+        raise InputError(
+            f"{result.run_id}: the run kept no CPU use of its workers (metrics-server away?); calibrate again"
+        )
     if not {f"{name}{ALONE}" for name in topology["classes"]} & {phase.name for phase in scenario.phases}:
         raise InputError(f"{result.run_id}: no phase is named for a class alone, as io{ALONE}; is it a calibration?")
     classes = [

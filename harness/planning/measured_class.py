@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.planning.figures import CostAtRates, PoolFigures, assumed_pool, stated_shares
 from harness.planning.waiting import waits
-from harness.runtime.base import LOOK_SECONDS
+from harness.runtime.base import CUT_OFF_SECONDS, LOOK_SECONDS
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
 from harness.spike.timeline import Window
@@ -28,8 +28,6 @@ FEW = 5
 """Tasks a second that may end beside a crowd, or behind it."""
 LEAST_CROWD = 1.5
 """How many times as many a second a crowd must be for a cost to be read from the difference."""
-LONGEST_WINDOW_SECONDS = 20.0
-"""Over how long CPU use is measured at most: a kubelet looks at a container every 10 to 20 s."""
 FRESH_SECONDS = 3.0
 LEAST_SHOWN_CPU_SECONDS = 0.5
 """Below this the CPU time of tasks drowns in that of probes and heartbeats."""
@@ -124,9 +122,13 @@ class MeasuredClass:
 
     def idle_cores(self) -> float | None:
         """Return what one pod uses while there is next to nothing to do."""
-        end = self.idle_end()
-        last = [cores for _, until, cores in self._windows() if end - LONGEST_WINDOW_SECONDS < until <= end]
-        return fmean(last) if last else None
+        end, ready = self.idle_end(), self._first("ready")
+        if not end:
+            return None
+        began = max((ready.get(pod, end) for pod, at in self._first("created").items() if at < 0), default=0.0)
+        idle = [(until - since, cores) for since, until, cores in self._windows() if since >= began and until <= end]
+        seconds = sum(length for length, _ in idle)
+        return sum(length * cores for length, cores in idle) / seconds if seconds else None
 
     def cores_at_rest(self) -> float | None:
         """Return what all its pods use together while there is next to nothing to do."""
@@ -156,7 +158,7 @@ class MeasuredClass:
             return None
         found = self._used_in(window for window in self._windows() if window[1] <= end) / len(first)
         start = min((start for start, _ in self.boots()), default=0.0)
-        return found if found >= LEAST_BUSY_SHARE * start else None
+        return found if found >= LEAST_BUSY_SHARE * start * self.start_cores else None
 
     def own_cpu_seconds(self) -> float | None:
         """Return the CPU time that the workers used for a task of the phase of the class alone.
@@ -224,8 +226,12 @@ class MeasuredClass:
         return int(self.result.by_phase.get(phase, {}).get("completed") or 0)
 
     def _used(self, start: float, end: float) -> float:
-        """Return the CPU time its workers used in a time before and after which they idled, beside idling."""
-        return self._used_in(window for window in self._windows() if window[0] < end and window[1] > start)
+        """Return the CPU time its workers used in a time before and after which they idled, beside idling.
+
+        A window of idling more costs nothing, and a cluster cuts their times to whole seconds.
+        """
+        first, last = start - CUT_OFF_SECONDS, end + CUT_OFF_SECONDS
+        return self._used_in(window for window in self._windows() if window[0] < last and window[1] > first)
 
     def _used_in(self, windows: Iterable[Window]) -> float:
         return sum((cores - self._idling()) * (until - since) for since, until, cores in windows)

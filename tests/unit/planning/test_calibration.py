@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from harness.chart import render
 from harness.errors import InputError
 from harness.planning import calibrations
-from harness.planning.calibrate import confirm_seconds, on_queues_alone, run_seconds, working_at
+from harness.planning.calibrate import confirm_seconds, run_seconds, undisturbed, working_at
 from harness.planning.calibration import derive
 from harness.planning.figures import ASSUMED_POOLS, FORMAT_VERSION, CostAtRates, Figures, assumed
 from harness.runtime.base import RuntimeEvent, ScaleEvent
@@ -106,11 +107,10 @@ def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[
 
 
 def _windows(phases: Counter[str]) -> list[tuple[str, float, float, float]]:
-    """Two pods: a start each, and what the tasks of each phase cost, which two windows share where they lie in two."""
+    """Two pods: a start each, and what the tasks alone and of the crowd cost, which two windows share."""
     alone = WARM_UP_CPU_SECONDS + OWN_CPU_SECONDS * phases["io-alone"]
-    growth = OWN_CPU_SECONDS * OWN_LAW.share(100.0) * (phases["io-line"] + phases["io-growth"])
     crowd = OWN_CPU_SECONDS * CROWD_OWN_SHARE * phases["io-crowd"]
-    used_from = {-20: START_CPU_SECONDS, 25: alone * 0.6, 40: alone * 0.4, 100: growth * 0.3, 115: growth * 0.7}
+    used_from = {-20: START_CPU_SECONDS, 40: alone * 0.6, 55: alone * 0.4}
     windows = []
     for pod, begin, used in (
         ("a", CREATED_AT, used_from | {145: crowd * 0.5}),
@@ -365,7 +365,7 @@ def test_another_scenario_is_no_calibration() -> None:
         derive(calibration(), load_scenario("email-campaign"), topology(), working_at={}, confirm_seconds=None)
 
 
-def test_a_calibration_adds_pods_by_the_length_of_queues_alone() -> None:
+def test_a_calibration_takes_cpu_targets_from_classes_that_their_queues_scale() -> None:
     targets = {"queueDepth": 8, "cpuUtilization": 70}
     workers = {
         "io": {"targets": targets},
@@ -373,7 +373,37 @@ def test_a_calibration_adds_pods_by_the_length_of_queues_alone() -> None:
         "mixed": {"scaler": "hpa", "targets": targets},
     }
     values = {"workerDefaults": {"scaler": "keda", "targets": {"queueDepth": None}}, "workers": workers}
-    assert on_queues_alone(values) == {"workers": {"io": {"targets": {"cpuUtilization": None}}}}
+    staying = {"scaleDown": {"stabilizationWindowSeconds": 3600}}
+    assert undisturbed(values) == {"workers": {"io": {"targets": {"cpuUtilization": None}, "behavior": staying}}}
+
+
+def test_the_scalers_of_a_calibration_have_no_cpu_target_and_let_no_pod_go(tmp_path: Path) -> None:
+    usual = render.environment_files("prod,keda")
+    overlay = tmp_path / "calibration.yaml"
+    overlay.write_text(json.dumps(undisturbed(render.load_values(usual))))
+
+    def seen(files: list[Path]) -> set[tuple[str, bool, int]]:
+        return {
+            (
+                one["metadata"]["name"],
+                any(trigger["type"] == "cpu" for trigger in one["spec"]["triggers"]),
+                one["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"][
+                    "stabilizationWindowSeconds"
+                ],
+            )
+            for one in render.render(files)
+            if one["kind"] == "ScaledObject"
+        }
+
+    assert {(cpu, stays) for _, cpu, stays in seen([*usual, overlay])} == {(False, 3600)}
+    assert all(cpu and stays < 3600 for _, cpu, stays in seen(list(usual)))
+
+
+def test_a_run_that_kept_no_cpu_use_measures_nothing() -> None:
+    run = calibration()
+    blind = replace(run, timeline=replace(run.timeline, cpu_windows={}))
+    with pytest.raises(InputError, match="kept no CPU use of its workers"):
+        derive(blind, load_scenario("calibration"), topology(), working_at={}, confirm_seconds=0.003)
 
 
 def test_workers_say_in_their_logs_when_they_take_tasks(tmp_path: Path) -> None:

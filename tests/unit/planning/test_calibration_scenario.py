@@ -94,7 +94,7 @@ def test_a_crowd_costs_in_a_forecast_what_it_cost_in_the_calibration() -> None:
     def of_each(phase: str, begin: int, end: int) -> float:
         return float(used[begin:end].sum()) / int((phases == phase).sum())
 
-    alone, crowd = of_each("io-alone", 32, 44), of_each("io-crowd", 150, 160)
+    alone, crowd = of_each("io-alone", 47, 59), of_each("io-crowd", 150, 160)
     assert alone == pytest.approx(0.0026, rel=0.05)
     assert crowd / alone == pytest.approx(0.6, rel=0.1)
 

@@ -102,6 +102,11 @@ def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
+def classes(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each worker class of merged values over what all of them have."""
+    return {name: lay_over(values["workerDefaults"], worker) for name, worker in values["workers"].items()}
+
+
 def coalesce(overrides: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     """Return a chart's defaults with the user's values laid over them; null removes a default.
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from harness.chart import manifests as look
-from harness.chart.values import lay_over
+from harness.chart.values import classes
 
 Values = Mapping[str, Any]
 
@@ -19,15 +19,11 @@ def overlay(kind: Values, *, chart: Values, merged: Values) -> dict[str, Any] | 
     `chart` are the chart's defaults, `merged` the set laid over them. None where `kind` knows all the classes itself:
     laid over a set without them it would bring them back.
     """
-    workers = merged["workers"]
+    workers = classes(merged)
     if workers.keys() <= kind["workers"].keys():
         return None
     factor = _factor(kind["workers"], chart["workers"])
-    usual = look.mapping(merged, "workerDefaults")
-    return {
-        **kind,
-        "workers": {name: _class(lay_over(usual, worker), factor) for name, worker in workers.items()},
-    }
+    return {**kind, "workers": {name: _class(worker, factor) for name, worker in workers.items()}}
 
 
 def _class(worker: Values, factor: Fraction) -> dict[str, Any]:

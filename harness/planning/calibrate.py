@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from harness.chart import manifests as look
-from harness.chart.values import lay_over
+from harness.chart.values import classes
 from harness.errors import InputError
 from harness.planning.calibration import derive
 from harness.planning.figures import Figures
@@ -33,16 +33,11 @@ def undisturbed(values: Mapping[str, Any]) -> dict[str, Any]:
     Whether tasks lie in one metrics window or in two depends on the place and on chance. The log of a pod that goes
     goes with it.
     """
-    usual = look.mapping(values, "workerDefaults")
-    scaled = {
-        name: lay_over({key: usual.get(key) for key in ("scaler", "targets")}, worker)
-        for name, worker in look.mapping(values, "workers").items()
-    }
     staying = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": STAY_SECONDS}}}
     return {
         "workers": {
             name: {"targets": {"cpuUtilization": None}, **staying}
-            for name, worker in scaled.items()
+            for name, worker in classes(values).items()
             if worker["scaler"] == "keda" and look.get(worker, "targets", "queueDepth")
         }
     }

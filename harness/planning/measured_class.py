@@ -127,8 +127,7 @@ class MeasuredClass:
             return None
         began = max((ready.get(pod, end) for pod, at in self._first("created").items() if at < 0), default=0.0)
         idle = [(until - since, cores) for since, until, cores in self._windows() if since >= began and until <= end]
-        seconds = sum(length for length, _ in idle)
-        return sum(length * cores for length, cores in idle) / seconds if seconds else None
+        return fmean((cores for _, cores in idle), weights=[length for length, _ in idle]) if idle else None
 
     def cores_at_rest(self) -> float | None:
         """Return what all its pods use together while there is next to nothing to do."""
@@ -234,7 +233,8 @@ class MeasuredClass:
         return self._used_in(window for window in self._windows() if window[0] < last and window[1] > first)
 
     def _used_in(self, windows: Iterable[Window]) -> float:
-        return sum((cores - self._idling()) * (until - since) for since, until, cores in windows)
+        idling = self._idling()
+        return sum((cores - idling) * (until - since) for since, until, cores in windows)
 
     @staticmethod
     def _of_each(used: float, done: int) -> float | None:

@@ -29,14 +29,14 @@ def pod_state(pod: Document, usage: Document | None, *, deployment: str) -> PodS
         or _seconds(look.text(pod, "metadata", "creationTimestamp"))
         or 0.0,
         ready_at=ready_at,
-        cpu=_cpu(usage) if usage and containers else None,
+        cpu=_cpu(usage, containers) if usage and containers else None,
         memory_bytes=int(sum(look.quantity(one["usage"]["memory"]) or 0 for one in containers)) if containers else None,
         restarts=sum(int(one.get("restartCount", 0)) for one in look.items(status, "containerStatuses")),
     )
 
 
-def _cpu(usage: Document) -> CpuWindow:
-    cores = sum(parse_milli(one["usage"]["cpu"]) for one in look.items(usage, "containers")) / 1000
+def _cpu(usage: Document, containers: Iterable[Document]) -> CpuWindow:
+    cores = sum(parse_milli(one["usage"]["cpu"]) for one in containers) / 1000
     ended_at = _seconds(look.text(usage, "timestamp")) or 0.0
     return CpuWindow(ended_at - duration_seconds(look.text(usage, "window")), ended_at, cores)
 

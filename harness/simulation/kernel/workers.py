@@ -154,7 +154,7 @@ def take_tasks(s: Flow, p: int, now: float) -> None:
     pod = s.pods[p]
     pod["phase"] = RUNNING
     working = s.classes[pod["worker_class"]]
-    after = working["ready_after"] - working["probe_cpu"] / min(1.0, working["limit"])
+    after = working["ready_after"] - _probe_seconds(s, p)
     pod["life_event"] = events.plan(s, now + max(after, 0.0), PROBE_DUE, p)
     if working["warm_up_cpu"] > 0.0:
         cpu.enter(s, p, WARM_UP, working["warm_up_cpu"], now)
@@ -168,13 +168,18 @@ def probe_for_ready(s: Flow, p: int, now: float) -> None:
     Where nothing shares them it takes its own time and no more. Those before it find no file and cost next to nothing.
     """
     pod = s.pods[p]
-    working = s.classes[pod["worker_class"]]
-    work = working["probe_cpu"]
+    work = s.classes[pod["worker_class"]]["probe_cpu"]
     if s.run[0]["cores"] != INFINITY and work > 0.0:
         pod["probe_left"] += work
     else:
         pod["probed_cpu"] += work
-        pod["life_event"] = events.plan(s, now + work / min(1.0, working["limit"]), READY, p)
+        pod["life_event"] = events.plan(s, now + _probe_seconds(s, p), READY, p)
+
+
+def _probe_seconds(s: Flow, p: int) -> float:
+    """Return how long an attempt of a pod's startup probe takes that nothing else delays."""
+    working = s.classes[s.pods[p]["worker_class"]]
+    return working["probe_cpu"] / min(1.0, working["limit"])
 
 
 def make_ready(s: Flow, p: int, now: float) -> None:

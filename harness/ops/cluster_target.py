@@ -36,6 +36,7 @@ TLS = ("amqps", "https", "rediss")
 # What runs in the release's image; the packages' own __init__ files need not be there.
 PROGRAMS = ("errors.py", "urls.py", "ops/overrides.py", "ops/objects.py", "ops/engine.py", "ops/expiry.py")
 PROGRAMS_FOR_WORKERS = ("ops/workers.py",)
+TOPOLOGY = "topology.json"
 EMPTY = ("harness/__init__.py", "harness/ops/__init__.py")
 
 
@@ -72,13 +73,22 @@ class KubeDocuments:
         return dict(json.loads(text))
 
     def create(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Make an object. Raises ConflictError where there is one of that name."""
+        """Make an object, which goes with the release. Raises ConflictError where there is one of that name."""
+        if "ownerReferences" not in document["metadata"]:
+            document = owned(document, self.configuration())
         with _conflicts():
             text = self._run(
                 "create", "--filename=-", "--output=json",
                 doing=f"making {document['kind']} {document['metadata']['name']}", stdin=json.dumps(document),
             )  # fmt: skip
         return dict(json.loads(text))
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the release's ConfigMap, which every upgrade keeps."""
+        for config in self.all(objects.CONFIG_MAP):
+            if get(config, "data", TOPOLOGY):
+                return config
+        raise HarnessError(f"release {self.release} has no ConfigMap with a {TOPOLOGY}")
 
     def secret(self, name: str, key: str) -> str:
         """Return a value of a Secret."""
@@ -117,6 +127,13 @@ def opened(where: Where) -> Iterator[Target]:
         )
 
 
+def owned(document: Mapping[str, Any], owner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object as one that Kubernetes removes with a ConfigMap: Helm only knows what is the chart's."""
+    named = {key: owner["metadata"][key] for key in ("name", "uid")}
+    reference = {"apiVersion": "v1", "kind": objects.CONFIG_MAP, **named}
+    return {**document, "metadata": {**document["metadata"], "ownerReferences": [reference]}}
+
+
 def start_job(documents: KubeDocuments, worker: Mapping[str, Any], override: Override) -> None:
     """Have a Job undo an override at its end; one whose things end by themselves needs none. Raises HarnessError."""
     if override.until is None or all(ends_by_itself(change.thing) for change in override.changes):
@@ -142,11 +159,7 @@ def programs_of(override: Override) -> dict[str, str]:
 
 
 def _topology(documents: KubeDocuments) -> dict[str, Any]:
-    for config in documents.all(objects.CONFIG_MAP):
-        text = get(config, "data", "topology.json")
-        if text:
-            return dict(json.loads(text))
-    raise HarnessError(f"release {documents.release} has no ConfigMap with a topology.json")
+    return dict(json.loads(documents.configuration()["data"][TOPOLOGY]))
 
 
 def _kubeconfig(where: Where) -> Path:

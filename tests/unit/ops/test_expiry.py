@@ -80,6 +80,15 @@ def test_its_objects_are_kubernetes_own(one: Override, version: str) -> None:
         kubernetes_schema.validate(document, version, strict=True)
 
 
+@pytest.mark.parametrize("version", ["1.29", "1.37"])
+def test_it_goes_with_the_release(version: str) -> None:
+    job = cluster_target.owned(documents(SCALE)[0], {"metadata": {"name": "celery-config", "uid": "u", "labels": {}}})
+    kubernetes_schema.validate(job, version, strict=True)
+    (owner,) = job["metadata"]["ownerReferences"]
+    assert owner == {"apiVersion": "v1", "kind": "ConfigMap", "name": "celery-config", "uid": "u"}
+    assert job["metadata"]["labels"] == documents(SCALE)[0]["metadata"]["labels"]
+
+
 @pytest.mark.parametrize(
     ("one", "rights"),
     [

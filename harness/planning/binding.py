@@ -176,6 +176,7 @@ def _watched(plant: Plant) -> Plant:
             clock,
             controller=replace(clock.controller, sync_seconds=WATCHED_SECONDS),
             first_sync_seconds=WATCHED_SECONDS,
+            reconcile_seconds=0.0,
             statistics_seconds=WATCHED_SECONDS,
         ),
     )

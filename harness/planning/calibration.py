@@ -1,9 +1,10 @@
 """From a calibration run to the figures of workers that a plan needs. Pure.
 
 The scenario `calibration` has phases with a meaning: `idle`, then `<class>-alone` with one kind of task each, which
-shows what a task costs the workers; then `<class>-growth`, in which each class in turn adds a pod, which starts while
-nothing else wants much of the machine: a plan itself reckons how a start takes longer where many share the cores. The
-busiest of them shows what the rest of the machine has to do. Another scenario of that form will do.
+shows what a task costs the workers, and `<class>-few`, what it costs where few come; then `<class>-growth`, in which
+each class in turn adds a pod, which starts while nothing else wants much of the machine: a plan itself reckons how a
+start takes longer where many share the cores. The busiest of them shows what the rest of the machine has to do, the end
+of `rest` what it does for the pods that were added. Another scenario of that form will do.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from harness.planning.figures import (
     HOST_COST,
     MESSAGE_COST,
     NEVER_MEASURED,
+    POD_CORES,
     START_ALONE,
     CostAtRates,
     Figures,
@@ -31,6 +33,7 @@ from harness.planning.figures import (
 from harness.planning.measured_class import (
     ALONE,
     CROWD,
+    FEW_AT_A_TIME,
     GROWTH,
     MeasuredClass,
     Span,
@@ -38,6 +41,7 @@ from harness.planning.measured_class import (
     typical_rate,
 )
 from harness.planning.offered import shares_of_cpu
+from harness.planning.place import pod_cpu_seconds
 from harness.spike.arrivals import Topology, queue_of
 from harness.spike.result import Result
 from harness.spike.scenario import Scenario, TaskMix
@@ -48,6 +52,10 @@ Its crowd may be late by as long as it lasts."""
 UNLIKE_STARTS = 3.0
 """A worker that starts alone and takes so many times what another of its class took had to wait for something else.
 The first ones start together, which takes longer anyway."""
+LATER_REST = "rest"
+"""The phase whose end shows the machine at rest with the pods that were added."""
+LEAST_ADDED = 2.0
+"""Fewer pods than these show nothing of what each costs."""
 REST_SECONDS = 15.0
 """How much of the idle phase says what a machine does at rest."""
 LEAST_SECONDS = 3.0
@@ -101,11 +109,18 @@ def derive(
         for name, settings in result.setup["classes"].items()
     ]
     _check_starts(result.run_id, classes)
-    factor, (shown_host, cost) = _cpu_factor(classes) or 1.0, _host_factor(result, scenario, classes)
+    each_pod = _pod_cores(result, scenario, classes)
+    factor, (shown_host, cost) = _cpu_factor(classes) or 1.0, _host_factor(result, scenario, classes, each_pod or 0.0)
     host = shown_host or factor  # where nothing tells, the rest of the machine is as much slower as the workers are
     pools = {pool: _scaled(one, factor, host) for pool, one in ASSUMED_POOLS.items()}
-    background = _background_cores(result, classes)
-    once = {"confirm_seconds": confirm_seconds, "host_factor": shown_host, HOST_COST: cost, BACKGROUND: background}
+    background = _background_cores(result, classes, each_pod or 0.0)
+    once = {
+        "confirm_seconds": confirm_seconds,
+        "host_factor": shown_host,
+        HOST_COST: cost,
+        BACKGROUND: background,
+        POD_CORES: each_pod,
+    }
     assumed: list[str] = [key for key, value in once.items() if value is None]
     for one in classes:
         pools[one.pool], missing = _figures(one, pools.get(one.pool, pools["threads"]))
@@ -119,6 +134,7 @@ def derive(
         runtime=result.runtime,
         machine=result.setup.get("machine", {}),
         background_cores=None if background is None else round(background, DIGITS),
+        pod_cores=None if each_pod is None else round(each_pod, DIGITS),
         measured_at=result.started_at,
         assumed=(*assumed, *(pool for pool in ASSUMED_POOLS if pool not in {one.pool for one in classes})),
     )
@@ -154,12 +170,41 @@ def _rest(classes: Sequence[MeasuredClass]) -> Span | None:
     return (end - REST_SECONDS, end) if end >= REST_SECONDS else None
 
 
-def _background_cores(result: Result, classes: Sequence[MeasuredClass]) -> float | None:
+def _background_cores(result: Result, classes: Sequence[MeasuredClass], each_pod: float) -> float | None:
     """Return what the machine is busy with at rest besides the workers, None where the run does not show it."""
     span, workers = _rest(classes), [one.cores_at_rest() for one in classes]
     known = [cores for cores in workers if cores is not None]
     rest = None if span is None else _mean(result, result.timeline.machine_cores, span)
-    return None if rest is None or len(known) < len(workers) else max(rest - sum(known), 0.0)
+    if span is None or rest is None or len(known) < len(workers):
+        return None
+    return max(rest - sum(known) - each_pod * _pods(classes, span), 0.0)
+
+
+def _pod_cores(result: Result, scenario: Scenario, classes: Sequence[MeasuredClass]) -> float | None:
+    """Return what the machine uses for each pod that is there, beside what the pod uses; None where that is not shown.
+
+    That is by how much it is busier at rest with the pods that were added than with the first ones.
+    """
+    first = _rest(classes)
+    later = next((end for name, end in _ends(scenario) if name == LATER_REST), None)
+    if first is None or later is None:
+        return None
+    second = later - REST_SECONDS, later
+    before, after = (_mean(result, result.timeline.machine_cores, span) for span in (first, second))
+    added = _pods(classes, second) - _pods(classes, first)
+    if before is None or after is None or added < LEAST_ADDED:
+        return None
+    idling = sum(one.idling_cores(second) - one.idling_cores(first) for one in classes)
+    return max((after - before - idling) / added, 0.0)
+
+
+def _ends(scenario: Scenario) -> list[tuple[str, float]]:
+    starts = zip(scenario.phases, scenario.phase_starts, strict=True)
+    return [(phase.name, start + phase.seconds) for phase, start in starts]
+
+
+def _pods(classes: Sequence[MeasuredClass], span: Span) -> float:
+    return sum(one.pods(span) for one in classes)
 
 
 def _mean(result: Result, values: Sequence[float | None], span: Span) -> float | None:
@@ -168,14 +213,14 @@ def _mean(result: Result, values: Sequence[float | None], span: Span) -> float |
 
 
 def _host_factor(
-    result: Result, scenario: Scenario, classes: Sequence[MeasuredClass]
+    result: Result, scenario: Scenario, classes: Sequence[MeasuredClass], each_pod: float
 ) -> tuple[float | None, CostAtRates | None]:
     """Return what publisher, broker and stand-ins used in times of what is stated, and how that falls with the rate.
 
     That is what the machine was busy with in the growth with the most tasks a second, once the pod before had started,
     less what workers used and what it is busy with at rest; None where the run does not show it. Events that come one
     by one wake each process, which costs more than the work itself; of many a second fewer do. The crowd shows of how
-    many it is how much less.
+    many it is how much less, the phase of few how much more it is of those.
     """
     growths = [(_rate(result, span), span, one) for one in classes if (span := one.phase(GROWTH))]
     busiest = max(growths, key=lambda growth: growth[0], default=None)
@@ -185,14 +230,20 @@ def _host_factor(
     span = max(each.starting_until((begin, end)) for each in classes), end
     if end - span[0] < LEAST_SECONDS:
         return None, None
-    steady = _outside(result, scenario, classes, one, span, one.own_cpu_seconds_in(span))
+    steady = _outside(result, scenario, classes, one, span, one.own_cpu_seconds_in(span), each_pod)
     crowd = one.crowd()
     if steady is None or crowd is None or max(each.starting_until(crowd) for each in classes) > crowd[0]:
         return steady, None
-    crowded = _outside(result, scenario, classes, one, crowd, one.crowd_cpu_seconds())
+    crowded = _outside(result, scenario, classes, one, crowd, one.crowd_cpu_seconds(), each_pod)
     if crowded is None:
         return steady, None
-    return steady, cost_at_rates(_rate(result, span), _rate(result, crowd), crowded / steady)
+    few = one.phase(FEW_AT_A_TIME)
+    spared = few and _outside(result, scenario, classes, one, few, one.own_cpu_seconds_in(few), each_pod)
+    return steady, cost_at_rates(
+        _rate(result, span),
+        (_rate(result, crowd), crowded / steady),
+        (_rate(result, few), spared / steady) if few and spared else None,
+    )
 
 
 def _rate(result: Result, span: Span) -> float:
@@ -209,9 +260,10 @@ def _outside(
     one: MeasuredClass,
     span: Span,
     own: float | None,
+    each_pod: float,
 ) -> float | None:
     """Return what the machine used besides workers for one class's tasks, in times of what is stated of them."""
-    used = _beside_idling(result, classes, span)
+    used = _beside_idling(result, classes, span, each_pod)
     if own is None or used is None:
         return None
     offered, done = (
@@ -224,13 +276,14 @@ def _outside(
     return used / stated if used > 0.0 < stated else None
 
 
-def _beside_idling(result: Result, classes: Sequence[MeasuredClass], span: Span) -> float | None:
+def _beside_idling(result: Result, classes: Sequence[MeasuredClass], span: Span, each_pod: float) -> float | None:
     """Return what the machine did meanwhile that it does not do at rest with as many pods, in cores."""
     at_rest = _rest(classes)
     if at_rest is None:
         return None
     busy, rest = (_mean(result, result.timeline.machine_cores, each) for each in (span, at_rest))
     added = sum(one.idling_cores(span) - one.idling_cores(at_rest) for one in classes)
+    added += each_pod * (_pods(classes, span) - _pods(classes, at_rest))
     return None if busy is None or rest is None else busy - rest - added
 
 
@@ -263,7 +316,8 @@ def _figures(measured: MeasuredClass, default: PoolFigures) -> tuple[PoolFigures
     times: dict[str, Any] = {key: round(value, DIGITS) for key, value in found.items() if value is not None}
     if "start_seconds" in times:  # probes are in the CPU time too: a start has no more of it than it lasted
         of_start = times.get("start_cpu_seconds", default.start_cpu_seconds)
-        times["start_cpu_seconds"] = min(of_start, round(times["start_seconds"] * measured.start_cores, DIGITS))
+        own_seconds = max(times["start_seconds"] - pod_cpu_seconds(measured.result.runtime), 0.0)
+        times["start_cpu_seconds"] = min(of_start, round(own_seconds * measured.start_cores, DIGITS))
     sizes: dict[str, Any] = {key: round(value) for key, value in memory.items() if value is not None}
     missing = [key for key, value in {**found, **memory}.items() if value is None]
     if start is not None and not measured.boots(since=0.0):  # those of before the load start together

@@ -10,7 +10,7 @@ from typing import Any
 from harness.errors import InputError
 from harness.simulation.model import CostByRate
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 ASSUMED = "assumed"
 MIB = 1024**2
 NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
@@ -18,7 +18,8 @@ NEVER_MEASURED = ("warm_up_cpu_seconds", "probe_cpu_seconds")
 BACKGROUND = "background_cores"
 HOST_COST = "host_cost"
 MESSAGE_COST = "message_cost"
-_OF_OTHER_FORM = ("pools", "assumed", BACKGROUND, HOST_COST)
+POD_CORES = "pod_cores"
+_OF_OTHER_FORM = ("pools", "assumed", BACKGROUND, POD_CORES, HOST_COST)
 BEYOND = 2.0
 """Up to how many times the highest rate it was measured at a cost is taken to go on falling."""
 START_ALONE = "start_alone"
@@ -27,33 +28,44 @@ START_ALONE = "start_alone"
 
 @dataclass(frozen=True)
 class CostAtRates:
-    """How what a task costs falls with how many there are a second: a power law through two rates it was measured at.
+    """How what a task costs falls with how many there are a second: power laws between rates it was measured at.
 
-    At `per_second` it is what the other figures say; at `crowd_per_second` the `crowd_share` of that.
+    At `per_second` it is what the other figures say; at `crowd_per_second` the `crowd_share` of that, at
+    `few_per_second` the `few_share`, which is 1 at least.
     """
 
     per_second: float
     crowd_per_second: float
     crowd_share: float
+    few_per_second: float
+    few_share: float
 
     @property
     def exponent(self) -> float:
-        """By which power of the rate a task's cost falls."""
+        """By which power of the rate a task's cost falls beyond `per_second`."""
         return -math.log(self.crowd_share) / math.log(self.crowd_per_second / self.per_second)
+
+    @property
+    def below_exponent(self) -> float:
+        """By which power it falls up to `per_second`; 0 where no lower rate was measured."""
+        if self.few_per_second >= self.per_second:
+            return 0.0
+        return math.log(self.few_share) / math.log(self.per_second / self.few_per_second)
 
     def share(self, per_second: float) -> float:
         """Return what a task costs at a rate, in times of what it costs at `per_second`."""
         law = self.by_rate()
         rate = min(max(per_second, law.least_per_second), law.most_per_second)
-        return float((law.per_second / rate) ** law.exponent)
+        return float((law.per_second / rate) ** (law.exponent if rate > law.per_second else law.below_exponent))
 
     def by_rate(self) -> CostByRate:
         """Return the law. Of fewer than were measured a cost is the same, of more it falls on for a while."""
         return CostByRate(
             per_second=self.per_second,
             exponent=self.exponent,
-            least_per_second=self.per_second,
+            least_per_second=self.few_per_second,
             most_per_second=self.crowd_per_second * BEYOND,
+            below_exponent=self.below_exponent,
         )
 
 
@@ -90,7 +102,8 @@ class Figures:
 
     `host_factor` is what publisher, broker and stand-ins cost in CPU time here, in times of what scenarios state.
     `host_cost` is how that falls with the rate of all tasks. `background_cores` is what the machine that everything
-    shares is busy with besides the workers while there is next to nothing to do.
+    shares is busy with besides the workers while there is next to nothing to do, `pod_cores` what it uses for each
+    worker's pod that is there, beside what that uses itself.
     """
 
     pools: Mapping[str, PoolFigures]
@@ -101,6 +114,7 @@ class Figures:
     machine: Mapping[str, Any]
     host_cost: CostAtRates | None = None  # None: the same at every rate
     background_cores: float | None = None  # None: as assumed of the place
+    pod_cores: float | None = None  # None: not known, and in `background_cores`
     measured_at: float | None = None  # seconds since the epoch
     assumed: tuple[str, ...] = ()  # what the calibration could not measure, and was taken from the defaults
 
@@ -130,10 +144,17 @@ class Figures:
         try:
             pools = {name: _pool(values, f"{source}: pools.{name}") for name, values in document["pools"].items()}
             values = {item.name: document[item.name] for item in fields(cls) if item.name not in _OF_OTHER_FORM}
-            background = _background(document, source)
+            background, pod_cores = (_known(document, name, source) for name in (BACKGROUND, POD_CORES))
             cost = _cost(document[HOST_COST], f"{source}: {HOST_COST}")
             assumed = tuple(document["assumed"])
-            return cls(pools=pools, assumed=assumed, background_cores=background, host_cost=cost, **values)
+            return cls(
+                pools=pools,
+                assumed=assumed,
+                background_cores=background,
+                pod_cores=pod_cores,
+                host_cost=cost,
+                **values,
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{source}: {error} is missing or malformed; make it anew: harness calibrate") from error
 
@@ -152,11 +173,11 @@ def stated_shares(cpu_seconds: float, pool: str) -> tuple[float, float]:
     return cpu_seconds - outside, outside
 
 
-def _background(document: Mapping[str, Any], source: str) -> float | None:
-    value = document[BACKGROUND]
+def _known(document: Mapping[str, Any], name: str, source: str) -> float | None:
+    value = document[name]
     if value is None:  # a place that has no machine of its own
         return None
-    return _not_negative(value, f"{source}: {BACKGROUND}")
+    return _not_negative(value, f"{source}: {name}")
 
 
 def _pool(values: Mapping[str, Any], where: str) -> PoolFigures:
@@ -174,8 +195,10 @@ def _cost(document: Any, where: str) -> CostAtRates | None:
         raise InputError(f"{where} is {document!r}, expected null or the rates and the share of a cost")
     names = [item.name for item in fields(CostAtRates)]
     found = CostAtRates(**{name: _not_negative(document.get(name), f"{where}.{name}") for name in names})
-    if not 0 < found.per_second < found.crowd_per_second or not 0 < found.crowd_share <= 1:
-        raise InputError(f"{where}: rates must be above 0, the crowd's the greater, its share above 0 and at most 1")
+    if not 0 < found.few_per_second <= found.per_second < found.crowd_per_second:
+        raise InputError(f"{where}: rates must be above 0, that of few at most per_second, the crowd's the greatest")
+    if not 0 < found.crowd_share <= 1 <= found.few_share:
+        raise InputError(f"{where}: the crowd's share must be above 0 and at most 1, that of few at least 1")
     return found
 
 

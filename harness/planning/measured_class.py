@@ -22,9 +22,10 @@ SEEN_LATE_SECONDS = LOOK_SECONDS / 2
 """What happened in a cluster is seen so much later on average."""
 IDLE_PHASE = "idle"
 ALONE = "-alone"
+FEW_AT_A_TIME = "-few"
 GROWTH = "-growth"
 CROWD = "-crowd"
-FEW = 5
+STRAY = 5
 """Tasks a second that may end beside a crowd, or behind it."""
 LEAST_CROWD = 1.5
 """How many times as many a second a crowd must be for a cost to be read from the difference."""
@@ -41,14 +42,21 @@ def typical_rate(a_second: Sequence[float]) -> float:
     return sum(count * count for count in a_second) / total if total else 0.0
 
 
-def cost_at_rates(steady: float, crowd: float, share: float) -> CostAtRates | None:
+Shown = tuple[float, float]
+"""A rate, and what a task costs at it in times of what it costs at a steady one."""
+
+
+def cost_at_rates(steady: float, crowd: Shown, few: Shown | None = None) -> CostAtRates | None:
     """Return how a cost falls; None where the crowd was none, or did not come cheaper.
 
-    More tasks do not cost less in all: what a measurement says beyond that is noise.
+    More tasks do not cost less in all, nor do fewer cost less each: what a measurement says beyond that is noise.
     """
-    if not 0.0 < steady * LEAST_CROWD <= crowd or not 0.0 < share < 1.0:
+    rate, share = crowd
+    if not 0.0 < steady * LEAST_CROWD <= rate or not 0.0 < share < 1.0:
         return None
-    return CostAtRates(*(round(value, 5) for value in (steady, crowd, max(share, steady / crowd))))
+    fewer, more = (steady, 1.0) if few is None or not 0.0 < few[0] < steady else few
+    values = steady, rate, max(share, steady / rate), fewer, min(max(more, 1.0), steady / fewer)
+    return CostAtRates(*(round(value, 5) for value in values))
 
 
 @dataclass(frozen=True)
@@ -134,10 +142,14 @@ class MeasuredClass:
         pods, cores = self._at(self.idle_end(), self._running()), self.idle_cores()
         return None if pods is None or cores is None else pods * cores
 
+    def pods(self, span: Span) -> float:
+        """Return how many pods it had meanwhile."""
+        pods = self._between(self._running(), *span)
+        return fmean(pods) if pods else 0.0
+
     def idling_cores(self, span: Span) -> float:
         """Return what its pods used meanwhile for being there, whatever they had to do."""
-        pods = self._between(self._running(), *span)
-        return self._idling() * fmean(pods) if pods else 0.0
+        return self._idling() * self.pods(span)
 
     def starting_until(self, span: Span) -> float:
         """Return until when its pods were starting in it: its begin where none was, its end where one still was."""
@@ -167,7 +179,7 @@ class MeasuredClass:
         span = self.phase(ALONE)
         if span is None or len(self.tasks) != 1:
             return None
-        used = self._used(span[0], span[1] + self.tasks[0].service_seconds) - self._warm_up_cpu_seconds(span)
+        used = self._used(*self._with_ends(span)) - self._warm_up_cpu_seconds(span)
         return self._of_each(used, self._done(f"{self.name}{ALONE}"))
 
     def own_cpu_seconds_in(self, span: Span) -> float | None:
@@ -175,12 +187,12 @@ class MeasuredClass:
         own, cost = self.own_cpu_seconds(), self.message_cost()
         if own is None or cost is None:
             return own
-        return own * cost.share(typical_rate(self._turns(span)) / self._pods(span))
+        return own * cost.share(self._typical_rate(span))
 
     def crowd_cpu_seconds(self) -> float | None:
-        """Return the CPU time that the workers used for a task of their crowd; None where a pod was added meanwhile."""
+        """Return the CPU time that the workers used for a task of their crowd; None where a pod started meanwhile."""
         span = self.crowd()
-        if span is None or any(span[0] <= at < span[1] for at in self._first("created").values()):
+        if span is None or any(span[0] <= at <= span[1] + CUT_OFF_SECONDS for at in self._first("created").values()):
             return None
         return self._of_each(self._used(*span), self._done(f"{self.name}{CROWD}"))
 
@@ -192,17 +204,34 @@ class MeasuredClass:
         begin, ended = phase[0], zip(line.seconds, line.completions, strict=True)
         following = [start for start in self.scenario.phase_starts if start >= phase[1]]
         until = following[1] if len(following) > 1 else math.inf  # the phase behind it leaves it time to end
-        many = (at for at, done in ended if begin <= at < until and done is not None and done >= FEW)
+        many = (at for at, done in ended if begin <= at < until and done is not None and done >= STRAY)
         last = max(many, default=None)
         return None if last is None else (begin, last + 1.0)
 
     def message_cost(self) -> CostAtRates | None:
-        """Return what a task cost its worker in a crowd in times of what it cost alone, and how many there were."""
+        """Return what a task cost its worker in a crowd, and where few came, in times of what it cost alone."""
         alone, crowd, phase, span = self.own_cpu_seconds(), self.crowd_cpu_seconds(), self.phase(ALONE), self.crowd()
         if alone is None or crowd is None or phase is None or span is None:
             return None
-        steady = self._done(f"{self.name}{ALONE}") / (phase[1] - phase[0]) / self._pods(phase)
-        return cost_at_rates(steady, typical_rate(self._turns(span)) / self._pods(span), crowd / alone)
+        steady = self._typical_rate(self._with_ends(phase))
+        return cost_at_rates(steady, (self._typical_rate(span), crowd / alone), self._few(alone))
+
+    def _few(self, alone: float) -> Shown | None:
+        """Return how many tasks a second there were where few came, and what each cost in times of one alone."""
+        span, phase = self.phase(FEW_AT_A_TIME), f"{self.name}{FEW_AT_A_TIME}"
+        if span is None:
+            return None
+        used = self._used(*self._with_ends(span)) - self._warm_up_cpu_seconds(span)
+        own = self._of_each(used, self._done(phase))
+        return None if own is None else (self._typical_rate(self._with_ends(span)), own / alone)
+
+    def _with_ends(self, span: Span) -> Span:
+        """Return the time of a phase of the class and of the ends of its tasks."""
+        return span[0], span[1] + self.tasks[0].service_seconds
+
+    def _typical_rate(self, span: Span) -> float:
+        """Return at what rate one of its workers began and ended the tasks of a time."""
+        return typical_rate(self._turns(span)) / self._pods(span)
 
     def _turns(self, span: Span) -> list[float]:
         """Return how many tasks its workers began or ended in each second; a beginning and an end count half."""
@@ -218,8 +247,7 @@ class MeasuredClass:
         return turns
 
     def _pods(self, span: Span) -> float:
-        pods = self._between(self._running(), *span)
-        return max(fmean(pods), 1.0) if pods else 1.0
+        return max(self.pods(span), 1.0)
 
     def _done(self, phase: str) -> int:
         return int(self.result.by_phase.get(phase, {}).get("completed") or 0)

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from harness.runtime.base import CUT_OFF_SECONDS
 from harness.simulation.model import Clockwork, Nodes
 from harness.spike.arrivals import BACKGROUND_CORES
-from harness.spike.start import AFTER_SYNC_SECONDS, SYNC_SECONDS
+from harness.spike.start import AFTER_SYNC_SECONDS, RECONCILE_SECONDS, SYNC_SECONDS
 
-NAMES = ("local", "kind", "cluster")
+KIND = "kind"
+NAMES = ("local", KIND, "cluster")
 KIND_BACKGROUND_CORES = 0.4
 """What control plane, kubelets and add-ons of a kind cluster use, at rest, on the machine they share with the load."""
+KIND_PROCESS_REQUEST_MILLI = 75.0
+"""What broker and stand-ins request, on average."""
+KIND_POD_CPU_SECONDS = 0.9
+"""What making a pod costs a kind cluster's node beside what the pod itself uses, its startup probe's attempts included.
+
+A pod that does nothing and has no probe cost 0.35 to 0.45 s, of kubelet, container runtime and API server; every
+attempt of a probe is a new process in the pod's container.
+"""
 STATISTICS_SECONDS = 5.0  # RabbitMQ's collection interval
-CLUSTER_FIRST_SYNC_SECONDS = SYNC_SECONDS - AFTER_SYNC_SECONDS - CUT_OFF_SECONDS / 2
+CLUSTER_FIRST_SYNC_SECONDS = SYNC_SECONDS + RECONCILE_SECONDS - AFTER_SYNC_SECONDS - CUT_OFF_SECONDS / 2
 """From the start of a run's load to the autoscalers' first decision, whose moment is known to the second."""
 METRICS_AGE_SECONDS = 7.8
 """How old a kubelet's figures of a container are on average when metrics-server asks for them.
@@ -23,18 +32,26 @@ kind cluster: 7.7 s over 56 samples, evenly from 1 to 15 s. The local runtime me
 """
 
 
+def pod_cpu_seconds(runtime: str) -> float:
+    """Return what making a pod costs the machine that everything shares, on a runtime: a process is just started."""
+    return KIND_POD_CPU_SECONDS if runtime == KIND else 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """A place to plan for.
 
-    `limits_hold` says whether a pod's CPU limit is enforced: processes have none. `waits_for_sync` says whether a load
-    begins just after the autoscaler has looked; elsewhere that moment is not known, and half a period is taken.
+    `limits_hold` says whether a pod's CPU limit is enforced: processes have none. Where cores are short pods get them
+    by their requests; broker and stand-ins request `process_request_milli` each (None: all processes are alike).
+    `waits_for_sync` says whether a load begins just after the autoscaler has looked; elsewhere that moment is not
+    known, and half a period is taken.
     """
 
     name: str
     nodes: Nodes
     clockwork: Clockwork
     limits_hold: bool
+    process_request_milli: float | None = None
     waits_for_sync: bool = False
 
 
@@ -43,29 +60,28 @@ def local(cores: int) -> Place:
     return Place(
         name="local",
         nodes=Nodes(cores=float(cores), shared_with_load=True, background_cores=BACKGROUND_CORES),
-        clockwork=_clockwork(SYNC_SECONDS - AFTER_SYNC_SECONDS),
+        clockwork=Clockwork(
+            first_sync_seconds=SYNC_SECONDS - AFTER_SYNC_SECONDS, statistics_seconds=STATISTICS_SECONDS
+        ),
         limits_hold=False,
         waits_for_sync=True,
     )
 
 
 def kind(cores: int, rooms: tuple[tuple[int, int], ...]) -> Place:
-    """Return a kind cluster on this machine. `rooms` is what each node has for pods (thousandths of a core, bytes).
-
-    Broker and stand-ins have the cores they want first: they are pods without a limit there, the broker's requests
-    twice what an io worker's does and the stand-ins' as much, and a worker waits for both anyway. That fits real runs.
-    """
+    """Return a kind cluster on this machine. `rooms` is what each node has for pods (thousandths of a core, bytes)."""
     return Place(
-        name="kind",
+        name=KIND,
         nodes=Nodes(
             cores=float(cores),
             shared_with_load=True,
-            load_first=True,
             background_cores=KIND_BACKGROUND_CORES,
+            pod_cpu_seconds=pod_cpu_seconds(KIND),
             rooms=rooms,
         ),
-        clockwork=_clockwork(CLUSTER_FIRST_SYNC_SECONDS, METRICS_AGE_SECONDS),
+        clockwork=_cluster_clockwork(CLUSTER_FIRST_SYNC_SECONDS),
         limits_hold=True,
+        process_request_milli=KIND_PROCESS_REQUEST_MILLI,
         waits_for_sync=True,
     )
 
@@ -75,14 +91,15 @@ def cluster() -> Place:
     return Place(
         name="cluster",
         nodes=Nodes(cores=None, shared_with_load=False),
-        clockwork=_clockwork(SYNC_SECONDS / 2, METRICS_AGE_SECONDS),
+        clockwork=_cluster_clockwork(SYNC_SECONDS / 2),
         limits_hold=True,
     )
 
 
-def _clockwork(first_sync_seconds: float, metrics_age_seconds: float = 0.0) -> Clockwork:
+def _cluster_clockwork(first_sync_seconds: float) -> Clockwork:
     return Clockwork(
         first_sync_seconds=first_sync_seconds,
+        reconcile_seconds=RECONCILE_SECONDS,
         statistics_seconds=STATISTICS_SECONDS,
-        metrics_age_seconds=metrics_age_seconds,
+        metrics_age_seconds=METRICS_AGE_SECONDS,
     )

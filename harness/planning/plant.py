@@ -17,6 +17,13 @@ from harness.spike.arrivals import Topology
 from harness.spike.scenario import Publishing
 
 REFUSES: Overflow = "reject-publish"
+REQUESTS_COUNT = 1 / 3
+"""By which power of its request a pod gets cores where they are short.
+
+A kernel shares by requests, but a limit hands a pod its cores in slices of a tenth of a second, and others have what is
+between them. With this power six pods that start at once on a kind cluster take tasks in the order and at the time that
+they were seen to.
+"""
 
 
 def plant(
@@ -61,6 +68,7 @@ def _class(
         scaler=scaled,
         cpu_cores=most if limit is None else min(most, limit),
         cpu_limit_cores=limit,
+        cpu_weight=_cpu_weight(pod, place),
         overhead_seconds=measured.overhead_seconds,
         start_seconds=measured.start_seconds,
         ready_seconds=measured.ready_seconds,
@@ -106,6 +114,14 @@ def _limit_cores(pod: Mapping[str, Any], place: Place) -> float | None:
     return None if limit is None else float(limit)
 
 
+def _cpu_weight(pod: Mapping[str, Any], place: Place) -> float | None:
+    """Return what a pod gets where cores are short, in times of what the broker gets: by requests, where they count."""
+    asked = _requested(pod, "cpu")
+    if asked is None or place.process_request_milli is None:
+        return None
+    return float((asked / place.process_request_milli) ** REQUESTS_COUNT)
+
+
 def _requested(pod: Mapping[str, Any], resource: str) -> int | None:
     """Return what the pod's containers request together, in thousandths; None where one requests nothing."""
     asked = _together(pod, "requests", resource)
@@ -134,7 +150,7 @@ def _nodes(nodes: Nodes, figures: Figures) -> Nodes:
         return nodes
     background = nodes.background_cores if figures.background_cores is None else figures.background_cores
     cost = None if figures.host_cost is None else figures.host_cost.by_rate()
-    return replace(nodes, background_cores=background, load_cost=cost)
+    return replace(nodes, background_cores=background, pod_cores=figures.pod_cores or 0.0, load_cost=cost)
 
 
 def _publisher(publishing: Publishing, figures: Figures) -> Publisher:

@@ -70,8 +70,9 @@ def _set_clocks(run: state.Records, plant: Plant, load: Load) -> None:
         "attempt_cpu": publishing.cpu_seconds,
         "cores": state.INFINITY if nodes.cores is None else nodes.cores,
         "shared": int(nodes.shared_with_load),
-        "load_first": int(nodes.load_first),
         "background": nodes.background_cores,
+        "pod_cpu": nodes.pod_cpu_seconds,
+        "pod_cores": nodes.pod_cores,
         "share_seconds": SHARE_SECONDS,
         **_cost_by_rate(nodes.load_cost),
         "statistics_seconds": clockwork.statistics_seconds,
@@ -177,6 +178,7 @@ def _class_figures(each: WorkerClass) -> dict[str, float]:
     return {
         "slots": each.slots,
         "cores": each.cpu_cores,
+        "weight": each.cpu_weight or 0.0,
         "threads": each.cpu_cores if each.pool == "prefork" else 1.0,
         "overhead": each.overhead_seconds,
         "idle_cores": each.idle_cores,
@@ -198,10 +200,11 @@ def _class_figures(each: WorkerClass) -> dict[str, float]:
 
 def _cost_by_rate(law: CostByRate | None) -> dict[str, float]:
     if law is None:
-        return {"cost_rate": 1.0, "cost_exponent": 0.0, "cost_least": 1.0, "cost_most": 1.0}
+        return {"cost_rate": 1.0, "cost_exponent": 0.0, "cost_below": 0.0, "cost_least": 1.0, "cost_most": 1.0}
     return {
         "cost_rate": law.per_second,
         "cost_exponent": law.exponent,
+        "cost_below": law.below_exponent,
         "cost_least": law.least_per_second,
         "cost_most": law.most_per_second,
     }

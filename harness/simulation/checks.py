@@ -47,8 +47,12 @@ def _classes(plant: Plant) -> Iterator[str]:
 def _cost(law: CostByRate | None, where: str) -> Iterator[str]:
     if law is None:
         return
-    if not 0 < law.least_per_second <= law.most_per_second or law.per_second <= 0 or law.exponent < 0:
-        yield f"{where}: rates must be above 0, the least not above the most, and the exponent not below 0"
+    if (
+        not 0 < law.least_per_second <= law.most_per_second
+        or law.per_second <= 0
+        or min(law.exponent, law.below_exponent) < 0
+    ):
+        yield f"{where}: rates must be above 0, the least not above the most, and the exponents not below 0"
 
 
 def _publisher(plant: Plant) -> Iterator[str]:
@@ -61,10 +65,14 @@ def _clocks(plant: Plant) -> Iterator[str]:
     periods = (clockwork.controller.sync_seconds, clockwork.metrics_resolution_seconds, clockwork.statistics_seconds)
     if min(periods) <= 0 or clockwork.first_sync_seconds < 0:
         yield "the clockwork's periods must be above 0, its first sync not before the start of the load"
+    if clockwork.reconcile_seconds < 0:
+        yield "the clockwork's reconcile_seconds must not be below 0"
     if not 0 <= clockwork.metrics_age_seconds < clockwork.metrics_resolution_seconds:
         yield "the clockwork's metrics must be younger than their resolution, and no younger than 0"
     if plant.nodes.cores is not None and plant.nodes.cores <= 0:
         yield f"nodes.cores is {plant.nodes.cores}, must be above 0"
+    if min(plant.nodes.pod_cpu_seconds, plant.nodes.pod_cores) < 0:
+        yield "the nodes' pod_cpu_seconds and pod_cores must not be below 0"
     yield from _cost(plant.nodes.load_cost, "nodes.load_cost")
 
 

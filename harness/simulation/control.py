@@ -54,7 +54,8 @@ class ControlPlane:
         """Do what is due."""
         self._clear()
         if self._syncs_at <= now:
-            self._syncs_at += self._plant.clockwork.controller.sync_seconds
+            clockwork = self._plant.clockwork
+            self._syncs_at += clockwork.controller.sync_seconds + clockwork.reconcile_seconds
             queues = self._queues()
             for each in self._scaled:
                 self._sync(each, queues, now)

@@ -88,16 +88,18 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class CostByRate:
-    """What an event costs in CPU time at other rates than that at which it was measured: a power law.
+    """What an event costs in CPU time at other rates than that at which it was measured: a power law on either side.
 
     An event that finds its process asleep must wake it; of many a second fewer do. At `per_second` an event costs what
-    it was measured to, at others the `(rate / per_second) ** -exponent` fold, between `least` and `most_per_second`.
+    it was measured to, at others the `(rate / per_second) ** -exponent` fold, between `least` and `most_per_second`;
+    `below_exponent` is that of rates below.
     """
 
     per_second: float
     exponent: float
     least_per_second: float
     most_per_second: float
+    below_exponent: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,7 @@ class WorkerClass:
     (`warm_up_cpu_seconds`: imports, first connections). Its startup probe is a process that needs `probe_cpu_seconds`
     for the attempt that makes the pod ready; those that come before the worker are free. A pod that goes
     takes no more tasks, finishes what it has within `grace_seconds`, and what is left then is delivered again.
+    Where cores are short it gets `cpu_weight` times what another process gets; None: as much for each of its threads.
     `message_cpu_seconds` of a task's CPU time are for receiving it, waiting and answering: `message_cost` says what
     they are at a pod's rate.
     """
@@ -134,6 +137,7 @@ class WorkerClass:
     scaler: Scaler | None = None
     cpu_cores: float = 1.0
     cpu_limit_cores: float | None = None
+    cpu_weight: float | None = None
     overhead_seconds: float = 0.0
     image_seconds: float = 0.0
     start_seconds: float = 0.0
@@ -168,16 +172,17 @@ class Publisher:
 class Nodes:
     """Where pods run. `cores` is what they share really (None: enough); requests beyond the rooms stay Pending.
 
-    `shared_with_load` says that publisher, broker and stand-ins use the same cores, `load_first` that broker and
-    stand-ins get what they want of them before a pod does. `milli_cores` and `bytes` are what each node has for pods;
-    empty: no limit. `background_cores` are used by others at all times. `load_cost` says what publisher, broker and
-    stand-ins use for a task at the rate of all of them.
+    `shared_with_load` says that publisher, broker and stand-ins use the same cores. `milli_cores` and `bytes` are what
+    each node has for pods; empty: no limit. `background_cores` are used by others at all times. A node itself computes
+    for `pod_cpu_seconds` to make a pod, before the pod's worker can begin, and uses `pod_cores` for each that is there.
+    `load_cost` says what publisher, broker and stand-ins use for a task at the rate of all of them.
     """
 
     cores: float | None = None
     shared_with_load: bool = True
-    load_first: bool = False
     background_cores: float = 0.0
+    pod_cpu_seconds: float = 0.0
+    pod_cores: float = 0.0
     rooms: tuple[tuple[int, int], ...] = ()  # (thousandths of a core, bytes) a node
     load_cost: CostByRate | None = None
 
@@ -188,6 +193,8 @@ class Clockwork:
 
     controller: ControllerConfig = field(default_factory=ControllerConfig)
     first_sync_seconds: float = 14.5
+    reconcile_seconds: float = 0.0
+    """What a decision takes; the next one comes a period after it."""
     metrics_resolution_seconds: float = 15.0
     metrics_age_seconds: float = 0.0
     """How old what metrics-server reads of a container is when it reads it; less than its resolution."""

@@ -109,7 +109,8 @@ def _host(
     plant: Plant, load: Load, kernel: ModuleType, rows: int, counted: Mapping[str, _Counted], done: Times
 ) -> Times:
     """Return what the machine is asked for besides the pods, in cores."""
-    host = np.full(rows, plant.nodes.background_cores)
+    pods = sum(each.replicas for each in plant.classes)
+    host = np.full(rows, plant.nodes.background_cores + pods * plant.nodes.pod_cores)
     if plant.nodes.shared_with_load:
         for each in counted.values():
             host += np.diff(each.offered, prepend=0) * plant.publisher.cpu_seconds

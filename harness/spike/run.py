@@ -106,8 +106,12 @@ def _perform(prepared: Prepared, site: Site, directory: Path, progress: Progress
         ground.runtime.install(ground.release)
         progress.step("waiting for the workers to be ready")
         ground.runtime.wait_ready(timeout_seconds=site.ready_seconds)
-        next_sync_at, lead = ground.runtime.next_sync_at(), ground.start_seconds
-        start_at = start_after_sync(next_sync_at, now=time.time(), start_seconds=lead)
+        start_at = start_after_sync(
+            ground.runtime.next_sync_at(),
+            now=time.time(),
+            start_seconds=ground.start_seconds,
+            sync_seconds=ground.sync_seconds,
+        )
         progress.step(f"{scenario.title}: {len(prepared.plan.arrivals):,} tasks")
         watch = Watch(prepared, ground, management=management, load_starts_at=start_at, progress=progress)
         with ground.generate(start_at) as generator:

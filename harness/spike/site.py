@@ -14,7 +14,7 @@ from harness.runtime.base import Release, Runtime
 from harness.spike.prepared import Prepared, Request
 from harness.spike.progress import Progress
 from harness.spike.services import Services
-from harness.spike.start import LOCUST_START_SECONDS
+from harness.spike.start import LOCUST_START_SECONDS, SYNC_SECONDS
 
 
 class Generator(Protocol):
@@ -32,7 +32,8 @@ class Ground:
     to `journals`. Where journals and effects come into being elsewhere, `refresh` brings the newest now and then, and
     `settle` brings all. `machine_cores` says how many cores of the machine that all of it shares were busy since it was
     last asked, None where there is no such machine. A busy broker may leave a question unanswered; one that answers
-    none for `silence_seconds` ends the run. `start_seconds` is what the load generator may take to come up.
+    none for `silence_seconds` ends the run. `start_seconds` is what the load generator may take to come up,
+    `sync_seconds` the time from one decision of an autoscaler to the next.
     """
 
     broker: Broker
@@ -46,6 +47,7 @@ class Ground:
     machine_cores: Callable[[], float | None] = lambda: None
     silence_seconds: float = 30.0
     start_seconds: float = LOCUST_START_SECONDS
+    sync_seconds: float = SYNC_SECONDS
     targets: Sequence[Target] = ()  # what Prometheus reads of it, where that is on this machine
 
 

@@ -7,10 +7,10 @@ task is finished when the clock reaches its tag.
 
 Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
 who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
-last division and what it has not got done. A startup probe is a process of its own, which wants one core. Nobody is
-given what the machine does not have: stand-ins and broker are two processes that get their share as others do, or all
-they want before others (`load_first`), and do later what they cannot do now; a new pod begins at the level of the last
-division.
+last division and what it has not got done. Its node, which makes a pod, and a startup probe are processes of their own,
+which want one core. Each pod that is there takes its node a little at all times. Nobody is
+given what the machine does not have: stand-ins and broker are two processes that get their share as others do, and do
+later what they cannot do now; a new pod begins at the level of the last division.
 
 What a message costs falls with their rate (`CostByRate` in the model), which is looked at with each division, as a mean
 that forgets within a quarter of a second.
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from harness.simulation.kernel import events
 from harness.simulation.kernel.state import (
+    BOOT_WAITED,
     CPU_END,
     DRAINING,
     INFINITY,
@@ -28,6 +29,7 @@ from harness.simulation.kernel.state import (
     RUNNING,
     STARTING,
     Flow,
+    Records,
 )
 
 LEAST_LEVEL = 0.01
@@ -38,6 +40,9 @@ RATE_SECONDS = 0.25
 
 HOST_THREADS = 2.0
 """Stand-ins and broker, each a process of its own."""
+
+NODE_WEIGHT = 2.0
+"""What a node has for itself where pods have weights: kubelet and container runtime are in a group of their own."""
 
 
 def rate(s: Flow, p: int) -> float:
@@ -112,7 +117,7 @@ def forget(s: Flow, p: int) -> None:
     """Drop what a pod that ends was working on."""
     s.pods[p]["working"] = 0
     s.pods[p]["cpu_event"] = NONE
-    s.pods[p]["probe_left"] = 0.0
+    s.pods[p]["beside_left"] = 0.0
 
 
 def used(s: Flow, p: int) -> float:
@@ -171,7 +176,7 @@ def share(s: Flow, now: float) -> None:
         return
     made, ended = run["attempts"] - run["shared_attempts"], run["ended"] - run["shared_ended"]
     run["rate"] = _rate(run["rate"], made + ended, seconds)
-    run["cost"] = _cost(run["cost_rate"], run["cost_exponent"], run["cost_least"], run["cost_most"], run["rate"])
+    run["cost"] = _cost(run, run["rate"])
     attempt_cpu = made * run["attempt_cpu"] * run["cost"]
     task_cpu = (run["host_cpu"] - run["shared_host_cpu"]) * run["cost"]
     run["load_cpu"] += attempt_cpu + task_cpu
@@ -182,31 +187,25 @@ def share(s: Flow, now: float) -> None:
     run["shared_ended"] = run["ended"]
     if run["shared"] == 0:
         attempts, hosted = 0.0, 0.0
-    cores = run["cores"] - run["background"]
-    if run["load_first"] == 1:
-        given = min(hosted, HOST_THREADS, cores)
-        level = _level(s, cores - given, attempts, 0.0, seconds)
-    else:
-        level = _level(s, cores, attempts, hosted, seconds)
-        given = min(hosted, level * HOST_THREADS)
+    cores = max(run["cores"] - run["background"] - pod_cores(s), LEAST_LEVEL)
+    level = _level(s, cores, attempts, hosted, seconds)
+    given = min(hosted, level * HOST_THREADS)
     run["host_left"] = (hosted - given) * seconds
     run["level"] = level
     run["slowness"] = 1.0 if attempts <= level else attempts / level
     for p in range(run["pods"]):
         _give(s, p, level, now)
-        _probe(s, p, level, now)
+        _beside(s, p, level, now)
 
 
 def _look_at_rate(s: Flow, p: int, seconds: float) -> None:
     pod = s.pods[p]
     working = s.classes[pod["worker_class"]]
-    if working["cost_exponent"] == 0.0:
+    if working["cost_exponent"] == 0.0 and working["cost_below"] == 0.0:
         return
     pod["rate"] = _rate(pod["rate"], pod["turned"], seconds)
     pod["turned"] = 0
-    pod["cost"] = _cost(
-        working["cost_rate"], working["cost_exponent"], working["cost_least"], working["cost_most"], pod["rate"]
-    )
+    pod["cost"] = _cost(working, pod["rate"])
 
 
 def _rate(before: float, halves: int, seconds: float) -> float:
@@ -214,11 +213,11 @@ def _rate(before: float, halves: int, seconds: float) -> float:
     return before + (halves / 2.0 / seconds - before) * seconds / RATE_SECONDS
 
 
-def _cost(at: float, exponent: float, least: float, most: float, rate: float) -> float:
+def _cost(law: Records, rate: float) -> float:
     """Return what an event costs at a rate, in times of what it costs at the one it was measured at."""
-    if exponent == 0.0:
-        return 1.0
-    return (at / min(max(rate, least), most)) ** exponent
+    at, rate = law["cost_rate"], min(max(rate, law["cost_least"]), law["cost_most"])
+    exponent = law["cost_exponent"] if rate > at else law["cost_below"]
+    return (at / rate) ** exponent if exponent > 0.0 else 1.0
 
 
 def _wanted(s: Flow, p: int, seconds: float) -> float:
@@ -269,11 +268,11 @@ def _level(s: Flow, cores: float, attempts: float, hosted: float, seconds: float
                 threads += weight
             else:
                 left -= wanted
-            probe = min(_probe_most(s, p), s.pods[p]["probe_left"] / seconds)
-            if probe > level:
-                threads += 1.0
+            beside, weight = min(_beside_most(s, p), s.pods[p]["beside_left"] / seconds), _beside_weight(s, p)
+            if beside > level * weight:
+                threads += weight
             else:
-                left -= probe
+                left -= beside
         if threads == 0.0:
             return INFINITY
         raised = left / threads
@@ -283,8 +282,20 @@ def _level(s: Flow, cores: float, attempts: float, hosted: float, seconds: float
     return max(level, LEAST_LEVEL)
 
 
-def _probe_most(s: Flow, p: int) -> float:
-    """Return how many cores a startup probe can use: one, of a limit that it shares with its worker."""
+def pod_cores(s: Flow) -> float:
+    """Return what nodes use for the pods that are there."""
+    each, cores = s.run[0]["pod_cores"], 0.0
+    if each > 0.0:
+        for p in range(s.run[0]["pods"]):
+            if s.pods[p]["phase"] == RUNNING or s.pods[p]["phase"] == DRAINING:
+                cores += each
+    return cores
+
+
+def _beside_most(s: Flow, p: int) -> float:
+    """Return how many cores a process beside a worker can use: one; a probe of a limit that it shares with it."""
+    if s.pods[p]["phase"] == STARTING:
+        return 1.0
     limit = s.classes[s.pods[p]["worker_class"]]["limit"]
     if s.pods[p]["working"] == 0:
         return min(1.0, limit)
@@ -294,11 +305,24 @@ def _probe_most(s: Flow, p: int) -> float:
 def _beside_probe(s: Flow, p: int) -> float:
     """Return how many cores a pod's limit leaves its worker."""
     limit = s.classes[s.pods[p]["worker_class"]]["limit"]
-    return limit if s.pods[p]["probe_left"] <= 0.0 else max(limit - 1.0, limit / 2.0)
+    probed = s.pods[p]["beside_left"] > 0.0 and s.pods[p]["phase"] != STARTING
+    return max(limit - 1.0, limit / 2.0) if probed else limit
 
 
 def _weight(s: Flow, p: int) -> float:
-    return max(1.0, _most(s, p)) if s.classes[s.pods[p]["worker_class"]]["threads"] > 1.0 else 1.0
+    """Return what a pod gets where cores are short, in times of what another process gets."""
+    working = s.classes[s.pods[p]["worker_class"]]
+    if working["weight"] > 0.0:
+        return working["weight"]
+    return max(1.0, _most(s, p)) if working["threads"] > 1.0 else 1.0
+
+
+def _beside_weight(s: Flow, p: int) -> float:
+    """Return the same of a process beside a worker: a probe is one of its pod."""
+    working = s.classes[s.pods[p]["worker_class"]]
+    if working["weight"] > 0.0:
+        return NODE_WEIGHT if s.pods[p]["phase"] == STARTING else working["weight"]
+    return 1.0
 
 
 def _give(s: Flow, p: int, level: float, now: float) -> None:
@@ -310,14 +334,24 @@ def _give(s: Flow, p: int, level: float, now: float) -> None:
         plan_end(s, p, now)
 
 
-def _probe(s: Flow, p: int, level: float, now: float) -> None:
-    """Let a startup probe go on until the next division; the attempt that finds its worker makes the pod ready."""
+def _beside(s: Flow, p: int, level: float, now: float) -> None:
+    """Let a node that makes a pod, or a startup probe, go on until the next division.
+
+    A pod that is made goes on with its start; the probe's attempt that finds its worker makes it ready.
+    """
     pod = s.pods[p]
-    if pod["probe_left"] <= 0.0:
+    if pod["beside_left"] <= 0.0:
         return
-    speed = min(_probe_most(s, p), level)
-    given = min(pod["probe_left"], speed * s.run[0]["share_seconds"])
-    pod["probe_left"] -= given
-    pod["probed_cpu"] += given
-    if pod["probe_left"] <= 0.0 and pod["phase"] == RUNNING:  # not told to go meanwhile
+    speed = min(_beside_most(s, p), level * _beside_weight(s, p))
+    given = min(pod["beside_left"], speed * s.run[0]["share_seconds"])
+    pod["beside_left"] -= given
+    if pod["phase"] == STARTING:
+        s.run[0]["load_cpu"] += given
+    else:
+        pod["probed_cpu"] += given
+    if pod["beside_left"] > 0.0:
+        return
+    if pod["phase"] == STARTING:
+        pod["life_event"] = events.plan(s, now + given / speed + pod["start_wait"], BOOT_WAITED, p)
+    elif pod["phase"] == RUNNING:  # not told to go meanwhile
         pod["life_event"] = events.plan(s, now + given / speed, READY, p)

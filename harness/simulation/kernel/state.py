@@ -94,14 +94,16 @@ CLASS = np.dtype(
         ("slots", "i8"),
         ("in_turn", "i8"),  # 1: one task at a time has the CPU, else all share it
         ("cores", "f8"),
-        ("threads", "f8"),  # how many may run at once: its weight where cores are short
+        ("threads", "f8"),  # how many may run at once
+        ("weight", "f8"),  # of a pod where cores are short, 0: one a thread
         ("overhead", "f8"),
         ("idle_cores", "f8"),
         ("memory", "f8"),
         ("memory_per_task", "f8"),
         ("message_cpu", "f8"),
         ("cost_rate", "f8"),
-        ("cost_exponent", "f8"),  # 0: an event costs the same at every rate
+        ("cost_exponent", "f8"),  # 0: an event costs the same at every higher rate
+        ("cost_below", "f8"),  # and at every lower one
         ("cost_least", "f8"),
         ("cost_most", "f8"),
         ("start_cpu", "f8"),
@@ -149,8 +151,9 @@ POD = np.dtype(
         ("turned", "i8"),
         ("rate", "f8"),
         ("cost", "f8"),
-        # The startup probe, a process of its own in the container.
-        ("probe_left", "f8"),
+        # What a process beside the worker has left to do: its node, which makes the pod, then the startup probe.
+        ("beside_left", "f8"),
+        ("start_wait", "f8"),  # from its being made until its worker needs the CPU
         ("probed_cpu", "f8"),
         # Numbers of the events that count.
         ("cpu_event", "i8"),
@@ -210,11 +213,13 @@ RUN = np.dtype(
         ("attempt_cpu", "f8"),
         ("cores", "f8"),  # infinity: enough
         ("shared", "i8"),  # 1: publisher and stand-ins are on the same cores
-        ("load_first", "i8"),  # 1: stand-ins and broker get what they want before pods do
         ("background", "f8"),
+        ("pod_cpu", "f8"),  # what a node computes to make a pod
+        ("pod_cores", "f8"),  # and uses for each that is there
         ("share_seconds", "f8"),
         ("cost_rate", "f8"),
         ("cost_exponent", "f8"),
+        ("cost_below", "f8"),
         ("cost_least", "f8"),
         ("cost_most", "f8"),
         ("statistics_seconds", "f8"),

@@ -86,7 +86,7 @@ def _sample(s: Flow, now: float) -> None:
         broker.expire(s, q, now)
         s.queue_samples[row, q]["ready"] = s.queues[q]["ready"]
         s.queue_samples[row, q]["unacked"] = s.queues[q]["unacked"]
-    host = run["background"]
+    host = run["background"] + cpu.pod_cores(s)
     used = cpu.load_used(s)
     if run["shared"] == 1:
         host += used - run["sampled_load_cpu"]

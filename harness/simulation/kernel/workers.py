@@ -121,7 +121,8 @@ def open_pod(s: Flow, p: int, c: int, created: float, first_item: int) -> None:
     pod["turned"] = 0
     pod["rate"] = 0.0
     pod["cost"] = 1.0
-    pod["probe_left"] = 0.0
+    pod["beside_left"] = 0.0
+    pod["start_wait"] = 0.0
     pod["probed_cpu"] = 0.0
     pod["cpu_event"] = NONE
     pod["life_event"] = NONE
@@ -133,11 +134,16 @@ def open_pod(s: Flow, p: int, c: int, created: float, first_item: int) -> None:
 
 
 def begin(s: Flow, p: int, wait: float, now: float) -> None:
-    """Start a pod's worker on its node, `wait` before it needs the CPU."""
-    s.pods[p]["phase"] = STARTING
-    s.pods[p]["settled"] = now
-    s.pods[p]["speed"] = min(1.0, s.run[0]["level"])
-    s.pods[p]["life_event"] = events.plan(s, now + wait, BOOT_WAITED, p)
+    """Have a node make a pod, whose worker needs the CPU `wait` after that; `cpu.share` carries the making on."""
+    pod, made = s.pods[p], s.run[0]["pod_cpu"]
+    pod["phase"] = STARTING
+    pod["settled"] = now
+    pod["speed"] = min(1.0, s.run[0]["level"])
+    pod["start_wait"] = wait
+    if s.run[0]["cores"] != INFINITY and made > 0.0:
+        pod["beside_left"] = made
+    else:
+        pod["life_event"] = events.plan(s, now + made + wait, BOOT_WAITED, p)
 
 
 def waited(s: Flow, p: int, now: float) -> None:
@@ -170,7 +176,7 @@ def probe_for_ready(s: Flow, p: int, now: float) -> None:
     pod = s.pods[p]
     work = s.classes[pod["worker_class"]]["probe_cpu"]
     if s.run[0]["cores"] != INFINITY and work > 0.0:
-        pod["probe_left"] += work
+        pod["beside_left"] = work
     else:
         pod["probed_cpu"] += work
         pod["life_event"] = events.plan(s, now + _probe_seconds(s, p), READY, p)

@@ -18,6 +18,7 @@ from harness.planning import calibrations
 from harness.planning.calibrate import confirm_seconds, run_seconds, undisturbed, working_at
 from harness.planning.calibration import derive
 from harness.planning.figures import ASSUMED_POOLS, FORMAT_VERSION, CostAtRates, Figures, assumed
+from harness.planning.place import pod_cpu_seconds
 from harness.runtime.base import RuntimeEvent, ScaleEvent
 from harness.spike import result
 from harness.spike.arrivals import plan
@@ -31,19 +32,23 @@ from tests.unit.spike_report.synthetic import Class
 EPOCH = 1_790_000_000.0
 IDLE_CORES, BACKGROUND_CORES, START_CPU_SECONDS, OVERHEAD_SECONDS, OWN_CPU_SECONDS = 0.03, 0.24, 1.8, 0.025, 0.0026
 HOST_FACTOR = 2.2
-# Of some 150 tasks a second one costs its worker less than of 60, and of those between as one power of the rate.
+# Of some 150 tasks a second one costs its worker less than of 53, of 23 more, and of those between as powers of it.
 CROWD_OWN_SHARE, CROWD_HOST_SHARE = 0.61, 0.7
-OWN_LAW = CostAtRates(per_second=60.0, crowd_per_second=150.0, crowd_share=CROWD_OWN_SHARE)
-GROWTH_AT, CROWD_AT, CROWD_OVER_AT, END = 107, 150, 156, 209
+FEW_OWN_SHARE, FEW_HOST_SHARE = 1.3, 1.4
+OWN_LAW = CostAtRates(
+    per_second=53.4, crowd_per_second=150.0, crowd_share=CROWD_OWN_SHARE, few_per_second=22.7, few_share=FEW_OWN_SHARE
+)
+FEW_AT, FEW_OVER_AT, GROWTH_AT, CROWD_AT, CROWD_OVER_AT, END = 32, 50, 122, 166, 172, 224
+POD_CORES = 0.02
 WARM_UP_CPU_SECONDS = ASSUMED_POOLS["gevent"].warm_up_cpu_seconds
-CREATED_AT, ADDED_AT = -20.0, 119.5
+CREATED_AT, ADDED_AT = -20.0, 134.5
 WINDOW_SECONDS = 15.0
 IO = Class(name="io", request_cores=0.2)
 STATED_OWN_CPU_SECONDS = 0.0021 - ASSUMED_POOLS["gevent"].host_cpu_seconds
 
 
-def calibration() -> Result:
-    """A run in which everything that is to be measured is known, with only the io class in it."""
+def calibration(added: int = 1) -> Result:
+    """A run in which everything that is to be measured is known, with only the io class in it, which adds pods once."""
     scenario = load_scenario("calibration")
     load = plan(scenario, topology(), run_id="cal")
     mails = [one for one in load.arrivals if one.worker_class == "io"]
@@ -71,7 +76,10 @@ def calibration() -> Result:
         ledger=Ledger(records=records, counts=Counts.of(records)),
         objectives=scenario.objectives,
         due_at={one.id: EPOCH + one.due_seconds for one in mails},
-        samples=[_sample(second, offered[second], done[second], in_work[second], phases) for second in range(-20, END)],
+        samples=[
+            _sample(second, offered[second], done[second], in_work[second], phases, added=added)
+            for second in range(-20, END)
+        ],
         scale_events=[
             ScaleEvent(EPOCH + 45.0, "celery-iota-worker", 1, 2, "another class's, before the most is in work"),
             ScaleEvent(EPOCH + ADDED_AT, deployment, 1, 2, "the queue is long"),
@@ -87,13 +95,14 @@ def calibration() -> Result:
     )
 
 
-def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[str]) -> dict[str, Any]:
+def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[str], *, added: int) -> dict[str, Any]:
     """What was seen in a second, with all windows of CPU use; what its tasks cost outside the workers is known."""
-    pods = 1 if second < ADDED_AT else 2
+    pods = 1 if second < ADDED_AT else 1 + added
     crowded = CROWD_AT <= second < CROWD_OVER_AT
+    few = FEW_AT <= second < FEW_OVER_AT
     share = CROWD_OWN_SHARE if crowded else OWN_LAW.share((offered + done) / 2) if second >= GROWTH_AT else 1.0
-    own = OWN_CPU_SECONDS * share
-    factor = HOST_FACTOR * (CROWD_HOST_SHARE if crowded else 1.0)
+    own = OWN_CPU_SECONDS * (FEW_OWN_SHARE if few else share)
+    factor = HOST_FACTOR * (CROWD_HOST_SHARE if crowded else FEW_HOST_SHARE if few else 1.0)
     outside = factor * (0.0005 * offered + ASSUMED_POOLS["gevent"].host_cpu_seconds * done)
     return {
         "t": second,
@@ -102,19 +111,24 @@ def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[
         "cpu_cores": {"io": None},
         "cpu_windows": {"io": _windows(phases)},
         "memory_bytes": {"io": 60e6 * pods + (12e6 if 60 <= second < 70 else 0)},
-        "machine_cores": BACKGROUND_CORES + IDLE_CORES * pods + own * (offered + done) / 2 + outside,
+        "machine_cores": BACKGROUND_CORES
+        + IDLE_CORES * pods
+        + (POD_CORES if added > 1 else 0.0) * pods
+        + own * (offered + done) / 2
+        + outside,
     }
 
 
 def _windows(phases: Counter[str]) -> list[tuple[str, float, float, float]]:
-    """Two pods: a start each, and what the tasks alone and of the crowd cost, which two windows share."""
-    alone = WARM_UP_CPU_SECONDS + OWN_CPU_SECONDS * phases["io-alone"]
+    """Two pods: a start each, and what the tasks few at a time, alone and of the crowd cost; two windows share some."""
+    few = WARM_UP_CPU_SECONDS + OWN_CPU_SECONDS * FEW_OWN_SHARE * phases["io-few"]
+    alone = OWN_CPU_SECONDS * phases["io-alone"]
     crowd = OWN_CPU_SECONDS * CROWD_OWN_SHARE * phases["io-crowd"]
-    used_from = {-20: START_CPU_SECONDS, 40: alone * 0.6, 55: alone * 0.4}
+    used_from = {-20: START_CPU_SECONDS, 25: few * 0.5, 40: few * 0.5, 70: alone}
     windows = []
     for pod, begin, used in (
-        ("a", CREATED_AT, used_from | {145: crowd * 0.5}),
-        ("b", ADDED_AT, {119.5: START_CPU_SECONDS, 149.5: crowd * 0.5}),
+        ("a", CREATED_AT, used_from | {160: crowd * 0.5}),
+        ("b", ADDED_AT, {134.5: START_CPU_SECONDS, 164.5: crowd * 0.5}),
     ):
         while begin + WINDOW_SECONDS <= END:
             cores = IDLE_CORES + used.get(begin, 0.0) / WINDOW_SECONDS
@@ -144,10 +158,14 @@ def test_every_figure_is_what_it_was() -> None:
     assert found.host_factor == pytest.approx(HOST_FACTOR, rel=0.01)
     assert io.message_cpu_seconds == pytest.approx(OWN_CPU_SECONDS, rel=0.01)
     assert io.message_cost is not None
-    assert io.message_cost.per_second == pytest.approx(60, rel=0.05)
+    assert io.message_cost.per_second == pytest.approx(53.4, rel=0.05)
     assert io.message_cost.crowd_share == pytest.approx(CROWD_OWN_SHARE, rel=0.02)
+    assert io.message_cost.few_per_second == pytest.approx(22.7, rel=0.05)
+    assert io.message_cost.few_share == pytest.approx(FEW_OWN_SHARE, rel=0.02)
     assert found.host_cost is not None
     assert found.host_cost.crowd_share == pytest.approx(CROWD_HOST_SHARE, rel=0.02)
+    assert found.host_cost.few_per_second == pytest.approx(24, rel=0.1)
+    assert found.host_cost.few_share == pytest.approx(FEW_HOST_SHARE, rel=0.05)
     assert found.host_cost.per_second == pytest.approx(101, rel=0.02)  # tasks begin to end two seconds later
     assert io.memory_bytes == 60_000_000
     assert io.memory_bytes_per_task == 60_000
@@ -209,7 +227,7 @@ NEVER_MEASURED = ("gevent.warm_up_cpu_seconds", "gevent.probe_cpu_seconds")
 
 def test_what_the_run_does_not_show_stays_assumed_and_is_named() -> None:
     found = measured(confirm_seconds=None)
-    assert found.assumed == ("confirm_seconds", *NEVER_MEASURED, "prefork", "threads")
+    assert found.assumed == ("confirm_seconds", "pod_cores", *NEVER_MEASURED, "prefork", "threads")
     costs = ("cpu_factor", "host_cpu_seconds")  # as much more than is stated as those of the class that shows it
     assert (
         replace(ASSUMED_POOLS["prefork"], **{key: getattr(found.pools["prefork"], key) for key in costs})
@@ -222,10 +240,10 @@ def test_what_a_worker_does_once_is_no_part_of_a_task_unless_it_had_tasks_before
     before = {**scenario.phases[0].load, "io": 0.01}
     warm = replace(scenario, phases=(replace(scenario.phases[0], load=before), *scenario.phases[1:]))
     found = derive(calibration(), warm, topology(), working_at={}, confirm_seconds=0.003)
-    alone = calibration().by_phase["io-alone"]["completed"]
-    assert found.pools["gevent"].cpu_factor == pytest.approx(
-        (OWN_CPU_SECONDS + WARM_UP_CPU_SECONDS / alone) / STATED_OWN_CPU_SECONDS, rel=0.01
-    )
+    few = calibration().by_phase["io-few"]["completed"]
+    cost = found.pools["gevent"].message_cost
+    assert cost is not None
+    assert cost.few_share == pytest.approx(FEW_OWN_SHARE + WARM_UP_CPU_SECONDS / few / OWN_CPU_SECONDS, rel=0.02)
 
 
 def test_what_the_rest_of_the_machine_costs_is_measured_once_no_pod_starts_any_more() -> None:
@@ -239,6 +257,13 @@ def test_what_the_rest_of_the_machine_costs_is_measured_once_no_pod_starts_any_m
     busy = replace(run, timeline=replace(line, machine_cores=tuple(probed)), events=(*run.events, *started))
     found = derive(busy, load_scenario("calibration"), topology(), working_at={}, confirm_seconds=0.003)
     assert found.host_factor == pytest.approx(HOST_FACTOR, rel=0.01)
+
+
+def test_what_a_pod_costs_its_machine_is_seen_where_several_were_added() -> None:
+    found = derive(calibration(added=2), load_scenario("calibration"), topology(), working_at={}, confirm_seconds=0.003)
+    assert found.pod_cores == pytest.approx(POD_CORES)
+    assert found.background_cores == pytest.approx(BACKGROUND_CORES)
+    assert Figures.from_dict(found.as_dict(), source="mine") == found
 
 
 def test_a_scenario_that_begins_with_load_tells_nothing_of_the_machine() -> None:
@@ -301,7 +326,9 @@ def test_in_a_cluster_a_start_counts_from_half_a_second_before_its_pod_was_seen(
 
 def test_a_start_has_no_more_cpu_time_than_its_pods_limit_allows() -> None:
     assert on_kind().pools["gevent"].start_cpu_seconds == pytest.approx(START_CPU_SECONDS, rel=0.05)
-    assert on_kind(limit_cores=0.25).pools["gevent"].start_cpu_seconds == pytest.approx(6.0 * 0.25)
+    assert on_kind(limit_cores=0.25).pools["gevent"].start_cpu_seconds == pytest.approx(
+        (6.0 - pod_cpu_seconds("kind")) * 0.25
+    )
 
 
 def test_a_class_of_which_no_worker_started_alone_is_named() -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness.autoscaling.metrics import ExternalMetric
 from harness.planning.case import Case
 from harness.planning.engine import simulate
-from harness.planning.figures import CostAtRates, assumed
+from harness.planning.figures import CostAtRates, Figures, assumed
 from harness.planning.measured_class import typical_rate
 from harness.planning.place import STATISTICS_SECONDS
 from harness.simulation.model import Trace, WorkerClass
@@ -20,7 +20,21 @@ from tests.unit.planning.cases import case
 IO_DEPLOYMENT = "celery-io-worker"
 CROWD, SYNC_SECONDS, READY_SECONDS = "io-crowd", 15.0, 8.0
 OLDEST_SECONDS = 2 * STATISTICS_SECONDS
-GROWS_AT = {"cpu": 89.5, "mixed": 104.5, "io": 119.5}
+FEW, ALONE, CROWDED = (32, 50), (74, 86), (166, 176)
+"""Seconds in which the mails of these phases are in work."""
+GROWS_AT = {"cpu": 104.5, "mixed": 119.5, "io": 134.5}
+
+
+def calibration(figures: Figures) -> Case:
+    """The calibration, foretold as `harness calibrate` runs it: without CPU targets."""
+    asked = case("calibration", figures=figures)
+    classes = []
+    for one in asked.plant.classes:
+        assert one.scaler is not None
+        hpa = one.scaler.hpa
+        depth = tuple(metric for metric in hpa.metrics if isinstance(metric, ExternalMetric))
+        classes.append(replace(one, scaler=replace(one.scaler, hpa=replace(hpa, metrics=depth))))
+    return asked.on(replace(asked.plant, classes=tuple(classes)))
 
 
 def asked_on(cpu_factor: float) -> Case:
@@ -30,7 +44,7 @@ def asked_on(cpu_factor: float) -> Case:
         name: replace(pool, cpu_factor=cpu_factor, host_cpu_seconds=pool.host_cpu_seconds * cpu_factor)
         for name, pool in figures.pools.items()
     }
-    return case("calibration", figures=replace(figures, pools=pools, host_factor=cpu_factor))
+    return calibration(replace(figures, pools=pools, host_factor=cpu_factor))
 
 
 @pytest.mark.parametrize("cpu_factor", [1.0, 1.7, 2.3, 3.1])
@@ -81,11 +95,16 @@ def _wanted(one: WorkerClass, found: Trace, second: int) -> int:
 
 def test_a_crowd_costs_in_a_forecast_what_it_cost_in_the_calibration() -> None:
     figures = assumed("local")
+    simple = asked_on(2.0).simulated(simulate)
     law = CostAtRates(
-        per_second=60.0, crowd_per_second=_crowd_per_second(asked_on(2.0).simulated(simulate)), crowd_share=0.6
+        per_second=_per_second(simple, *ALONE, workers=1),
+        crowd_per_second=_per_second(simple, *CROWDED, workers=2),
+        crowd_share=0.6,
+        few_per_second=_per_second(simple, *FEW, workers=1),
+        few_share=1.4,
     )
     gevent = replace(figures.pools["gevent"], cpu_factor=2.0, message_cpu_seconds=0.0026, message_cost=law)
-    asked = case("calibration", figures=replace(figures, pools={**figures.pools, "gevent": gevent}))
+    asked = calibration(replace(figures, pools={**figures.pools, "gevent": gevent}))
     found = asked.simulated(simulate)
     phases = np.array([one.phase for one in asked.offered.plan.arrivals])
     idling = gevent.idle_cores * np.array(found.running[IO_DEPLOYMENT])
@@ -94,13 +113,15 @@ def test_a_crowd_costs_in_a_forecast_what_it_cost_in_the_calibration() -> None:
     def of_each(phase: str, begin: int, end: int) -> float:
         return float(used[begin:end].sum()) / int((phases == phase).sum())
 
-    alone, crowd = of_each("io-alone", 47, 59), of_each("io-crowd", 150, 160)
+    few, alone, crowd = of_each("io-few", *FEW), of_each("io-alone", *ALONE), of_each("io-crowd", *CROWDED)
     assert alone == pytest.approx(0.0026, rel=0.05)
+    assert few / alone == pytest.approx(1.4, rel=0.1)
     assert crowd / alone == pytest.approx(0.6, rel=0.1)
 
 
-def _crowd_per_second(found: Trace) -> float:
-    """A crowd's rate for one of its two workers, as a calibration reckons it."""
+def _per_second(found: Trace, begin: int, end: int, *, workers: int) -> float:
+    """A phase's rate for one worker, as a calibration reckons it."""
     ended = np.bincount(found.done.astype(int), minlength=len(found.seconds) + 1)
     in_work = np.array(found.unacked["io"])
-    return typical_rate([ended[at - 1] + (in_work[at] - in_work[at - 1]) / 2 for at in range(151, 161)]) / 2
+    turns = [ended[at - 1] + (in_work[at] - in_work[at - 1]) / 2 for at in range(begin + 1, end + 1)]
+    return typical_rate(turns) / workers

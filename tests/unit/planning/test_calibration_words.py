@@ -33,8 +33,12 @@ def test_each_pool_and_the_machine_are_told() -> None:
 
 
 def test_what_a_crowd_costs_is_told_where_it_was_measured() -> None:
-    gevent = replace(MEASURED.pools["gevent"], message_cpu_seconds=0.0026, message_cost=CostAtRates(60.0, 150.0, 0.625))
-    crowded = replace(MEASURED, pools={**MEASURED.pools, "gevent": gevent}, host_cost=CostAtRates(98.0, 310.0, 0.7))
+    gevent = replace(
+        MEASURED.pools["gevent"], message_cpu_seconds=0.0026, message_cost=CostAtRates(60.0, 150.0, 0.625, 24.0, 1.5)
+    )
+    crowded = replace(
+        MEASURED, pools={**MEASURED.pools, "gevent": gevent}, host_cost=CostAtRates(98.0, 310.0, 0.7, 98.0, 1.0)
+    )
     text = printed(crowded)
     assert "scenarios state at 98 a second, 70% of that at 310" in text
     assert "a message costs a gevent worker 2.6 ms at 60 a second, 62% of that at 150" in text

@@ -34,7 +34,12 @@ SERVICES = st.one_of(
     st.builds(Lognormal, st.sampled_from([0.5, 3.0]), st.sampled_from([0.3, 1.5])),
     st.builds(Empirical, st.just((0.25, 1.0, 20.0))),
 )
-COSTS = st.sampled_from([None, CostByRate(per_second=1.0, exponent=0.5, least_per_second=0.5, most_per_second=20.0)])
+COSTS = st.sampled_from(
+    [
+        None,
+        CostByRate(per_second=1.0, exponent=0.5, least_per_second=0.5, most_per_second=20.0, below_exponent=0.3),
+    ]
+)
 DUES = st.lists(st.floats(0, 60).map(lambda at: round(at, 2)), min_size=1, max_size=80).map(sorted)
 
 
@@ -93,6 +98,7 @@ def classes(draw: Any, name: str, *queue_names: str) -> WorkerClass:
         start_cpu_seconds=draw(st.sampled_from([0.0, 1.5])),
         warm_up_cpu_seconds=draw(st.sampled_from([0.0, 0.3])),
         probe_cpu_seconds=draw(st.sampled_from([0.0, 0.4])),
+        cpu_weight=draw(st.sampled_from([None, 0.7, 2.0])),
         cpu_limit_cores=draw(st.sampled_from([None, 0.5])),
         grace_seconds=draw(st.sampled_from([0.0, 2.0, 100.0])),
         idle_cores=draw(st.sampled_from([0.0, 0.02])),
@@ -129,11 +135,13 @@ def plants_and_loads(draw: Any) -> tuple[Plant, Load]:
         nodes=Nodes(
             cores=draw(st.sampled_from([None, 1.0, 3.0])),
             background_cores=0.1,
-            load_first=draw(st.booleans()),
+            pod_cpu_seconds=draw(st.sampled_from([0.0, 0.9])),
+            pod_cores=draw(st.sampled_from([0.0, 0.02])),
             load_cost=draw(COSTS),
             rooms=draw(st.sampled_from([(), ((900, 10**9), (500, 10**9))])),
         ),
         clockwork=Clockwork(
+            reconcile_seconds=draw(st.sampled_from([0.0, 0.1])),
             first_sync_seconds=draw(st.sampled_from([3.0, 14.5])),
             metrics_age_seconds=draw(st.sampled_from([0.0, 7.8])),
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -72,16 +74,51 @@ def test_what_stand_ins_and_broker_cannot_do_now_they_do_later_and_share_the_cor
     assert trace.done[20:].tolist() == pytest.approx([2.75, 4.75, 12.5], abs=0.05)
 
 
-def test_where_the_load_comes_first_workers_wait_for_stand_ins_and_broker() -> None:
-    asking, computing = task(1, host_cpu_seconds=0.5), task(0, name="c", cpu_seconds=0.5)
-    offered = load([0.0] * 20 + [2.0], asking, computing, kinds=[0] * 20 + [1])
+def test_a_node_has_to_make_a_pod_before_its_worker_can_start() -> None:
+    pod = worker_class(scaler=keda_scaler(depth=1, maximum=7, behavior=AT_ONCE), start_seconds=3, start_cpu_seconds=1)
 
-    def last(cores: float) -> float:
-        return float(run(plant(worker_class(slots=21), nodes=Nodes(cores=cores, load_first=True)), offered).done[20])
+    def starts(cores: float | None) -> Any:
+        return np.sort(run(plant(pod, nodes=Nodes(cores=cores, pod_cpu_seconds=1)), load([0.0] * 7, task(60))).started)
 
-    # From 1 s on 10 s of CPU time for two processes: on two cores nothing is left for a worker until 6 s.
-    assert last(2) == pytest.approx(6.5, abs=0.1)
-    assert last(3) == pytest.approx(2.5, abs=0.05)
+    # Alone a pod starts as fast as ever: a second its node, a second nobody, a second its worker.
+    assert starts(None)[1:].tolist() == pytest.approx([14.5 + 3] * 6)
+    assert starts(12)[1:].tolist() == pytest.approx([14.5 + 3] * 6, abs=0.05)
+    # Six seconds of making and six of starting, on two cores, and a second between them.
+    assert starts(2)[1:].tolist() == pytest.approx([14.5 + 7] * 6, abs=0.1)
+
+
+def test_a_pod_that_goes_while_its_node_makes_it_never_starts() -> None:
+    pod = worker_class(scaler=keda_scaler(depth=1, maximum=2, behavior=DOWN), start_seconds=70, start_cpu_seconds=1)
+    trace = run(plant(pod, nodes=Nodes(cores=4, pod_cpu_seconds=60)), load([0.0, 0.0], task(20)), limit_seconds=70)
+    assert steps(trace) == [(14.5, 1, 2), (29.5, 2, 1)]
+    assert trace.pods_ready["w"].max() == 1
+    assert trace.host_cores[20:29].tolist() == pytest.approx([1.0] * 9, abs=0.05)
+    assert trace.host_cores[31:].max() == 0.0
+
+
+def test_each_pod_takes_its_node_a_little_and_leaves_tasks_the_rest() -> None:
+    computing = load([0.0] * 4, task(0, cpu_seconds=3))
+    nodes = Nodes(cores=2, pod_cores=0.25)
+    trace = run(plant(worker_class(replicas=2, slots=1, cpu_cores=1), nodes=nodes), computing)
+    # Two cores less a half for two pods: twelve seconds of work take eight.
+    assert trace.done.max() == pytest.approx(8.0, abs=0.05)
+    assert trace.host_cores[2:6].tolist() == pytest.approx([2.0] * 4, abs=0.05)
+
+
+def test_where_cores_are_short_pods_get_them_by_weight() -> None:
+    heavy = worker_class(slots=1, cpu_weight=3.0)
+    light = worker_class(name="v", deployment="v", queues=("z",), slots=1, cpu_weight=1.0)
+    what = plant(heavy, light, queues=(Queue(name="q"), Queue(name="z")), nodes=Nodes(cores=1))
+    computing = (task(0, cpu_seconds=3), task(0, name="z", queue="z", cpu_seconds=3))
+    trace = run(what, load([0.0, 0.0], *computing, kinds=[0, 1]))
+    assert trace.done.tolist() == pytest.approx([4.0, 6.0], abs=0.05)
+
+
+def test_the_next_decision_comes_a_period_after_the_last_is_made() -> None:
+    pod = worker_class(scaler=keda_scaler(depth=1, behavior=AT_ONCE))
+    clockwork = Clockwork(first_sync_seconds=14.0, reconcile_seconds=0.5)
+    trace = run(plant(pod, clockwork=clockwork), load([0.0, 20.0, 20.0, 40.0, 40.0], task(100)))
+    assert steps(trace)[:2] == [(29.5, 1, 3), (45.0, 3, 5)]
 
 
 @pytest.mark.parametrize("cores", [None, 4.0])
@@ -272,12 +309,21 @@ def test_what_a_task_computes_beside_its_message_costs_the_same_at_every_rate() 
 
 
 def test_a_rate_beyond_what_was_measured_changes_a_cost_no_further() -> None:
-    law = CostByRate(per_second=10, exponent=1, least_per_second=5, most_per_second=20)
+    law = CostByRate(per_second=10, exponent=1, least_per_second=5, most_per_second=20, below_exponent=1)
     pod = worker_class(slots=100, message_cpu_seconds=0.008, message_cost=law)
     trace = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 0.025), task(1, cpu_seconds=0.008)))
     assert trace.cpu_cores["w"][10:30].mean() == pytest.approx(40 * 0.004, rel=0.03)
     slow = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 1.0), task(1, cpu_seconds=0.008)))
     assert slow.cpu_cores["w"][10:30].mean() == pytest.approx(0.016, rel=0.03)
+
+
+def test_of_fewer_a_second_a_message_costs_more_by_a_law_of_its_own() -> None:
+    law = CostByRate(per_second=40, exponent=0, least_per_second=10, most_per_second=80, below_exponent=0.5)
+    pod = worker_class(slots=100, message_cpu_seconds=0.004, message_cost=law)
+    few = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 0.1), task(1, cpu_seconds=0.004)))
+    assert few.cpu_cores["w"][10:30].mean() == pytest.approx(10 * 0.008, rel=0.03)
+    many = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 0.0125), task(1, cpu_seconds=0.004)))
+    assert many.cpu_cores["w"][10:30].mean() == pytest.approx(80 * 0.004, rel=0.03)
 
 
 def test_a_start_within_a_pods_limit_lasts_as_long_as_was_measured() -> None:

@@ -55,15 +55,15 @@ class Watch:
         self.longest_seconds = self.computed_seconds = 0.0
         self._stacks: Counter[Stack] = Counter()
         self._events = events
-        self.greenlet: Any = None
+        self._greenlet: Any = None
         self._call: int | None = None
         self._seen = False
 
-    def begin(self, call: int) -> None:
-        """Forget what was, and count for this call from now on."""
+    def begin(self, call: int, greenlet: Any) -> None:
+        """Forget what was, and count for this call and its greenlet from now on."""
         self._stacks.clear()
         self.longest_seconds = self.computed_seconds = 0.0
-        self._call, self._seen = call, False
+        self._call, self._greenlet, self._seen = call, greenlet, False
 
     def end(self) -> dict[str, Any]:
         """Return what the call did: the longest block, how much of it was computing, and the stack seen most often.
@@ -106,7 +106,7 @@ class Watch:
         """Take a signal of the timer of CPU time, where a call's own greenlet uses it."""
         import gevent
 
-        if self._call is not None and gevent.getcurrent() is self.greenlet:
+        if self._call is not None and gevent.getcurrent() is self._greenlet:
             self._note(frame)
 
     def _note(self, frame: FrameType | None) -> None:
@@ -149,10 +149,10 @@ def call_once(app: Any, call: dict[str, Any], watch: Watch, number: int, *, limi
     import gevent
 
     task = app.tasks[call["task"]]
-    watch.begin(number)
     greenlet = gevent.spawn(
         task.apply, args=call["args"], kwargs=call["kwargs"], task_id=str(uuid.uuid4()), throw=False
     )
+    watch.begin(number, greenlet)
     greenlet.join(timeout=limit_seconds)
     ended = greenlet.ready()
     gevent.sleep(max(watch.threshold_seconds / BEATS_A_BLOCK, SHORTEST_BEAT_SECONDS) * 2)  # the last beat of the call

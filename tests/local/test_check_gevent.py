@@ -17,6 +17,7 @@ from harness import processes
 from harness.spike.services import stand_ins
 
 ROOT = Path(__file__).parents[2]
+CALL_SECONDS = 30
 SLOW = {"latency_seconds": 0.5}  # five times what may hold the loop
 
 SHOP = """
@@ -108,6 +109,32 @@ def test_what_computes_blocks_and_what_asks_others_does_not(tmp_path: Path, exam
     assert metrics["computes"]
     assert order["computes"]
     assert len(found["unchecked"]) == 21
+
+
+def test_what_computes_is_found_where_the_monitor_has_no_turn(shop: Path) -> None:
+    """A timer of CPU time looks at the call's own greenlet: on a busy machine the monitoring thread may never do."""
+    program = f"""
+import json, signal, sys
+from pathlib import Path
+from gevent import monkey
+monkey.patch_all()
+from harness.geventcheck import probe
+watch = probe.Watch(threshold_seconds=0.1, events=probe.Events(Path("events.jsonl")))
+signal.signal(signal.SIGPROF, watch.computes)
+signal.setitimer(signal.ITIMER_PROF, 0.02, 0.02)
+call = {{"task": "imports_once", "args": [], "kwargs": {{}}}}
+found = probe.call_once(probe.find("shop"), call, watch, 0, limit_seconds={CALL_SECONDS})
+signal.setitimer(signal.ITIMER_PROF, 0)
+print(json.dumps(found))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=shop, env=environment, capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["seen"], found["error"]) == (False, "")
+    assert found["stack"][-1][2] == "imports_once"
 
 
 def test_a_wait_that_gevent_cannot_switch_is_told_from_computing(shop: Path) -> None:

@@ -105,7 +105,7 @@ def _order(value: float | None) -> float:
 
 
 def _steps(scenario: str, told: dict[str, list[int]], results: Sequence[Result]) -> Iterator[Row]:
-    taken = [forecast.steps(one) for one in results]
+    taken = [forecast.steps_until_done(one) for one in results]
     for deployment in sorted({*told, *(name for each in taken for name in each)}):
         wanted = tuple(told.get(deployment, ()))
         seen = Counter(tuple(each.get(deployment, ())) for each in taken)

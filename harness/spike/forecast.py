@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -45,7 +46,7 @@ class Forecast:
             calibration=calibration,
             drain_seconds=foretold.drain_seconds,
             peak_depth_messages=peak_depths(foretold),
-            steps=steps(foretold),
+            steps=steps_until_done(foretold),
             first_added_ready_seconds=foretold.first_added_ready_seconds,
             counts=foretold.counts,
             objectives=foretold.objectives,
@@ -81,13 +82,19 @@ def peak_depths(result: Result) -> dict[str, int]:
     }
 
 
-def steps(result: Result) -> dict[str, list[int]]:
+def steps(result: Result, *, end: float = math.inf) -> dict[str, list[int]]:
     """Return each scaled Deployment's replica counts from the start of the load on, in order."""
     found: dict[str, list[int]] = {}
     for event in sorted(result.scale_events, key=lambda event: event["t"]):
-        if event["t"] >= 0:
+        if 0 <= event["t"] <= end:
             found.setdefault(event["deployment"], [event["before"]]).append(event["after"])
     return found
+
+
+def steps_until_done(result: Result) -> dict[str, list[int]]:
+    """Return `steps` until the last task's end: a forecast ends there, a run is watched a little longer."""
+    drained = result.drain_seconds
+    return steps(result, end=math.inf if drained is None else result.last_due_seconds + drained)
 
 
 def compare(result: Result) -> list[Comparison]:
@@ -101,7 +108,7 @@ def _compared(result: Result, forecast: Mapping[str, Any]) -> Iterator[Compariso
     for queue, depth in sorted(forecast["peak_depth_messages"].items()):
         yield figure(f"Most messages waiting in {queue}", depth, measured.get(queue), lambda value: f"{value:,.0f}")
     names = {each["deployment"]: name for name, each in result.setup.get("classes", {}).items()}
-    taken = steps(result)
+    taken = steps_until_done(result)
     for deployment in sorted({*forecast["steps"], *taken}):
         foretold, seen = (found.get(deployment, []) for found in (forecast["steps"], taken))
         same = list(foretold) == list(seen)

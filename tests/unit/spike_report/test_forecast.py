@@ -50,6 +50,17 @@ def test_other_steps_and_a_backlog_that_never_goes_do_not_hold() -> None:
     assert rows[2].foretold == "1 → 5"
 
 
+@pytest.mark.parametrize(("after_the_last_seconds", "holds"), [(-1.0, False), (1.5, True)])
+def test_what_an_autoscaler_does_once_all_is_done_is_no_part_of_it(after_the_last_seconds: float, holds: bool) -> None:
+    run = with_forecast()
+    assert run.drain_seconds is not None
+    last = max(run.scale_events, key=lambda event: event["t"])
+    late = {**last, "t": run.last_due_seconds + run.drain_seconds + after_the_last_seconds, "before": last["after"]}
+    rows = forecast.compare(replace(run, scale_events=[*run.scale_events, {**late, "after": last["after"] - 1}]))
+    assert rows[-1].title == "Pods of io"
+    assert rows[-1].passed is holds
+
+
 def test_pods_that_were_not_foretold_do_not_hold() -> None:
     assert forecast.compare(with_forecast(steps={}))[-1].foretold == "no change"
     assert not forecast.compare(with_forecast(steps={}))[-1].passed

@@ -12,19 +12,30 @@ from harness.chart import render
 from harness.cli.progress import TerminalProgress
 from harness.cluster import madevalues
 from harness.planning import calibrate, calibration_words, calibrations
+from harness.planning.calibrations_together import together
 from harness.spike import run, sites
 from harness.spike.prepared import Request
 from harness.spike.progress import Progress, SilentProgress
+
+MOST_RUNS = 20
 
 
 @click.command()
 @click.option("--runtime", type=click.Choice(sites.NAMES), default="local", show_default=True, help="Where to measure.")
 @click.option("--env", "environment", default="prod,keda", show_default=True, help="Files of values/, in this order.")
 @click.option(
+    "--runs",
+    type=click.IntRange(1, MOST_RUNS),
+    default=1,
+    show_default=True,
+    help="How often to measure: of each figure the median counts.",
+)
+@click.option(
     "--from",
-    "directory",
+    "directories",
+    multiple=True,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The folder of a run of the scenario `calibration`, instead of a new one.",
+    help="The folder of a run of the scenario `calibration`, instead of a new one; may be given several times.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="The file to write, in place of the usual one."
@@ -38,16 +49,24 @@ from harness.spike.progress import Progress, SilentProgress
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, no progress.")
 def command(
-    runtime: str, environment: str, directory: Path | None, out: Path | None, reports: Path, as_json: bool
+    runtime: str,
+    environment: str,
+    runs: int,
+    directories: tuple[Path, ...],
+    out: Path | None,
+    reports: Path,
+    as_json: bool,
 ) -> None:
     """Run a short scenario of all classes and measure boot, readiness, overhead and CPU of workers.
 
     The figures are kept beside the other caches and used by `harness plan` and the forecasts of `harness spike`. They
     hold for this machine: measure again after a change of machine, image or application.
     """
-    if directory is None:
-        directory = _run(runtime, environment, reports, SilentProgress() if as_json else TerminalProgress())
-    figures = calibrate.measure(directory)
+    measured = [calibrate.measure(directory) for directory in directories]
+    for _ in range(0 if directories else runs):
+        progress = SilentProgress() if as_json else TerminalProgress()
+        measured.append(calibrate.measure(_run(runtime, environment, reports, progress)))
+    figures = together(measured)
     path = calibrations.save(figures, out or calibrations.default_path(figures.runtime))
     if as_json:
         click.echo(json.dumps(figures.as_dict()))

@@ -59,6 +59,12 @@ class SilentProxy:
         with self._lock:
             self._answered_at_most = at_most
 
+    def cut(self, number: int) -> None:
+        """End one of the connections there are, counted from 0 in the order in which they were made."""
+        with self._lock:
+            near = list(self._peers)[2 * number]
+            near.shutdown(socket.SHUT_RDWR)  # which the selector sees, and closes both ends
+
     @property
     def connections(self) -> int:
         """Connections made so far and still open."""

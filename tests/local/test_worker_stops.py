@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import collections
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from harness import processes
 from harness.broker.server import Broker
+from tests.local.silent_proxy import SilentProxy
 from tests.local.test_workers import EACH_POOL, GEVENT_OR_FULL, make_topology
 from tests.local.worker_release import ReleaseUnderTest, eventually
 
 pytestmark = pytest.mark.timeout(120)
 
 TASKS = "tests.local.user_apps.plain"
+HEARTBEATS_SECONDS = 5.0  # two of Celery's own, and a little
 EACH = 4  # late ones, and as many early ones: twice what one worker does at a time
 
 
@@ -84,3 +87,15 @@ def test_killed_worker_loses_what_was_acknowledged_before_the_work(
     assert cut & early
     assert (late | early) - noted(release, end=True).keys() == cut & early
     assert {task for task, times in noted(release, end=False).items() if times > 1} == cut & late
+
+
+def test_worker_ends_though_who_sends_events_waits_for_a_silent_broker(vhost_broker: Broker, tmp_path: Path) -> None:
+    """A heartbeat that has lost its connection makes another one, holding the lock for which the last event waits."""
+    release = ReleaseUnderTest.install(vhost_broker, tmp_path, make_topology("gevent"))
+    with SilentProxy.to(vhost_broker.amqp_url) as proxy, release.worker("work", amqp_url=proxy.url) as worker:
+        assert eventually(lambda: proxy.connections == 3)  # for tasks, for events, for remote control
+        proxy.answer(at_most=2)
+        proxy.cut(1)
+        time.sleep(HEARTBEATS_SECONDS)
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(40) == 0

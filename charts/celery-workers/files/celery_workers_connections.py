@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.threads import bound_open_broker_sockets
-from celery.worker import pidbox
+from celery.worker import pidbox, state
 from kombu import Connection
 
 if TYPE_CHECKING:
@@ -47,13 +48,26 @@ class SafeConnections:
         """Connect for events: without confirms, and read now and then what has come in.
 
         Who sends an event while the broker is away tries once and leaves it in the dispatcher's buffer: whoever tries
-        on holds the dispatcher's lock, for which the worker waits before it is unready and connects again.
+        on holds the dispatcher's lock, for which the worker waits before it is unready and connects again. A heartbeat
+        asks for retries itself, and has one: it connects again where the broker closed this connection alone.
         """
         connection = self.app.connection_for_write(url=url, heartbeat=heartbeat)
         connection.transport_options = {**connection.transport_options, "confirm_publish": False, "max_retries": 0}
-        connection.drain_events = OccasionalRead(connection)
+        connection.ensure = functools.partial(connection.ensure, max_retries=1)
+        connection.drain_events = OccasionalRead(self, connection)
         connection.close = EventsEnd(self, connection)
         return self.ensure_connected(connection)
+
+    def on_close(self) -> None:
+        """At the worker's end, have nobody wait for a lock whose holder waits for the broker: Celery's steps would."""
+        dispatcher = self.event_dispatcher
+        if dispatcher is not None and (state.should_stop is not None or state.should_terminate is not None):
+            if dispatcher.mutex.acquire(timeout=CLOSE_SECONDS):
+                dispatcher.mutex.release()
+            else:
+                dispatcher.enabled = False  # the events of the end are lost
+                dispatcher.connection.collect()
+        super().on_close()
 
 
 class BoundedControl(pidbox.gPidbox):
@@ -72,19 +86,28 @@ class BoundedControl(pidbox.gPidbox):
 
 
 class OccasionalRead:
-    """Stands in for a connection's `drain_events` where the caller asks at every turn of a busy loop."""
+    """Stands in for the event connection's `drain_events`, for which the caller asks at every turn of a busy loop.
 
-    def __init__(self, connection: Connection) -> None:
-        """Read `connection`, at once the first time."""
+    Whoever connects again or opens a channel there, holding the dispatcher's lock, waits for an answer. Read here, it
+    is lost to him: py-amqp reads on, past all heartbeats, for another one that never comes.
+    """
+
+    def __init__(self, consumer: Consumer, connection: Connection) -> None:
+        """Read `connection`, on which `consumer`'s dispatcher sends, at once the first time."""
+        self.consumer = consumer
         self.connection = connection
         self.next_at = 0.0
 
     def __call__(self, timeout: float | None = None) -> None:
-        """Take in what is there, unless it was done a moment ago; never wait for more."""
+        """Take in what is there, unless somebody sends or it was done a moment ago; never wait, never connect."""
         now = time.monotonic()
-        if now >= self.next_at:
+        mutex = self.consumer.event_dispatcher.mutex
+        if now >= self.next_at and self.connection.connected and mutex.acquire(blocking=False):
             self.next_at = now + READ_EVERY_SECONDS
-            Connection.drain_events(self.connection, timeout=READ_SECONDS)
+            try:
+                Connection.drain_events(self.connection, timeout=READ_SECONDS)
+            finally:
+                mutex.release()
 
 
 class EventsEnd:

@@ -30,6 +30,9 @@ SHORTEST_BEAT_SECONDS = 0.005
 MOST_FRAMES = 40
 NANOSECONDS = 1e9
 
+LOOKING = (__file__, "computes")
+"""Where a signal begins: the monitoring thread may look at the loop while it takes one."""
+
 Stack = tuple[tuple[str, int, str, str], ...]  # outermost first: file, line, function, text of the line
 
 
@@ -66,17 +69,16 @@ class Watch:
         self._call, self._greenlet, self._seen = call, greenlet, False
 
     def end(self) -> dict[str, Any]:
-        """Return what the call did: the longest block, how much of it was computing, and the stack seen most often.
+        """Return what the call did: the longest block, how much of it was computing, and the stack it was mostly in.
 
         `seen`: gevent's monitor found the loop held.
         """
         self._call = None
-        common = self._stacks.most_common(1)
         return {
             "blocked_seconds": self.longest_seconds,
             "computed_seconds": self.computed_seconds,
             "seen": self._seen,
-            "stack": [list(frame) for frame in common[0][0]] if common else [],
+            "stack": [list(frame) for frame in heaviest(self._stacks)],
         }
 
     def beat(self) -> None:
@@ -128,9 +130,36 @@ def run_queue_seconds() -> float:
 
 
 def stack_of(frame: FrameType | None) -> Stack:
-    """Return the frames of a stack, outermost first."""
-    summary = traceback.extract_stack(frame)[-MOST_FRAMES:] if frame is not None else []
-    return tuple((one.filename, one.lineno or 0, one.name, one.line or "") for one in summary)
+    """Return the frames of a stack, outermost first, without those of a look at it that was going on."""
+    summary = traceback.extract_stack(frame) if frame is not None else []
+    stack = tuple((one.filename, one.lineno or 0, one.name, one.line or "") for one in summary)
+    looks = [at for at, (file, _, function, _) in enumerate(stack) if (file, function) == LOOKING]
+    return stack[: looks[0] if looks else None][-MOST_FRAMES:]
+
+
+def heaviest(stacks: Counter[Stack]) -> Stack:
+    """Return a stack on the path along which most were seen: from each function into the one most were in from there.
+
+    What computes is seldom seen twice in the very same lines, so the stack seen most often may be one of a short part.
+    """
+    left, depth = stacks, 0
+    while left:
+        into: Counter[tuple[str, str]] = Counter()
+        for stack, count in left.items():
+            if len(stack) > depth:
+                into[stack[depth][0], stack[depth][2]] += count
+        if not into or left.total() - into.total() > into.most_common(1)[0][1]:
+            break
+        file, function = into.most_common(1)[0][0]
+        left = Counter(
+            {
+                stack: count
+                for stack, count in left.items()
+                if len(stack) > depth and (stack[depth][0], stack[depth][2]) == (file, function)
+            }
+        )
+        depth += 1
+    return left.most_common(1)[0][0] if left else ()
 
 
 def find(name: str) -> Any:

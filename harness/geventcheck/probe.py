@@ -78,7 +78,7 @@ class Watch:
             "blocked_seconds": self.longest_seconds,
             "computed_seconds": self.computed_seconds,
             "seen": self._seen,
-            "stack": [list(frame) for frame in heaviest(self._stacks)],
+            "stack": shown(heaviest(self._stacks)),
         }
 
     def beat(self) -> None:
@@ -117,7 +117,7 @@ class Watch:
         self._stacks[stack] += 1
         total = self._stacks.total()
         if total & (total - 1) == 0:
-            self._events.write("held", call=self._call, stack=[list(one) for one in stack])
+            self._events.write("held", call=self._call, stack=shown(stack))
 
 
 def run_queue_seconds() -> float:
@@ -134,7 +134,12 @@ def stack_of(frame: FrameType | None) -> Stack:
     summary = traceback.extract_stack(frame) if frame is not None else []
     stack = tuple((one.filename, one.lineno or 0, one.name, one.line or "") for one in summary)
     looks = [at for at, (file, _, function, _) in enumerate(stack) if (file, function) == LOOKING]
-    return stack[: looks[0] if looks else None][-MOST_FRAMES:]
+    return stack[: looks[0] if looks else None]
+
+
+def shown(stack: Stack) -> list[list[Any]]:
+    """Return a stack for an event: its innermost frames."""
+    return [list(frame) for frame in stack[-MOST_FRAMES:]]
 
 
 def heaviest(stacks: Counter[Stack]) -> Stack:
@@ -149,6 +154,7 @@ def heaviest(stacks: Counter[Stack]) -> Stack:
             if len(stack) > depth:
                 into[stack[depth][0], stack[depth][2]] += count
         if not into or left.total() - into.total() > into.most_common(1)[0][1]:
+            left = Counter({stack: count for stack, count in left.items() if len(stack) == depth})
             break
         file, function = into.most_common(1)[0][0]
         left = Counter(

@@ -24,8 +24,8 @@ def test_what_a_call_was_mostly_in_counts_more_than_the_stack_seen_most_often() 
     stacks[(TASK, inside("encode", 7))] = 4
     stacks[(TASK, inside("page", 2))] += 1
     assert probe.heaviest(stacks) == (TASK, inside("page", 2))
-    stacks[(TASK,)] = 40
-    assert probe.heaviest(stacks) == (TASK,)
+    stacks.update({(("tasks.py", line, "send", "..."),): 1 for line in range(40)})
+    assert len(probe.heaviest(stacks)) == 1
     assert probe.heaviest(Counter()) == ()
 
 

@@ -62,6 +62,8 @@ def command(
     The figures are kept beside the other caches and used by `harness plan` and the forecasts of `harness spike`. They
     hold for this machine: measure again after a change of machine, image or application.
     """
+    if directories and runs > 1:
+        raise click.UsageError("--runs counts new runs; with --from there are none")
     measured = [calibrate.measure(directory) for directory in directories]
     for _ in range(0 if directories else runs):
         progress = SilentProgress() if as_json else TerminalProgress()

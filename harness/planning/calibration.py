@@ -57,7 +57,7 @@ LATER_REST = "rest"
 LEAST_ADDED = 2.0
 """Fewer pods than these show nothing of what each costs."""
 REST_SECONDS = 15.0
-"""How much of the idle phase says what a machine does at rest."""
+"""How much of the idle phase, and of `rest`, says what a machine does at rest."""
 LEAST_SECONDS = 3.0
 """Of a phase that are needed to say what a machine is busy with."""
 LEAST_RATE = 20.0
@@ -238,7 +238,16 @@ def _host_factor(
     if crowded is None:
         return steady, None
     few = one.phase(FEW_AT_A_TIME)
-    spared = few and _outside(result, scenario, classes, one, few, one.own_cpu_seconds_in(few), each_pod)
+    spared = few and _outside(
+        result,
+        scenario,
+        classes,
+        one,
+        few,
+        one.own_cpu_seconds_in(few),
+        each_pod,
+        once_cpu_seconds=one.warm_up_cpu_seconds(few),
+    )
     return steady, cost_at_rates(
         _rate(result, span),
         (_rate(result, crowd), crowded / steady),
@@ -261,8 +270,13 @@ def _outside(
     span: Span,
     own: float | None,
     each_pod: float,
+    *,
+    once_cpu_seconds: float = 0.0,
 ) -> float | None:
-    """Return what the machine used besides workers for one class's tasks, in times of what is stated of them."""
+    """Return what the machine used besides workers for one class's tasks, in times of what is stated of them.
+
+    `own` is what a task cost its worker, `once_cpu_seconds` what workers did once meanwhile.
+    """
     used = _beside_idling(result, classes, span, each_pod)
     if own is None or used is None:
         return None
@@ -272,7 +286,7 @@ def _outside(
     _, of_task = stated_shares(one.tasks[0].cpu_seconds, one.pool)
     stated = offered * scenario.publisher.cpu_seconds + done * of_task
     # Half of a task's own CPU time is before its waiting, half after it.
-    used -= own * (offered + done) / 2
+    used -= own * (offered + done) / 2 + once_cpu_seconds / (span[1] - span[0])
     return used / stated if used > 0.0 < stated else None
 
 

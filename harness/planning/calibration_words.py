@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.planning.figures import MIB, START_ALONE, CostAtRates, Figures, PoolFigures
+from harness.planning.figures import MIB, POD_CORES, START_ALONE, CostAtRates, Figures, PoolFigures
 from harness.tables import table_of
 
 FACTOR = "cpu_factor"
@@ -50,11 +50,16 @@ def _lines(figures: Figures) -> Iterator[str]:
             milliseconds = 1000 * one.message_cpu_seconds
             yield f"a message costs a {pool} worker {milliseconds:.1f} ms{_in_a_crowd(one.message_cost)}"
     if figures.background_cores is not None:
-        yield f"besides the workers the machine is busy with {figures.background_cores:.2f} cores at rest"
+        each = "" if figures.pod_cores is None else f", and {figures.pod_cores:.3f} for each pod"
+        yield f"besides the workers the machine is busy with {figures.background_cores:.2f} cores at rest{each}"
     as_others = _as_others(figures)
     if as_others:
         yield f"too little CPU time to measure a task's, so it has the mean of the others: {', '.join(as_others)}"
-    told = {*(f"{pool}.{FACTOR}" for pool in as_others), *(f"{pool}.{START_ALONE}" for pool in figures.never_alone)}
+    told = {
+        POD_CORES,
+        *(f"{pool}.{FACTOR}" for pool in as_others),
+        *(f"{pool}.{START_ALONE}" for pool in figures.never_alone),
+    }
     lacking = [name for name in figures.assumed if name not in told]
     if lacking:
         yield f"not measured, taken as assumed: {', '.join(lacking)}"

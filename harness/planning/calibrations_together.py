@@ -9,11 +9,14 @@ from statistics import median
 from typing import Any
 
 from harness.errors import InputError
-from harness.planning.figures import MESSAGE_COST, CostAtRates, Figures, PoolFigures
+from harness.planning.figures import MESSAGE_COST, START_ALONE, CostAtRates, Figures, PoolFigures
+from harness.planning.measured_class import cost_at_rates
 
 MESSAGE_CPU = "message_cpu_seconds"
+STARTS = ("start_seconds", "ready_seconds", "start_cpu_seconds")
+HOST_CPU, HOST_FACTOR = "host_cpu_seconds", "host_factor"
 WHOLE = ("memory_bytes", "memory_bytes_per_task")
-ONCE = ("confirm_seconds", "host_factor", "background_cores", "pod_cores")
+ONCE = ("confirm_seconds", HOST_FACTOR, "background_cores", "pod_cores")
 """Figures that are not a pool's."""
 
 
@@ -29,7 +32,7 @@ def together(found: Sequence[Figures]) -> Figures:
     if len(found) == 1:
         return found[0]
     last = max(found, key=lambda one: one.measured_at or 0.0)
-    once = {name: _middle(found, name, attrgetter(name)) for name in ONCE}
+    once = {name: _middle(found, [name], attrgetter(name)) for name in ONCE}
     return replace(
         last,
         **once,
@@ -42,7 +45,7 @@ def together(found: Sequence[Figures]) -> Figures:
 
 def _pool(pool: str, found: Sequence[Figures]) -> PoolFigures:
     numbers = [item.name for item in fields(PoolFigures) if item.name not in (MESSAGE_COST, MESSAGE_CPU)]
-    values: dict[str, Any] = {name: _middle(found, f"{pool}.{name}", _of_pool(pool, name)) for name in numbers}
+    values: dict[str, Any] = {name: _middle(found, _told_by(pool, name), _of_pool(pool, name)) for name in numbers}
     values |= {name: round(values[name]) for name in WHOLE}
     priced = [one.of(pool) for one in found if one.of(pool).message_cost is not None]
     return PoolFigures(
@@ -52,13 +55,21 @@ def _pool(pool: str, found: Sequence[Figures]) -> PoolFigures:
     )
 
 
+def _told_by(pool: str, name: str) -> tuple[str, ...]:
+    """Return what a run must not have assumed to show a pool's figure; a start beside others shows none."""
+    if name == HOST_CPU:
+        return (HOST_FACTOR,)
+    own = f"{pool}.{name}"
+    return (own, f"{pool}.{START_ALONE}") if name in STARTS else (own,)
+
+
 def _of_pool(pool: str, name: str) -> Callable[[Figures], float]:
     return lambda one: float(getattr(one.of(pool), name))
 
 
-def _middle(found: Sequence[Figures], name: str, value: Callable[[Figures], float | None]) -> Any:
-    """Return a figure's median of the runs that show it; of what all assume where none does."""
-    showing = [one for one in found if name not in one.assumed] or list(found)
+def _middle(found: Sequence[Figures], names: Iterable[str], value: Callable[[Figures], float | None]) -> Any:
+    """Return a figure's median of the runs that show it, assuming none of `names`; of all where none does."""
+    showing = [one for one in found if not {*names} & {*one.assumed}] or list(found)
     known = [each for each in map(value, showing) if each is not None]
     return median(known) if known else None
 
@@ -67,4 +78,11 @@ def _cost(costs: Iterable[CostAtRates | None]) -> CostAtRates | None:
     known = [cost for cost in costs if cost is not None]
     if not known:
         return None
-    return CostAtRates(*(median(getattr(cost, item.name) for cost in known) for item in fields(CostAtRates)))
+    with_few = [cost for cost in known if cost.few_per_second < cost.per_second]
+    steady, crowd, share = (
+        median(getattr(cost, name) for cost in known) for name in ("per_second", "crowd_per_second", "crowd_share")
+    )
+    few = None
+    if with_few:
+        few = median(cost.few_per_second for cost in with_few), median(cost.few_share for cost in with_few)
+    return cost_at_rates(steady, (crowd, share), few)

@@ -179,11 +179,11 @@ class MeasuredClass:
         span = self.phase(ALONE)
         if span is None or len(self.tasks) != 1:
             return None
-        used = self._used(*self._with_ends(span)) - self._warm_up_cpu_seconds(span)
+        used = self._used(*self._with_ends(span)) - self.warm_up_cpu_seconds(span)
         return self._of_each(used, self._done(f"{self.name}{ALONE}"))
 
     def own_cpu_seconds_in(self, span: Span) -> float | None:
-        """Return what a task cost the workers at the rate of a time, by what it cost alone and in the crowd."""
+        """Return what a task cost the workers at the rate of a time, by what it cost alone, of few and in the crowd."""
         own, cost = self.own_cpu_seconds(), self.message_cost()
         if own is None or cost is None:
             return own
@@ -221,7 +221,7 @@ class MeasuredClass:
         span, phase = self.phase(FEW_AT_A_TIME), f"{self.name}{FEW_AT_A_TIME}"
         if span is None:
             return None
-        used = self._used(*self._with_ends(span)) - self._warm_up_cpu_seconds(span)
+        used = self._used(*self._with_ends(span)) - self.warm_up_cpu_seconds(span)
         own = self._of_each(used, self._done(phase))
         return None if own is None else (self._typical_rate(self._with_ends(span)), own / alone)
 
@@ -268,12 +268,12 @@ class MeasuredClass:
     def _of_each(used: float, done: int) -> float | None:
         return used / done if done and used >= LEAST_SHOWN_CPU_SECONDS else None
 
-    def _warm_up_cpu_seconds(self, alone: Span) -> float:
-        """Return what its workers used once in the phase of the class alone: nothing where they had tasks before."""
+    def warm_up_cpu_seconds(self, phase: Span) -> float:
+        """Return what its workers used once in a phase: nothing where they had tasks before."""
         before = zip(self.scenario.phases, self.scenario.phase_starts, strict=True)
-        if any((phase.load or {}).get(self.name, 0.0) > 0.0 for phase, start in before if start < alone[0]):
+        if any((each.load or {}).get(self.name, 0.0) > 0.0 for each, start in before if start < phase[0]):
             return 0.0
-        return self.default.warm_up_cpu_seconds * (self._at(alone[1], self._running()) or 0.0)
+        return self.default.warm_up_cpu_seconds * (self._at(phase[1], self._running()) or 0.0)
 
     def cpu_factor(self) -> float | None:
         """Return what the workers used for a task in times of what is stated, None where the run does not show it."""

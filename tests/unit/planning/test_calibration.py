@@ -39,7 +39,7 @@ OWN_LAW = CostAtRates(
     per_second=53.4, crowd_per_second=150.0, crowd_share=CROWD_OWN_SHARE, few_per_second=22.7, few_share=FEW_OWN_SHARE
 )
 FEW_AT, FEW_OVER_AT, GROWTH_AT, CROWD_AT, CROWD_OVER_AT, END = 32, 50, 122, 166, 172, 224
-POD_CORES = 0.02
+POD_CORES, FEW_SECONDS = 0.02, 15
 WARM_UP_CPU_SECONDS = ASSUMED_POOLS["gevent"].warm_up_cpu_seconds
 CREATED_AT, ADDED_AT = -20.0, 134.5
 WINDOW_SECONDS = 15.0
@@ -104,6 +104,7 @@ def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[
     own = OWN_CPU_SECONDS * (FEW_OWN_SHARE if few else share)
     factor = HOST_FACTOR * (CROWD_HOST_SHARE if crowded else FEW_HOST_SHARE if few else 1.0)
     outside = factor * (0.0005 * offered + ASSUMED_POOLS["gevent"].host_cpu_seconds * done)
+    once = WARM_UP_CPU_SECONDS / FEW_SECONDS if FEW_AT <= second < FEW_AT + FEW_SECONDS else 0.0
     return {
         "t": second,
         "queues": {"io": {"ready": 0, "unacked": in_work}},
@@ -115,7 +116,8 @@ def _sample(second: int, offered: int, done: int, in_work: int, phases: Counter[
         + IDLE_CORES * pods
         + (POD_CORES if added > 1 else 0.0) * pods
         + own * (offered + done) / 2
-        + outside,
+        + outside
+        + once,
     }
 
 

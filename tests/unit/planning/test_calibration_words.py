@@ -32,6 +32,11 @@ def test_each_pool_and_the_machine_are_told() -> None:
     assert text.endswith("kept in cal.json")
 
 
+def test_what_a_pod_costs_the_machine_is_told_where_it_was_measured() -> None:
+    assert "0.02 cores at rest, and 0.031 for each pod" in printed(replace(MEASURED, pod_cores=0.031))
+    assert "pod_cores" not in printed(replace(MEASURED, assumed=(*NEVER, "pod_cores")))
+
+
 def test_what_a_crowd_costs_is_told_where_it_was_measured() -> None:
     gevent = replace(
         MEASURED.pools["gevent"], message_cpu_seconds=0.0026, message_cost=CostAtRates(60.0, 150.0, 0.625, 24.0, 1.5)

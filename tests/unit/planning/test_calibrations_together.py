@@ -51,7 +51,7 @@ def test_a_cost_is_that_of_the_runs_that_show_one() -> None:
         return CostAtRates(55.0, 100.0, share, 24.0, 1.1)
 
     runs = [
-        figures("a", gevent={"message_cpu_seconds": 0.003, "message_cost": cost(0.6)}, host_cost=cost(0.5)),
+        figures("a", gevent={"message_cpu_seconds": 0.003, "message_cost": cost(0.6)}, host_cost=cost(0.8)),
         figures("b"),
         figures("c", gevent={"message_cpu_seconds": 0.004, "message_cost": cost(0.7)}),
     ]
@@ -59,8 +59,29 @@ def test_a_cost_is_that_of_the_runs_that_show_one() -> None:
     assert gevent.message_cpu_seconds == pytest.approx(0.0035)
     assert gevent.message_cost is not None
     assert gevent.message_cost.crowd_share == pytest.approx(0.65)
-    assert together(runs).host_cost == cost(0.5)
+    assert together(runs).host_cost == cost(0.8)
     assert together([runs[1]] * 2).host_cost is None
+
+
+def test_few_that_were_not_measured_tell_nothing_of_few() -> None:
+    measured, missing = CostAtRates(55.0, 100.0, 0.6, 24.0, 1.3), CostAtRates(53.0, 100.0, 0.6, 53.0, 1.0)
+    found = together([figures("a", host_cost=measured), figures("b", host_cost=missing)]).host_cost
+    assert found is not None
+    assert (found.few_per_second, found.few_share) == (24.0, 1.3)
+
+
+def test_a_start_alone_counts_more_than_one_beside_others() -> None:
+    beside = figures("a", gevent={"start_seconds": 9.0}, assumed=(NEVER, "gevent.start_alone"))
+    alone = figures("b", gevent={"start_seconds": 3.0}, assumed=(NEVER,))
+    assert together([beside, alone]).pools["gevent"].start_seconds == 3.0
+    assert together([beside, beside]).never_alone == ("gevent",)
+
+
+def test_what_a_task_costs_outside_the_worker_is_of_the_runs_that_show_it() -> None:
+    shown = figures("a", gevent={"host_cpu_seconds": 0.002}, host_factor=2.0)
+    unknown = figures("b", gevent={"host_cpu_seconds": 0.009}, host_factor=9.0, assumed=("host_factor",))
+    found = together([shown, unknown])
+    assert (found.host_factor, found.pools["gevent"].host_cpu_seconds) == (2.0, 0.002)
 
 
 def test_they_are_of_one_runtime() -> None:

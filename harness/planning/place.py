@@ -14,7 +14,7 @@ NAMES = ("local", KIND, "cluster")
 KIND_BACKGROUND_CORES = 0.4
 """What control plane, kubelets and add-ons of a kind cluster use, at rest, on the machine they share with the load."""
 KIND_PROCESS_REQUEST_MILLI = 75.0
-"""What broker and stand-ins request, on average."""
+"""What broker (100) and stand-ins (50) request on a kind cluster, on average."""
 KIND_POD_CPU_SECONDS = 0.9
 """What making a pod costs a kind cluster's node beside what the pod itself uses, its startup probe's attempts included.
 
@@ -41,8 +41,8 @@ def pod_cpu_seconds(runtime: str) -> float:
 class Place:
     """A place to plan for.
 
-    `limits_hold` says whether a pod's CPU limit is enforced: processes have none. Where cores are short pods get them
-    by their requests; broker and stand-ins request `process_request_milli` each (None: all processes are alike).
+    `limits_hold` says whether a pod's CPU limit is enforced: processes have none. Where `process_request_milli` says
+    what broker and stand-ins request, pods get cores by their requests when they are short; else all are alike.
     `waits_for_sync` says whether a load begins just after the autoscaler has looked; elsewhere that moment is not
     known, and half a period is taken.
     """

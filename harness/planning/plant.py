@@ -115,7 +115,7 @@ def _limit_cores(pod: Mapping[str, Any], place: Place) -> float | None:
 
 
 def _cpu_weight(pod: Mapping[str, Any], place: Place) -> float | None:
-    """Return what a pod gets where cores are short, in times of what the broker gets: by requests, where they count."""
+    """Return what a pod gets where cores are short, in times of what broker and stand-ins do: by requests."""
     asked = _requested(pod, "cpu")
     if asked is None or place.process_request_milli is None:
         return None

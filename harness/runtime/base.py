@@ -133,7 +133,7 @@ class Runtime(Protocol):
         """Set a Deployment's replicas, as `kubectl scale` does; a scaler may change them again."""
 
     def next_sync_at(self) -> float | None:
-        """Return a moment at which the autoscalers decide, as they do every period before and after.
+        """Return a moment at which the autoscalers decide, as they do again and again after it.
 
         On the runtime's clock; None where that is not known.
         """

@@ -41,6 +41,8 @@ def _classes(plant: Plant) -> Iterator[str]:
             yield f"class {each.name!r} needs a slot or more, and no fewer than 0 replicas"
         if each.cpu_cores <= 0:
             yield f"class {each.name!r}: cpu_cores is {each.cpu_cores}, must be above 0"
+        if each.cpu_weight is not None and each.cpu_weight <= 0:
+            yield f"class {each.name!r}: cpu_weight is {each.cpu_weight}, must be above 0"
         yield from _cost(each.message_cost, f"class {each.name!r}: message_cost")
 
 

@@ -121,7 +121,7 @@ class WorkerClass:
     its node has no image, takes `start_seconds` until its worker takes tasks and `ready_seconds` until it counts as
     ready, both from its creation, and needs `start_cpu_seconds` for it. With its first tasks it does what is done once
     (`warm_up_cpu_seconds`: imports, first connections). Its startup probe is a process that needs `probe_cpu_seconds`
-    for the attempt that makes the pod ready; those that come before the worker are free. A pod that goes
+    for the attempt that makes the pod ready; those before it are in what making a pod costs. A pod that goes
     takes no more tasks, finishes what it has within `grace_seconds`, and what is left then is delivered again.
     Where cores are short it gets `cpu_weight` times what another process gets; None: as much for each of its threads.
     `message_cpu_seconds` of a task's CPU time are for receiving it, waiting and answering: `message_cost` says what

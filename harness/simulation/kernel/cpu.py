@@ -126,7 +126,7 @@ def used(s: Flow, p: int) -> float:
 
 
 def load_used(s: Flow) -> float:
-    """Return the CPU time that attempts and tasks have cost outside the workers up to now."""
+    """Return the CPU time that attempts, tasks and the making of pods have cost outside the workers up to now."""
     run = s.run[0]
     made, host_cpu = run["attempts"] - run["shared_attempts"], run["host_cpu"] - run["shared_host_cpu"]
     return run["load_cpu"] + (made * run["attempt_cpu"] + host_cpu) * run["cost"]

@@ -171,7 +171,7 @@ def take_tasks(s: Flow, p: int, now: float) -> None:
 def probe_for_ready(s: Flow, p: int, now: float) -> None:
     """Begin the startup probe's attempt that finds the worker; `cpu.share` carries it on where cores are shared.
 
-    Where nothing shares them it takes its own time and no more. Those before it find no file and cost next to nothing.
+    Where nothing shares them it takes its own time and no more. Those before it are in what making a pod costs.
     """
     pod = s.pods[p]
     work = s.classes[pod["worker_class"]]["probe_cpu"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from celery_workers.backoff import Backoff
-from harness.simulation import DONE, DROPPED, EXPIRED, FAILED, OPEN, REFUSED, Fixed, Queue, Task
+from harness.simulation import DONE, DROPPED, EXPIRED, FAILED, OPEN, REFUSED, Clockwork, Fixed, Nodes, Queue, Task
 from tests.unit.simulation.plants import load, plant, publisher, run, task, worker_class
 
 
@@ -189,6 +189,9 @@ def test_samples_say_what_is_where() -> None:
         (plant(worker_class(queues=("y",))), load([0.0]), "consumes 'y', which is no queue"),
         (plant(worker_class(), worker_class(name="v", deployment="v")), load([0.0]), "queue 'q' has two classes"),
         (plant(), load([1.0, 0.0]), "due times must be in order"),
+        (plant(worker_class(cpu_weight=0.0)), load([0.0]), "cpu_weight is 0.0, must be above 0"),
+        (plant(nodes=Nodes(pod_cpu_seconds=-1)), load([0.0]), "pod_cpu_seconds and pod_cores must not be below 0"),
+        (plant(clockwork=Clockwork(reconcile_seconds=-1)), load([0.0]), "reconcile_seconds must not be below 0"),
     ],
 )
 def test_what_cannot_be_simulated_is_said(what, offered, says) -> None:

@@ -10,6 +10,7 @@ busy machine. Time that the machine gave to other processes is taken off (Linux 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -33,7 +34,8 @@ NANOSECONDS = 1e9
 LOOKING = (__file__, "computes")
 """Where a signal begins: the monitoring thread may look at the loop while it takes one."""
 
-Stack = tuple[tuple[str, int, str, str], ...]  # outermost first: file, line, function, text of the line
+Frame = tuple[str, int, str, str]  # file, line, function, text of the line
+Stack = tuple[Frame, ...]  # outermost first
 
 
 class Events:
@@ -132,9 +134,13 @@ def run_queue_seconds() -> float:
 def stack_of(frame: FrameType | None) -> Stack:
     """Return the frames of a stack, outermost first, without those of a look at it that was going on."""
     summary = traceback.extract_stack(frame) if frame is not None else []
-    stack = tuple((one.filename, one.lineno or 0, one.name, one.line or "") for one in summary)
-    looks = [at for at, (file, _, function, _) in enumerate(stack) if (file, function) == LOOKING]
-    return stack[: looks[0] if looks else None]
+    stack = ((one.filename, one.lineno or 0, one.name, one.line or "") for one in summary)
+    return tuple(itertools.takewhile(lambda one: function_of(one) != LOOKING, stack))
+
+
+def function_of(frame: Frame) -> tuple[str, str]:
+    """Return the file and the function of a frame, in whatever line."""
+    return frame[0], frame[2]
 
 
 def shown(stack: Stack) -> list[list[Any]]:
@@ -147,24 +153,14 @@ def heaviest(stacks: Counter[Stack]) -> Stack:
 
     What computes is seldom seen twice in the very same lines, so the stack seen most often may be one of a short part.
     """
-    left, depth = stacks, 0
-    while left:
-        into: Counter[tuple[str, str]] = Counter()
+    left, depth, ended = stacks, 0, False
+    while left and not ended:
+        into: dict[tuple[str, str] | None, Counter[Stack]] = {}
         for stack, count in left.items():
-            if len(stack) > depth:
-                into[stack[depth][0], stack[depth][2]] += count
-        if not into or left.total() - into.total() > into.most_common(1)[0][1]:
-            left = Counter({stack: count for stack, count in left.items() if len(stack) == depth})
-            break
-        file, function = into.most_common(1)[0][0]
-        left = Counter(
-            {
-                stack: count
-                for stack, count in left.items()
-                if len(stack) > depth and (stack[depth][0], stack[depth][2]) == (file, function)
-            }
-        )
-        depth += 1
+            function = function_of(stack[depth]) if len(stack) > depth else None
+            into.setdefault(function, Counter())[stack] = count
+        most = max(into, key=lambda function: (into[function].total(), function is not None))
+        left, depth, ended = into[most], depth + 1, most is None
     return left.most_common(1)[0][0] if left else ()
 
 

@@ -18,18 +18,9 @@ class Deployment:
     """One class's pods. `wanted` is the replicas its scale says."""
 
     def __init__(
-        self,
-        index: int,
-        worker_class: WorkerClass,
-        engine: Engine,
-        rooms: Rooms,
-        rng: np.random.Generator,
-        *,
-        pod_cpu_seconds: float,
+        self, index: int, worker_class: WorkerClass, engine: Engine, rooms: Rooms, rng: np.random.Generator
     ) -> None:
-        """`pod_cpu_seconds` is what a node computes to make a pod."""
         self.worker_class = worker_class
-        self._pod_cpu_seconds = pod_cpu_seconds
         self.wanted = worker_class.replicas
         self._index = index
         self._engine = engine
@@ -69,7 +60,7 @@ class Deployment:
         for row in self.pending:
             image = self._rooms.place(row, each, now=self._engine.now, image_seconds=each.image_seconds)
             if image is not None:
-                computing = each.start_cpu_seconds / min(each.cpu_cores, 1.0) + self._pod_cpu_seconds
+                computing = each.start_cpu_seconds / min(each.cpu_cores, 1.0) + self._engine.flow.run[0]["pod_cpu"]
                 self._engine.begin(row, wait=image + max(each.start_seconds - computing, 0.0))
 
     @property
@@ -129,7 +120,4 @@ class Deployment:
 
 def deployments(plant: Plant, engine: Engine, rooms: Rooms, rng: np.random.Generator) -> list[Deployment]:
     """Return the Deployments, in the order of the classes, with the pods they have at the start."""
-    made = plant.nodes.pod_cpu_seconds
-    return [
-        Deployment(index, each, engine, rooms, rng, pod_cpu_seconds=made) for index, each in enumerate(plant.classes)
-    ]
+    return [Deployment(index, each, engine, rooms, rng) for index, each in enumerate(plant.classes)]

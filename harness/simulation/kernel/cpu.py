@@ -8,9 +8,9 @@ task is finished when the clock reaches its tag.
 Between pods the machine's cores are divided anew every `share_seconds` by max-min fairness, as a fair scheduler does:
 who wants less than an equal part gets it all, the others share what is left. What each wants is what it did since the
 last division and what it has not got done. Its node, which makes a pod, and a startup probe are processes of their own,
-which want one core. Each pod that is there takes its node a little at all times. Nobody is
-given what the machine does not have: stand-ins and broker are two processes that get their share as others do, and do
-later what they cannot do now; a new pod begins at the level of the last division.
+which want one core. Each pod that is there takes its node a little at all times. Nobody is given what the machine does
+not have: stand-ins and broker are two processes that get their share as others do, and do later what they cannot do
+now; a new pod begins at the level of the last division.
 
 What a message costs falls with their rate (`CostByRate` in the model), which is looked at with each division, as a mean
 that forgets within a quarter of a second.

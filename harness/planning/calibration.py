@@ -38,6 +38,7 @@ from harness.planning.measured_class import (
     MeasuredClass,
     Span,
     cost_at_rates,
+    span_of,
     typical_rate,
 )
 from harness.planning.offered import shares_of_cpu
@@ -185,22 +186,16 @@ def _pod_cores(result: Result, scenario: Scenario, classes: Sequence[MeasuredCla
 
     That is by how much it is busier at rest with the pods that were added than with the first ones.
     """
-    first = _rest(classes)
-    later = next((end for name, end in _ends(scenario) if name == LATER_REST), None)
+    first, later = _rest(classes), span_of(scenario, LATER_REST)
     if first is None or later is None:
         return None
-    second = later - REST_SECONDS, later
+    second = later[1] - REST_SECONDS, later[1]
     before, after = (_mean(result, result.timeline.machine_cores, span) for span in (first, second))
     added = _pods(classes, second) - _pods(classes, first)
     if before is None or after is None or added < LEAST_ADDED:
         return None
     idling = sum(one.idling_cores(second) - one.idling_cores(first) for one in classes)
     return max((after - before - idling) / added, 0.0)
-
-
-def _ends(scenario: Scenario) -> list[tuple[str, float]]:
-    starts = zip(scenario.phases, scenario.phase_starts, strict=True)
-    return [(phase.name, start + phase.seconds) for phase, start in starts]
 
 
 def _pods(classes: Sequence[MeasuredClass], span: Span) -> float:

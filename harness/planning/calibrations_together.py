@@ -9,14 +9,22 @@ from statistics import median
 from typing import Any
 
 from harness.errors import InputError
-from harness.planning.figures import MESSAGE_COST, START_ALONE, CostAtRates, Figures, PoolFigures
+from harness.planning.figures import (
+    BACKGROUND,
+    MESSAGE_COST,
+    POD_CORES,
+    START_ALONE,
+    CostAtRates,
+    Figures,
+    PoolFigures,
+)
 from harness.planning.measured_class import cost_at_rates
 
 MESSAGE_CPU = "message_cpu_seconds"
 STARTS = ("start_seconds", "ready_seconds", "start_cpu_seconds")
 HOST_CPU, HOST_FACTOR = "host_cpu_seconds", "host_factor"
 WHOLE = ("memory_bytes", "memory_bytes_per_task")
-ONCE = ("confirm_seconds", HOST_FACTOR, "background_cores", "pod_cores")
+ONCE = ("confirm_seconds", HOST_FACTOR, BACKGROUND, POD_CORES)
 """Figures that are not a pool's."""
 
 

@@ -42,6 +42,14 @@ def typical_rate(a_second: Sequence[float]) -> float:
     return sum(count * count for count in a_second) / total if total else 0.0
 
 
+def span_of(scenario: Scenario, name: str) -> Span | None:
+    """Return from when to when the phase of that name lasts, None where there is none."""
+    for phase, start in zip(scenario.phases, scenario.phase_starts, strict=True):
+        if phase.name == name:
+            return start, start + phase.seconds
+    return None
+
+
 Shown = tuple[float, float]
 """A rate, and what a task costs at it in times of what it costs at a steady one."""
 
@@ -285,10 +293,7 @@ class MeasuredClass:
 
     def phase(self, suffix: str) -> Span | None:
         """Return from when to when the class's phase of that name lasts, None where there is none."""
-        for phase, start in zip(self.scenario.phases, self.scenario.phase_starts, strict=True):
-            if phase.name == self.name + suffix:
-                return start, start + phase.seconds
-        return None
+        return span_of(self.scenario, self.name + suffix)
 
     def _idling(self) -> float:
         idle = self.idle_cores()

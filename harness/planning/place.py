@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.runtime.base import CUT_OFF_SECONDS
 from harness.simulation.model import Clockwork, Nodes
 from harness.spike.arrivals import BACKGROUND_CORES
-from harness.spike.start import AFTER_SYNC_SECONDS, RECONCILE_SECONDS, SYNC_SECONDS
+from harness.spike.start import AFTER_SYNC_SECONDS, CLUSTER_SYNC_SECONDS, RECONCILE_SECONDS, SYNC_SECONDS
 
 KIND = "kind"
 NAMES = ("local", KIND, "cluster")
@@ -22,7 +22,7 @@ A pod that does nothing and has no probe cost 0.35 to 0.45 s, of kubelet, contai
 attempt of a probe is a new process in the pod's container.
 """
 STATISTICS_SECONDS = 5.0  # RabbitMQ's collection interval
-CLUSTER_FIRST_SYNC_SECONDS = SYNC_SECONDS + RECONCILE_SECONDS - AFTER_SYNC_SECONDS - CUT_OFF_SECONDS / 2
+CLUSTER_FIRST_SYNC_SECONDS = CLUSTER_SYNC_SECONDS - AFTER_SYNC_SECONDS - CUT_OFF_SECONDS / 2
 """From the start of a run's load to the autoscalers' first decision, whose moment is known to the second."""
 METRICS_AGE_SECONDS = 7.8
 """How old a kubelet's figures of a container are on average when metrics-server asks for them.

@@ -41,7 +41,7 @@ from harness.spike.progress import Progress
 from harness.spike.scenario import resolved_text
 from harness.spike.services import Services
 from harness.spike.site import Generator, Ground
-from harness.spike.start import LOCUST_POD_START_SECONDS, RECONCILE_SECONDS, SYNC_SECONDS
+from harness.spike.start import CLUSTER_SYNC_SECONDS, LOCUST_POD_START_SECONDS
 
 EFFECTS_VALUES = "effects-volume.yaml"
 LOAD_MARGIN_SECONDS = 180.0  # its image is there; what takes time is Python, and waiting for its turn
@@ -150,7 +150,7 @@ class ClusterSite:
                 settle=effects.settle,
                 machine_cores=busy_cores if cluster.on_this_machine else lambda: None,
                 start_seconds=LOCUST_POD_START_SECONDS,
-                sync_seconds=SYNC_SECONDS + RECONCILE_SECONDS,
+                sync_seconds=CLUSTER_SYNC_SECONDS,
             )
 
     def _there(self) -> Cluster:

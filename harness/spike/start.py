@@ -8,6 +8,7 @@ RECONCILE_SECONDS = 0.1
 
 Seen on a kind cluster, whose autoscalers ask KEDA: the fifth decision came 0.5 s later than five periods.
 """
+CLUSTER_SYNC_SECONDS = SYNC_SECONDS + RECONCILE_SECONDS
 AFTER_SYNC_SECONDS = 0.5
 LOCUST_START_SECONDS = 5.0  # Locust takes three to come up
 LOCUST_POD_START_SECONDS = 10.0  # and its pod as long again

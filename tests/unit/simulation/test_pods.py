@@ -308,22 +308,23 @@ def test_what_a_task_computes_beside_its_message_costs_the_same_at_every_rate() 
     assert trace.cpu_cores["w"][10:30].mean() == pytest.approx(40 * 0.014, rel=0.03)
 
 
+def cores_used(law: CostByRate, per_second: float, *, message_cpu_seconds: float) -> float:
+    """What a worker uses of so many messages a second, which do nothing else."""
+    pod = worker_class(slots=100, message_cpu_seconds=message_cpu_seconds, message_cost=law)
+    messages = load(np.arange(0, 30, 1 / per_second), task(1, cpu_seconds=message_cpu_seconds))
+    return float(run(plant(pod, nodes=Nodes(cores=2.0)), messages).cpu_cores["w"][10:30].mean())
+
+
 def test_a_rate_beyond_what_was_measured_changes_a_cost_no_further() -> None:
     law = CostByRate(per_second=10, exponent=1, least_per_second=5, most_per_second=20, below_exponent=1)
-    pod = worker_class(slots=100, message_cpu_seconds=0.008, message_cost=law)
-    trace = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 0.025), task(1, cpu_seconds=0.008)))
-    assert trace.cpu_cores["w"][10:30].mean() == pytest.approx(40 * 0.004, rel=0.03)
-    slow = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 1.0), task(1, cpu_seconds=0.008)))
-    assert slow.cpu_cores["w"][10:30].mean() == pytest.approx(0.016, rel=0.03)
+    assert cores_used(law, 40, message_cpu_seconds=0.008) == pytest.approx(40 * 0.004, rel=0.03)
+    assert cores_used(law, 1, message_cpu_seconds=0.008) == pytest.approx(0.016, rel=0.03)
 
 
 def test_of_fewer_a_second_a_message_costs_more_by_a_law_of_its_own() -> None:
     law = CostByRate(per_second=40, exponent=0, least_per_second=10, most_per_second=80, below_exponent=0.5)
-    pod = worker_class(slots=100, message_cpu_seconds=0.004, message_cost=law)
-    few = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 0.1), task(1, cpu_seconds=0.004)))
-    assert few.cpu_cores["w"][10:30].mean() == pytest.approx(10 * 0.008, rel=0.03)
-    many = run(plant(pod, nodes=Nodes(cores=2.0)), load(np.arange(0, 30, 0.0125), task(1, cpu_seconds=0.004)))
-    assert many.cpu_cores["w"][10:30].mean() == pytest.approx(80 * 0.004, rel=0.03)
+    assert cores_used(law, 10, message_cpu_seconds=0.004) == pytest.approx(10 * 0.008, rel=0.03)
+    assert cores_used(law, 80, message_cpu_seconds=0.004) == pytest.approx(80 * 0.004, rel=0.03)
 
 
 def test_a_start_within_a_pods_limit_lasts_as_long_as_was_measured() -> None:

@@ -17,13 +17,6 @@ from harness.spike.arrivals import Topology
 from harness.spike.scenario import Publishing
 
 REFUSES: Overflow = "reject-publish"
-REQUESTS_COUNT = 1 / 3
-"""By which power of its request a pod gets cores where they are short.
-
-A kernel shares by requests, but a limit hands a pod its cores in slices of a tenth of a second, and others have what is
-between them. With this power six pods that start at once on a kind cluster take tasks in the order and at the time that
-they were seen to.
-"""
 
 
 def plant(
@@ -115,11 +108,14 @@ def _limit_cores(pod: Mapping[str, Any], place: Place) -> float | None:
 
 
 def _cpu_weight(pod: Mapping[str, Any], place: Place) -> float | None:
-    """Return what a pod gets where cores are short, in times of what broker and stand-ins do: by requests."""
+    """Return what a pod gets where cores are short, in times of what broker and stand-ins do: by requests.
+
+    A kubelet makes a pod's CPU shares of its request, and the kernel divides cores by shares.
+    """
     asked = _requested(pod, "cpu")
     if asked is None or place.process_request_milli is None:
         return None
-    return float((asked / place.process_request_milli) ** REQUESTS_COUNT)
+    return asked / place.process_request_milli
 
 
 def _requested(pod: Mapping[str, Any], resource: str) -> int | None:

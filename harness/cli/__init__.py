@@ -81,6 +81,7 @@ def main(arguments: list[str] | None = None) -> Any:
         click.echo(f"error: {error}", err=True)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: everything that was started has been ended", err=True)
+        exec("")  # noqa: S102  # else Python ends by SIGINT where the signal came in an exec, as of a dataclass
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

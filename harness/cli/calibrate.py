@@ -12,7 +12,7 @@ from harness.chart import render
 from harness.cli.progress import TerminalProgress
 from harness.cluster import madevalues
 from harness.planning import calibrate, calibration_words, calibrations
-from harness.planning.calibrations_together import together
+from harness.planning.calibrations_together import several, together
 from harness.spike import run, sites
 from harness.spike.prepared import Request
 from harness.spike.progress import Progress, SilentProgress
@@ -28,7 +28,7 @@ MOST_RUNS = 20
     type=click.IntRange(1, MOST_RUNS),
     default=1,
     show_default=True,
-    help="How often to measure: of each figure the median counts.",
+    help="How often to measure: of each figure the median counts. A run that others disturbed is left out.",
 )
 @click.option(
     "--from",
@@ -64,11 +64,14 @@ def command(
     """
     if directories and runs > 1:
         raise click.UsageError("--runs counts new runs; with --from there are none")
-    measured = [calibrate.measure(directory) for directory in directories]
-    for _ in range(0 if directories else runs):
-        progress = SilentProgress() if as_json else TerminalProgress()
-        measured.append(calibrate.measure(_run(runtime, environment, reports, progress)))
-    figures = together(measured)
+    if directories:
+        figures = together([calibrate.measure(directory) for directory in directories])
+    else:
+        figures = several(
+            (_run(runtime, environment, reports, silent=as_json) for _ in range(runs)),
+            calibrate.measure,
+            left_out=lambda error: click.echo(f"left out: {error}", err=True),
+        )
     path = calibrations.save(figures, out or calibrations.default_path(figures.runtime))
     if as_json:
         click.echo(json.dumps(figures.as_dict()))
@@ -76,7 +79,8 @@ def command(
         Console().print(calibration_words.shown(figures, path))
 
 
-def _run(runtime: str, environment: str, reports: Path, progress: Progress) -> Path:
+def _run(runtime: str, environment: str, reports: Path, *, silent: bool) -> Path:
+    progress: Progress = SilentProgress() if silent else TerminalProgress()
     usual = render.load_values(render.environment_files(environment))
     values = madevalues.named_by_content(calibrate.SCENARIO, calibrate.undisturbed(usual))
     request = Request(

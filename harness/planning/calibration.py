@@ -20,6 +20,7 @@ from harness.planning.figures import (
     ASSUMED_CONFIRM_SECONDS,
     ASSUMED_POOLS,
     BACKGROUND,
+    FEW_SHARE,
     HOST_COST,
     MESSAGE_COST,
     NEVER_MEASURED,
@@ -123,6 +124,8 @@ def derive(
         POD_CORES: each_pod,
     }
     assumed: list[str] = [key for key, value in once.items() if value is None]
+    if cost is not None and not cost.shows_few:
+        assumed.append(f"{HOST_COST}.{FEW_SHARE}")
     for one in classes:
         pools[one.pool], missing = _figures(one, pools.get(one.pool, pools["threads"]))
         assumed += [f"{one.pool}.{key}" for key in missing]
@@ -333,6 +336,8 @@ def _figures(measured: MeasuredClass, default: PoolFigures) -> tuple[PoolFigures
         missing.append(START_ALONE)
     own, cost = measured.own_cpu_seconds(), measured.message_cost()
     if own is not None and cost is not None:
+        if not cost.shows_few:
+            missing.append(f"{MESSAGE_COST}.{FEW_SHARE}")
         return replace(default, **times, **sizes, message_cpu_seconds=round(own, DIGITS), message_cost=cost), missing
     if measured.phase(CROWD) is not None:
         missing.append(MESSAGE_COST)

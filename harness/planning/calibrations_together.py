@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,20 +24,27 @@ from harness.planning.measured_class import cost_at_rates
 MESSAGE_CPU = "message_cpu_seconds"
 STARTS = ("start_seconds", "ready_seconds", "start_cpu_seconds")
 HOST_CPU, HOST_FACTOR = "host_cpu_seconds", "host_factor"
+GIB = 1024**3
 WHOLE = ("memory_bytes", "memory_bytes_per_task")
 ONCE = ("confirm_seconds", HOST_FACTOR, BACKGROUND, POD_CORES)
 """Figures that are not a pool's."""
 
 
 def together(found: Sequence[Figures]) -> Figures:
-    """Return the figures of one or more calibrations of the same runtime; each counts as much.
+    """Return the figures of one or more calibrations of the same runtime and machine; each counts as much.
 
     One run's figures scatter by what a machine does besides, a start by most of a second. What none of them shows stays
-    as assumed, and is named. Raises InputError where the runtimes differ, or for none at all.
+    as assumed, and is named. Raises InputError where the runtimes or the machines differ, or for none at all.
     """
     runtimes = sorted({one.runtime for one in found})
     if len(runtimes) != 1:
         raise InputError(f"calibrations of {' and '.join(runtimes) or 'no run'}: name runs of one runtime")
+    other = next((one for one in found if _computer(one) != _computer(found[0])), None)
+    if other is not None:
+        raise InputError(
+            f"{found[0].source} was measured with {_computer(found[0])}, {other.source} with {_computer(other)}: "
+            "name runs of one machine"
+        )
     if len(found) == 1:
         return found[0]
     last = max(found, key=lambda one: one.measured_at or 0.0)
@@ -49,6 +57,31 @@ def together(found: Sequence[Figures]) -> Figures:
         source=", ".join(one.source for one in found),
         assumed=tuple(name for name in last.assumed if all(name in one.assumed for one in found)),
     )
+
+
+def several(
+    runs: Iterable[Path], measure: Callable[[Path], Figures], *, left_out: Callable[[InputError], None]
+) -> Figures:
+    """Return the figures of these runs together.
+
+    A run that `measure` refuses, as one that something else disturbed, is handed to `left_out` and does not count.
+    Raises InputError where none is left.
+    """
+    found = []
+    for run in runs:
+        try:
+            found.append(measure(run))
+        except InputError as error:
+            left_out(error)
+    if not found:
+        raise InputError("no run shows what is to be measured: see what was left out, and calibrate again")
+    return together(found)
+
+
+def _computer(one: Figures) -> str:
+    cores, memory = one.machine.get("cores", "unknown"), one.machine.get("memory_bytes")
+    size = "unknown memory" if memory is None else f"{memory / GIB:.0f} GiB"
+    return f"{cores} cores and {size}"
 
 
 def _pool(pool: str, found: Sequence[Figures]) -> PoolFigures:
@@ -86,7 +119,7 @@ def _cost(costs: Iterable[CostAtRates | None]) -> CostAtRates | None:
     known = [cost for cost in costs if cost is not None]
     if not known:
         return None
-    with_few = [cost for cost in known if cost.few_per_second < cost.per_second]
+    with_few = [cost for cost in known if cost.shows_few]
     steady, crowd, share = (
         median(getattr(cost, name) for cost in known) for name in ("per_second", "crowd_per_second", "crowd_share")
     )

@@ -19,6 +19,7 @@ BACKGROUND = "background_cores"
 HOST_COST = "host_cost"
 MESSAGE_COST = "message_cost"
 POD_CORES = "pod_cores"
+FEW_SHARE = "few_share"
 _OF_OTHER_FORM = ("pools", "assumed", BACKGROUND, POD_CORES, HOST_COST)
 BEYOND = 2.0
 """Up to how many times the highest rate it was measured at a cost is taken to go on falling."""
@@ -41,6 +42,11 @@ class CostAtRates:
     few_share: float
 
     @property
+    def shows_few(self) -> bool:
+        """Whether a rate below `per_second` was measured too."""
+        return self.few_per_second < self.per_second
+
+    @property
     def exponent(self) -> float:
         """By which power of the rate a task's cost falls beyond `per_second`."""
         return -math.log(self.crowd_share) / math.log(self.crowd_per_second / self.per_second)
@@ -48,7 +54,7 @@ class CostAtRates:
     @property
     def below_exponent(self) -> float:
         """By which power it falls up to `per_second`; 0 where no lower rate was measured."""
-        if self.few_per_second >= self.per_second:
+        if not self.shows_few:
             return 0.0
         return math.log(self.few_share) / math.log(self.per_second / self.few_per_second)
 

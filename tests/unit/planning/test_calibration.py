@@ -284,6 +284,16 @@ def test_too_few_tasks_a_second_tell_nothing_of_the_machine() -> None:
     assert "host_factor" in found.assumed
 
 
+def test_a_cost_of_few_that_was_not_measured_is_named() -> None:
+    scenario = load_scenario("calibration")
+    named = [replace(one, name=one.name.replace("io-few", "some")) for one in scenario.phases]
+    without = replace(scenario, phases=tuple(named))
+    found = derive(calibration(), without, topology(), working_at={}, confirm_seconds=0.003)
+    assert {"gevent.message_cost.few_share", "host_cost.few_share"} <= set(found.assumed)
+    assert found.pools["gevent"].message_cost is not None
+    assert not {"gevent.message_cost.few_share", "host_cost.few_share"} & set(measured().assumed)
+
+
 @pytest.mark.parametrize("event", ["created", "no crowd"])
 def test_without_a_crowd_that_nothing_disturbs_a_task_costs_the_same_at_every_rate(event: str) -> None:
     run, scenario = calibration(), load_scenario("calibration")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.planning.calibrations_together import together
+from harness.planning.calibrations_together import several, together
 from harness.planning.figures import ASSUMED_POOLS, CostAtRates, Figures, assumed
 
 NEVER = "gevent.warm_up_cpu_seconds"
@@ -104,3 +105,35 @@ def test_the_whole_can_be_kept_and_read_again(laws: list[tuple[float, float, flo
     found = together(runs)
     assert Figures.from_dict(found.as_dict(), source="mine") == found
     assert together([*reversed(runs)]).host_cost == found.host_cost
+
+
+@pytest.mark.parametrize(
+    ("machine", "says"),
+    [
+        ({"cores": 8, "memory_bytes": 25 * 10**9}, "2 cores and 23 GiB, b with 8 cores and 23 GiB"),
+        ({"cores": 2, "memory_bytes": 9 * 10**9}, "2 cores and 23 GiB, b with 2 cores and 8 GiB"),
+        ({}, "b with unknown cores and unknown memory"),
+    ],
+)
+def test_runs_of_two_machines_are_refused(machine: dict[str, Any], says: str) -> None:
+    here = {"cores": 2, "memory_bytes": 25 * 10**9}
+    with pytest.raises(InputError, match=says):
+        together([figures("a", machine=here), figures("b", machine=machine)])
+    assert together([figures("a", machine=here), figures("b", machine={**here, "system": "newer"})])
+
+
+def test_a_run_that_was_disturbed_is_left_out_and_told_and_one_is_needed() -> None:
+    told: list[str] = []
+
+    def measure(run: Path) -> Figures:
+        if run.name == "busy":
+            raise InputError("busy: it was")
+        return figures(run.name)
+
+    def left_out(error: InputError) -> None:
+        told.append(str(error))
+
+    found = several(map(Path, ("a", "busy", "c")), measure, left_out=left_out)
+    assert (found.source, told) == ("a, c", ["busy: it was"])
+    with pytest.raises(InputError, match="calibrate again"):
+        several([Path("busy")], measure, left_out=left_out)

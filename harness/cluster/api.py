@@ -109,8 +109,26 @@ class Api:
             deserialize=False,
             _request_timeout=seconds + self._answer_seconds,
         )
-        while (change := _ask(lambda: next(changes, None))) is not None:
-            yield change["type"], change["object"]
+        yield from _told(changes)
+
+    def watch(self, group_version: str, plural: str, namespace: str, seconds: float) -> Iterator[tuple[str, Document]]:
+        """Do as `watch_pods` for the objects of one kind of a named API group."""
+        group, version = group_version.split("/")
+        changes = watch.Watch().stream(
+            self._custom.list_namespaced_custom_object,
+            group,
+            version,
+            namespace,
+            plural,
+            timeout_seconds=round(seconds),
+            _request_timeout=seconds + self._answer_seconds,
+        )
+        yield from _told(changes)
+
+
+def _told(changes: Iterator[Any]) -> Iterator[tuple[str, Document]]:
+    while (change := _ask(lambda: next(changes, None))) is not None:
+        yield change["type"], change["object"]
 
 
 def _ask(question: Callable[[], Answer]) -> Answer:

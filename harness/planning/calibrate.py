@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,6 +16,8 @@ from harness.chart.values import classes
 from harness.errors import InputError
 from harness.planning.calibration import derive
 from harness.planning.figures import Figures
+from harness.planning.turns import turns
+from harness.planning.turns import typical as typical_turn
 from harness.spike import journals, result
 from harness.spike.ledger import OfferEvent
 from harness.spike.load import JOURNALS
@@ -24,6 +27,9 @@ SCENARIO = "calibration"
 STAY_SECONDS = 3600
 POD_LOGS = "runtime/pods/*/log"
 _RUN = re.compile(r"^\[[^\]]*\] Task (\S+)\[[^\]]*\] succeeded in ([\d.]+)s", re.MULTILINE)
+_SLOT = re.compile(
+    r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}): [^\]]*\] Task \S+\[[^\]]*\] (received|succeeded in)", re.MULTILINE
+)
 _READY = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}): .*\] \S+@\S+ ready\.$", re.MULTILINE)
 
 
@@ -62,6 +68,7 @@ def measure(directory: Path) -> Figures:
         working_at=began,
         confirm_seconds=confirm_seconds(directory),
         run_seconds=run_seconds(directory),
+        turn_seconds=turn_seconds(directory, found.setup["classes"], zone),
     )
 
 
@@ -71,9 +78,34 @@ def working_at(directory: Path, zone: tzinfo | None) -> dict[str, float]:
     for log in sorted(directory.glob(POD_LOGS)):
         said = _READY.search(log.read_text(encoding="utf-8", errors="replace"))
         if said:
-            at = datetime.strptime(said[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone)
-            found[log.parent.name] = at.timestamp() + int(said[2]) / 1000
+            found[log.parent.name] = _at(said, zone)
     return found
+
+
+def turn_seconds(directory: Path, classes: Mapping[str, Any], zone: tzinfo | None) -> dict[str, float]:
+    """Return how long a slot of each class is empty between two tasks, by the logs; a class without enough is left out.
+
+    `classes` are a run's own: each has its Deployment and how many slots a worker has.
+    """
+    found = {}
+    for name, settings in classes.items():
+        logs = sorted(directory.glob(POD_LOGS.replace("*", f"{settings['deployment']}-*")))
+        each = (turns(_slot_events(log, zone), int(settings["concurrency"])) for log in logs)
+        typical = typical_turn(chain.from_iterable(each))
+        if typical is not None:
+            found[name] = typical
+    return found
+
+
+def _slot_events(log: Path, zone: tzinfo | None) -> Iterator[tuple[float, bool]]:
+    """Yield when a worker received a task or had done one, and whether it is the first of these."""
+    for told in _SLOT.finditer(log.read_text(encoding="utf-8", errors="replace")):
+        yield _at(told, zone), told[3] == "received"
+
+
+def _at(told: re.Match[str], zone: tzinfo | None) -> float:
+    """Return the time at which a line of a log was written, in seconds since the epoch."""
+    return datetime.strptime(told[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone).timestamp() + int(told[2]) / 1000
 
 
 def run_seconds(directory: Path) -> dict[str, float]:

@@ -75,13 +75,15 @@ def derive(
     working_at: Mapping[str, float],
     confirm_seconds: float | None,
     run_seconds: Mapping[str, float] = MappingProxyType({}),
+    turn_seconds: Mapping[str, float] = MappingProxyType({}),
 ) -> Figures:
     """Measure what one run of a calibration scenario shows; what it does not show stays as assumed, and is named.
 
     `working_at` says when each pod's worker began to take tasks, in seconds from the start of the load; a pod that is
     missing there counts from when it was ready. `confirm_seconds` is a publish attempt's round trip, `run_seconds` how
-    long a run of each task took by the workers' logs. Raises InputError for a run that was interrupted, on a machine
-    that was busy otherwise, or of a scenario without such phases.
+    long a run of each task took by the workers' logs, `turn_seconds` how long a slot of each class was empty between
+    two. Raises InputError for a run that was interrupted, on a machine that was busy otherwise, or of a scenario
+    without such phases.
     """
     if result.interrupted or not result.counts.completed:
         raise InputError(f"{result.run_id}: the run did not come to its end; calibrate again")
@@ -107,6 +109,7 @@ def derive(
             _tasks_of(scenario, settings, topology),
             working_at,
             run_seconds,
+            turn_seconds.get(name),
         )
         for name, settings in result.setup["classes"].items()
     ]
@@ -329,7 +332,7 @@ def _figures(measured: MeasuredClass, default: PoolFigures) -> tuple[PoolFigures
     if "start_seconds" in times:  # probes are in the CPU time too: a start has no more of it than it lasted
         of_start = times.get("start_cpu_seconds", default.start_cpu_seconds)
         own_seconds = max(times["start_seconds"] - pod_cpu_seconds(measured.result.runtime), 0.0)
-        times["start_cpu_seconds"] = min(of_start, round(own_seconds * measured.start_cores, DIGITS))
+        times["start_cpu_seconds"] = min(of_start, round(own_seconds * measured.one_cores, DIGITS))
     sizes: dict[str, Any] = {key: round(value) for key, value in memory.items() if value is not None}
     missing = [key for key, value in {**found, **memory}.items() if value is None]
     if start is not None and not measured.boots(since=0.0):  # those of before the load start together

@@ -216,20 +216,20 @@ def _not_negative(value: Any, where: str) -> float:
 
 ASSUMED_CONFIRM_SECONDS, ASSUMED_HOST_FACTOR = 0.002, 1.0
 # Rounded from runs of this project's workers on two cores; a calibration replaces them. A probe's attempt imports
-# Celery and the release's settings: with 0.4 s pods that start together start as late as they did in ai-questions.
+# Celery and the release's settings, which took 0.20 to 0.27 s of CPU time in a pod.
 ASSUMED_POOLS: Mapping[str, PoolFigures] = {
     "gevent": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.2, probe_cpu_seconds=0.4,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.2, probe_cpu_seconds=0.25,
         cpu_factor=1.0, overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0008, memory_bytes=62 * MIB,
         memory_bytes_per_task=60_000,
     ),
     "prefork": PoolFigures(
-        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, warm_up_cpu_seconds=0.4, probe_cpu_seconds=0.4,
+        start_seconds=2.5, ready_seconds=7.0, start_cpu_seconds=2.2, warm_up_cpu_seconds=0.4, probe_cpu_seconds=0.25,
         cpu_factor=1.0, overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.0015, memory_bytes=150 * MIB,
         memory_bytes_per_task=0,
     ),
     "threads": PoolFigures(
-        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.1, probe_cpu_seconds=0.4,
+        start_seconds=2.0, ready_seconds=7.0, start_cpu_seconds=1.8, warm_up_cpu_seconds=0.1, probe_cpu_seconds=0.25,
         cpu_factor=1.0, overhead_seconds=0.03, idle_cores=0.005, host_cpu_seconds=0.001, memory_bytes=62 * MIB,
         memory_bytes_per_task=0,
     ),

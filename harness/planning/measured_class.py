@@ -78,6 +78,7 @@ class MeasuredClass:
     tasks: Sequence[TaskMix]
     working_at: Mapping[str, float]
     run_seconds: Mapping[str, float]
+    turn_seconds: float | None = None
 
     @property
     def pool(self) -> str:
@@ -112,8 +113,8 @@ class MeasuredClass:
         return typical(start for start, _ in starts), typical(ready for _, ready in starts)
 
     @property
-    def start_cores(self) -> float:
-        """What a start can use: a core, or the pod's limit where that is enforced."""
+    def one_cores(self) -> float:
+        """What a start, or one task, can use: a core, or the pod's limit where that is enforced."""
         limit = None if self._own_clock else self.settings.get("cpu_limit_cores")
         return 1.0 if limit is None else min(float(limit), 1.0)
 
@@ -123,14 +124,16 @@ class MeasuredClass:
         return self.result.runtime == LOCAL
 
     def overhead_seconds(self, own_cpu_seconds: float) -> float | None:
-        """Return how long a run of a task takes beyond its waiting and its CPU time.
+        """Return how long a task holds its slot beyond its waiting and its CPU time, for which a limit makes it wait.
 
-        Where the workers' logs say how long runs took; else the median time to effect beyond the service time, of tasks
-        that met a free slot. Most of those are the first to use a connection, which others need not wait for.
+        Where the workers' logs say how long runs took, and how long a slot was empty before the next; else the median
+        time to effect beyond the service time, of tasks that met a free slot. Most of those are the first to use a
+        connection, which others need not wait for.
         """
         name, known = self.tasks[0].task if len(self.tasks) == 1 else "", waits(self.scenario)
         if name in self.run_seconds and name in known:
-            return max(self.run_seconds[name] - known[name] - own_cpu_seconds, 0.0)
+            beyond = self.run_seconds[name] - known[name] - own_cpu_seconds / self.one_cores
+            return max(beyond, 0.0) + (self.turn_seconds or 0.0)
         latency = (self.result.by_phase.get(f"{self.name}{ALONE}") or {}).get("p50")
         if latency is None or len(self.tasks) != 1:
             return None
@@ -177,7 +180,7 @@ class MeasuredClass:
             return None
         found = self._used_in(window for window in self._windows() if window[1] <= end) / len(first)
         start = min((start for start, _ in self.boots()), default=0.0)
-        return found if found >= LEAST_BUSY_SHARE * start * self.start_cores else None
+        return found if found >= LEAST_BUSY_SHARE * start * self.one_cores else None
 
     def own_cpu_seconds(self) -> float | None:
         """Return the CPU time that the workers used for a task of the phase of the class alone.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.runtime.base import CUT_OFF_SECONDS
 from harness.simulation.model import Clockwork, Nodes
 from harness.spike.arrivals import BACKGROUND_CORES
 from harness.spike.start import AFTER_SYNC_SECONDS, CLUSTER_SYNC_SECONDS, RECONCILE_SECONDS, SYNC_SECONDS
@@ -15,15 +14,15 @@ KIND_BACKGROUND_CORES = 0.4
 """What control plane, kubelets and add-ons of a kind cluster use, at rest, on the machine they share with the load."""
 KIND_PROCESS_REQUEST_MILLI = 75.0
 """What broker (100) and stand-ins (50) request on a kind cluster, on average."""
-KIND_POD_CPU_SECONDS = 0.9
-"""What making a pod costs a kind cluster's node beside what the pod itself uses, its startup probe's attempts included.
+KIND_POD_CPU_SECONDS = 0.4
+"""What making a pod costs a kind cluster's node beside what the pod itself uses: kubelet, runtime, API server.
 
-A pod that does nothing and has no probe cost 0.35 to 0.45 s, of kubelet, container runtime and API server; every
-attempt of a probe is a new process in the pod's container.
+A pod that does nothing and has no probe cost 0.35 to 0.45 s, alone or with five others.
 """
+FIRST_SYNC_SECONDS = SYNC_SECONDS - AFTER_SYNC_SECONDS
+CLUSTER_FIRST_SYNC_SECONDS = CLUSTER_SYNC_SECONDS - AFTER_SYNC_SECONDS
+"""From the start of a run's load to the autoscalers' first decision."""
 STATISTICS_SECONDS = 5.0  # RabbitMQ's collection interval
-CLUSTER_FIRST_SYNC_SECONDS = CLUSTER_SYNC_SECONDS - AFTER_SYNC_SECONDS - CUT_OFF_SECONDS / 2
-"""From the start of a run's load to the autoscalers' first decision, whose moment is known to the second."""
 METRICS_AGE_SECONDS = 7.8
 """How old a kubelet's figures of a container are on average when metrics-server asks for them.
 
@@ -60,9 +59,7 @@ def local(cores: int) -> Place:
     return Place(
         name="local",
         nodes=Nodes(cores=float(cores), shared_with_load=True, background_cores=BACKGROUND_CORES),
-        clockwork=Clockwork(
-            first_sync_seconds=SYNC_SECONDS - AFTER_SYNC_SECONDS, statistics_seconds=STATISTICS_SECONDS
-        ),
+        clockwork=Clockwork(first_sync_seconds=FIRST_SYNC_SECONDS, statistics_seconds=STATISTICS_SECONDS),
         limits_hold=False,
         waits_for_sync=True,
     )

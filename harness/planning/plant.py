@@ -17,6 +17,13 @@ from harness.spike.arrivals import Topology
 from harness.spike.scenario import Publishing
 
 REFUSES: Overflow = "reject-publish"
+REQUESTS_COUNT = 0.7
+"""By which power of its request a pod gets cores where they are short.
+
+A kubelet makes a pod's CPU shares of its request, but nodes of a kind cluster share the machine alike, whatever their
+pods request, and a limit hands a pod its cores in slices of a tenth of a second, between which others have them. With
+this power six pods that started at once took tasks as they did on three occasions, each by its own calibration.
+"""
 
 
 def plant(
@@ -108,14 +115,11 @@ def _limit_cores(pod: Mapping[str, Any], place: Place) -> float | None:
 
 
 def _cpu_weight(pod: Mapping[str, Any], place: Place) -> float | None:
-    """Return what a pod gets where cores are short, in times of what broker and stand-ins do: by requests.
-
-    A kubelet makes a pod's CPU shares of its request, and the kernel divides cores by shares.
-    """
+    """Return what a pod gets where cores are short, in times of what broker and stand-ins do: by requests."""
     asked = _requested(pod, "cpu")
     if asked is None or place.process_request_milli is None:
         return None
-    return asked / place.process_request_milli
+    return float((asked / place.process_request_milli) ** REQUESTS_COUNT)
 
 
 def _requested(pod: Mapping[str, Any], resource: str) -> int | None:

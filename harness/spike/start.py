@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 SYNC_SECONDS = 15.0  # the HorizontalPodAutoscaler controller's period
-RECONCILE_SECONDS = 0.1
+RECONCILE_SECONDS = 0.05
 """What a decision takes: the controller takes an autoscaler up again a period after it is done with it.
 
-Seen on a kind cluster, whose autoscalers ask KEDA: the fifth decision came 0.5 s later than five periods.
+Seen on a kind cluster, whose autoscalers ask KEDA: 15.03 to 15.10 s from one decision to the next.
 """
 CLUSTER_SYNC_SECONDS = SYNC_SECONDS + RECONCILE_SECONDS
 AFTER_SYNC_SECONDS = 0.5

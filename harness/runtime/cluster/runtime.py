@@ -18,6 +18,7 @@ from harness.cluster.kubectl import Kubectl
 from harness.errors import HarnessError, InputError
 from harness.runtime.base import Manifest, PodState, Release, RuntimeEvent, ScaleEvent, ScaleState
 from harness.runtime.cluster.observer import Observer
+from harness.runtime.cluster.syncs import Syncs
 
 HELM_SECONDS = 120.0
 JOB_SECONDS = 180.0
@@ -45,6 +46,7 @@ class ClusterRuntime:
         self._api = Api(kubectl.kubeconfig)
         self._release: Release | None = None
         self._observer: Observer | None = None
+        self._syncs: Syncs | None = None
 
     def install(self, release: Release) -> None:
         """Make the release's Secrets and run `helm install`; returns once the topology Job has succeeded."""
@@ -54,6 +56,8 @@ class ClusterRuntime:
         self._release = release
         log = self._directory / "autoscaling.jsonl"
         self._observer = Observer(self._api, namespace=self._namespace, release=release.name, log=log)
+        self._syncs = Syncs(lambda: Api(self._kubectl.kubeconfig), self._namespace)
+        self._syncs.start()
         files = [part for path in self._values for part in ("--values", path)]
         self._helm("install", release.name, CHART, *files, doing="helm install")
         self._observer.start()
@@ -84,8 +88,12 @@ class ClusterRuntime:
         self._run("scale", f"deployment/{deployment}", f"--replicas={replicas}", doing=f"scaling {deployment}")
 
     def next_sync_at(self) -> float | None:
-        """Return a moment at which every autoscaler has decided, None where there is none; others are periods apart."""
-        return self._watching().sight().first_sync_at
+        """Return a moment at which every autoscaler has decided, None where there is none; others are periods apart.
+
+        Until the watch has seen each decide, it is by when they were made, which is told to the second.
+        """
+        seen = None if self._syncs is None else self._syncs.moment()
+        return self._watching().sight().first_sync_at if seen is None else seen
 
     def scale_events(self) -> list[ScaleEvent]:
         """Return the changes of desired replicas seen so far, each at the second in which it was seen."""
@@ -123,6 +131,8 @@ class ClusterRuntime:
         if observer is None or release is None:
             return
         observer.stop()
+        if self._syncs is not None:
+            self._syncs.stop()
         with contextlib.suppress(HarnessError):
             for pod in observer.sight().pods:
                 with contextlib.suppress(HarnessError):

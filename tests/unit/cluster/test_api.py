@@ -89,6 +89,7 @@ def test_pods_are_plain_documents(api):
 
 def test_a_watch_yields_changes_and_ends(api):
     assert list(api.watch_pods("here", seconds=1)) == [("ADDED", CHANGES[0]["object"])]
+    assert list(api.watch("apps/v1", "deployments", "here", 1)) == [("ADDED", CHANGES[0]["object"])]
 
 
 def test_a_budget_that_refuses_an_eviction_is_an_answer(api):

@@ -15,7 +15,7 @@ import pytest
 from harness.chart import render
 from harness.errors import InputError
 from harness.planning import calibrations
-from harness.planning.calibrate import confirm_seconds, run_seconds, undisturbed, working_at
+from harness.planning.calibrate import confirm_seconds, run_seconds, turn_seconds, undisturbed, working_at
 from harness.planning.calibration import derive
 from harness.planning.figures import ASSUMED_POOLS, FORMAT_VERSION, CostAtRates, Figures, assumed
 from harness.planning.place import pod_cpu_seconds
@@ -183,6 +183,39 @@ def test_what_runs_took_in_their_workers_says_more_than_what_the_first_ones_wait
     assert found.pools["gevent"].overhead_seconds == pytest.approx(0.003, abs=0.0002)
     nothing = measured(run_seconds={"send_customer_invite_email": 1.9})
     assert nothing.pools["gevent"].overhead_seconds == 0.0
+
+
+def test_a_slot_that_is_empty_before_the_next_task_holds_it_up_too() -> None:
+    took = 2.0 + OWN_CPU_SECONDS + 0.003
+    found = measured(run_seconds={"send_customer_invite_email": took}, turn_seconds={"io": 0.02})
+    assert found.pools["gevent"].overhead_seconds == pytest.approx(0.023, abs=0.0002)
+
+
+def test_what_a_limit_makes_a_run_wait_is_no_overhead() -> None:
+    run = replace(calibration(), runtime="kind")
+    limited = replace(
+        run, setup={**run.setup, "classes": {"io": {**run.setup["classes"]["io"], "cpu_limit_cores": 0.1}}}
+    )
+    took = {"send_customer_invite_email": 2.0 + OWN_CPU_SECONDS / 0.1 + 0.003}
+    found = derive(
+        limited, load_scenario("calibration"), topology(), working_at={}, confirm_seconds=None, run_seconds=took
+    )
+    assert found.pools["gevent"].overhead_seconds == pytest.approx(0.003, abs=0.002)
+
+
+def test_how_long_a_slot_is_empty_is_read_from_the_workers_logs(tmp_path: Path) -> None:
+    log = tmp_path / "runtime/pods/celery-cpu-worker-a/log"
+    log.parent.mkdir(parents=True)
+    lines = []
+    for second in range(10, 22):
+        lines += [
+            f"[2026-11-27 13:53:{second},000: INFO/MainProcess] Task send_mail[{second}] received",
+            f"[2026-11-27 13:53:{second},970: INFO/ForkPoolWorker-1] Task send_mail[{second}] succeeded in 0.9s: None",
+        ]
+    log.write_text("\n".join(lines))
+    classes = {"cpu": {"deployment": "celery-cpu-worker", "concurrency": 1}}
+    assert turn_seconds(tmp_path, classes, None) == {"cpu": pytest.approx(0.03)}
+    assert turn_seconds(tmp_path, {"cpu": {**classes["cpu"], "concurrency": 2}}, None) == {}
 
 
 def test_how_long_runs_took_is_read_from_the_workers_logs(tmp_path: Path) -> None:

@@ -83,12 +83,15 @@ def working_at(directory: Path, zone: tzinfo | None) -> dict[str, float]:
 
 
 def turn_seconds(directory: Path, classes: Mapping[str, Any], zone: tzinfo | None) -> dict[str, float]:
-    """Return how long a slot of each class is empty between two tasks, by the logs; a class without enough is left out.
+    """Return how long a slot of each prefork class is empty between two tasks, by the logs, where they tell enough.
 
-    `classes` are a run's own: each has its Deployment and how many slots a worker has.
+    There a parent hands tasks to processes. In other pools that is part of what a task computes in its worker.
+    `classes` are a run's own: each has its pool, its Deployment and how many slots a worker has.
     """
     found = {}
     for name, settings in classes.items():
+        if settings["pool"] != "prefork":
+            continue
         logs = sorted(directory.glob(POD_LOGS.replace("*", f"{settings['deployment']}-*")))
         each = (turns(_slot_events(log, zone), int(settings["concurrency"])) for log in logs)
         typical = typical_turn(chain.from_iterable(each))

@@ -1,4 +1,4 @@
-"""How long a worker's slot is empty between two tasks while others wait: until the broker has sent the next. Pure."""
+"""How long a worker's slot is empty between two tasks while others wait: until it has the next one. Pure."""
 
 from __future__ import annotations
 

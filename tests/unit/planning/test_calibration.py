@@ -213,9 +213,10 @@ def test_how_long_a_slot_is_empty_is_read_from_the_workers_logs(tmp_path: Path) 
             f"[2026-11-27 13:53:{second},970: INFO/ForkPoolWorker-1] Task send_mail[{second}] succeeded in 0.9s: None",
         ]
     log.write_text("\n".join(lines))
-    classes = {"cpu": {"deployment": "celery-cpu-worker", "concurrency": 1}}
+    classes = {"cpu": {"deployment": "celery-cpu-worker", "concurrency": 1, "pool": "prefork"}}
     assert turn_seconds(tmp_path, classes, None) == {"cpu": pytest.approx(0.03)}
     assert turn_seconds(tmp_path, {"cpu": {**classes["cpu"], "concurrency": 2}}, None) == {}
+    assert turn_seconds(tmp_path, {"cpu": {**classes["cpu"], "pool": "threads"}}, None) == {}
 
 
 def test_how_long_runs_took_is_read_from_the_workers_logs(tmp_path: Path) -> None:

@@ -123,8 +123,8 @@ def test_the_share_that_fails() -> None:
 
 def test_gevent_tasks_take_turns_on_one_core() -> None:
     trace = run(plant(worker_class(slots=3, cpu_cores=4)), load([0, 0, 0], task(1, cpu_seconds=1)))
-    # Each an eighth of a second to be taken, then three more in turn to ask; a second later half a second each.
-    assert trace.done.tolist() == pytest.approx([2.75, 3.25, 3.75], abs=1e-6)
+    # Each a sixth of a second to be taken, then two more in turn to ask; a second later half a second each.
+    assert trace.done.tolist() == pytest.approx([8 / 3, 19 / 6, 11 / 3], abs=1e-6)
     alone = run(plant(worker_class(slots=3, cpu_cores=4)), load([0, 0, 0], task(0, cpu_seconds=1)))
     assert alone.done.tolist() == pytest.approx([1, 2, 3], abs=1e-6)
 
@@ -132,8 +132,8 @@ def test_gevent_tasks_take_turns_on_one_core() -> None:
 def test_tasks_that_come_together_are_all_taken_before_the_first_of_them_asks() -> None:
     trace = run(plant(worker_class(slots=200)), load(np.zeros(400), task(2, cpu_seconds=0.002)))
     done = np.sort(trace.done)
-    # 200 times three turns of a quarter of a millisecond, the fourth of the first, the wait, a whole one to end.
-    assert done[0] == pytest.approx(0.15 + 0.00025 + 2 + 0.001, abs=1e-6)
+    # 200 times two turns of a third of a millisecond, the third of the first, the wait, a whole one to end.
+    assert done[0] == pytest.approx((400 / 3 + 1 / 3) / 1000 + 2 + 0.001, abs=1e-6)
     assert done[199] > 2.2  # 200 times a millisecond before anybody is asked last
 
 

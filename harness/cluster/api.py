@@ -101,34 +101,27 @@ class Api:
 
         Raises HarnessError when the server does not answer or refuses.
         """
-        changes = watch.Watch().stream(
-            self._core.list_namespaced_pod,
-            namespace,
-            label_selector=selector,
-            timeout_seconds=round(seconds),
-            deserialize=False,
-            _request_timeout=seconds + self._answer_seconds,
-        )
-        yield from _told(changes)
+        listing = self._core.list_namespaced_pod
+        yield from self._changes(listing, namespace, seconds=seconds, label_selector=selector, deserialize=False)
 
     def watch(self, group_version: str, plural: str, namespace: str, seconds: float) -> Iterator[tuple[str, Document]]:
         """Do as `watch_pods` for the objects of one kind of a named API group."""
         group, version = group_version.split("/")
+        listing = self._custom.list_namespaced_custom_object
+        yield from self._changes(listing, group, version, namespace, plural, seconds=seconds)
+
+    def _changes(
+        self, listing: Callable[..., Any], *where: str, seconds: float, **options: Any
+    ) -> Iterator[tuple[str, Document]]:
         changes = watch.Watch().stream(
-            self._custom.list_namespaced_custom_object,
-            group,
-            version,
-            namespace,
-            plural,
+            listing,
+            *where,
             timeout_seconds=round(seconds),
             _request_timeout=seconds + self._answer_seconds,
+            **options,
         )
-        yield from _told(changes)
-
-
-def _told(changes: Iterator[Any]) -> Iterator[tuple[str, Document]]:
-    while (change := _ask(lambda: next(changes, None))) is not None:
-        yield change["type"], change["object"]
+        while (change := _ask(lambda: next(changes, None))) is not None:
+            yield change["type"], change["object"]
 
 
 def _ask(question: Callable[[], Answer]) -> Answer:
